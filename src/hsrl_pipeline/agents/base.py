@@ -1,0 +1,143 @@
+"""The protocol between trainer, evaluation and every agent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
+
+import numpy as np
+import torch
+
+from hsrl_pipeline.observation import Observation
+from hsrl_pipeline.replay.transitions import TransitionBatch
+
+
+class Action(NamedTuple):
+    """What a policy decided for a batch of sessions.
+
+    Attributes:
+        slates: (batch, slate) int64. Distinct items in ``[1, n_items]``, best first.
+        latent_action: (batch, embed) float32. Continuous action behind the slate, width 0 if none.
+        log_prob: (batch,) float32. Log-probability of the slate under the sampling policy, 0 when
+            greedy or undefined.
+    """
+
+    slates: torch.Tensor
+    latent_action: torch.Tensor
+    log_prob: torch.Tensor
+
+
+@dataclass(frozen=True)
+class UpdateStats:
+    """Scalars of one update, still on the device so that no step waits for a copy.
+
+    Attributes:
+        losses: Named 0-dim tensors (``critic_loss``, ``actor_loss``, ...).
+        diagnostics: Named 0-dim tensors (``entropy_level_1``, ``gradient_norm``, ...).
+    """
+
+    losses: dict[str, torch.Tensor]
+    diagnostics: dict[str, torch.Tensor] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class LogBatch:
+    """Logged slates, the supervised signal; from the training split only.
+
+    Attributes:
+        observation: The user and the history before the slate; ``step`` is 0.
+        slates: (batch, slate) int64. Logged items in log order.
+        clicks: (batch, slate) float32. Logged feedback.
+    """
+
+    observation: Observation
+    slates: torch.Tensor
+    clicks: torch.Tensor
+
+
+@dataclass(frozen=True)
+class AgentContext:
+    """Everything about the data that an agent may know when it is built.
+
+    Attributes:
+        n_items: Number of real items; item tables have ``n_items + 1`` rows, row 0 is padding.
+        slate_size: Items per slate, K.
+        history_size: Length of the history window, H.
+        category_sizes: Cardinality of each categorical user feature.
+        n_dense: Number of numeric user features.
+        horizon: Longest possible session in steps.
+        item_vectors: (item, embed) float32 numpy. Row 0 is zero.
+        codes: (item, level) int64 numpy. Semantic IDs, codes in ``[0, V_level)``; row 0 is -1.
+        vocab_sizes: Vocabulary size of each level.
+        device: Torch device the agent lives on.
+        seed: Seed of the run; streams are derived with ``seeding``.
+        shelves: (item,) int64 numpy, or None. Shelf of each item (1-based, row 0 is 0) where
+            slates must take equal numbers from each shelf (RL4RS).
+    """
+
+    n_items: int
+    slate_size: int
+    history_size: int
+    category_sizes: tuple[int, ...]
+    n_dense: int
+    horizon: int
+    item_vectors: np.ndarray
+    codes: np.ndarray
+    vocab_sizes: tuple[int, ...]
+    device: torch.device
+    seed: int
+    shelves: np.ndarray | None = None
+
+
+class Policy(Protocol):
+    """Anything that can be evaluated: learned agents and the references that do not learn."""
+
+    name: str
+
+    def act(
+        self, observation: Observation, *, explore: bool, generator: torch.Generator | None = None
+    ) -> Action:
+        """Choose a slate per session; greedy and deterministic unless ``explore``."""
+        ...
+
+
+@runtime_checkable
+class Agent(Protocol):
+    """A policy that learns.
+
+    ``experience`` tells the trainer what the agent learns from: ``"log"`` means logged slates
+    only (no interaction), ``"replay"`` uniform samples of a replay buffer, ``"fresh"`` the newest
+    transitions of the acting sessions in order. Agents own their networks, optimisers and target
+    networks; they keep no device or random state outside ``state_dict``.
+    """
+
+    name: str
+    experience: Literal["log", "replay", "fresh"]
+    latent_size: int
+    uses_log: bool
+
+    def act(
+        self, observation: Observation, *, explore: bool, generator: torch.Generator | None = None
+    ) -> Action:
+        """Choose a slate per session; samples when ``explore``, else greedy; no dropout."""
+        ...
+
+    def update(self, batch: TransitionBatch | None, log: LogBatch | None) -> UpdateStats:
+        """Take one gradient step; ``log`` is given when ``uses_log`` or experience is ``log``."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return all that is needed to continue bit-identically: weights, targets, optimisers."""
+        ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what ``state_dict`` returned."""
+        ...
+
+    def policy_state(self) -> dict[str, torch.Tensor]:
+        """Return the weights needed for acting alone, as a flat tensor dict."""
+        ...
+
+    def load_policy_state(self, state: dict[str, torch.Tensor]) -> None:
+        """Restore what ``policy_state`` returned."""
+        ...

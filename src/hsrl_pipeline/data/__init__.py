@@ -1,0 +1,1 @@
+"""Raw logs to typed, canonical tables and the lean training form."""

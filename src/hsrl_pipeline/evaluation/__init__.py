@@ -1,0 +1,1 @@
+"""Rollouts, metrics, intervals and the policies that do not learn."""

@@ -1,0 +1,1 @@
+"""Neural modules: they take sizes, cache no device and own no optimiser or loss."""

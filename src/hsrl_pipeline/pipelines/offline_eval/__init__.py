@@ -1,0 +1,5 @@
+"""The offline_eval pipeline."""
+
+from hsrl_pipeline.pipelines.offline_eval.pipeline import create_pipeline
+
+__all__ = ["create_pipeline"]

@@ -1,0 +1,1 @@
+"""Semantic IDs: residual k-means codes, the frozen codebook and its diagnostics."""

@@ -1,0 +1,1 @@
+"""The learned user, the session dynamics and the environments built from them."""
