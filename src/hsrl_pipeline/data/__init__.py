@@ -1,1 +1,1 @@
-"""Raw logs to typed, canonical tables and the lean training form."""
+"""Raw logs to one canonical, validated, memory-lean representation."""
