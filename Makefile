@@ -1,0 +1,92 @@
+# hsrl_pipeline: every command a user or CI needs. `make help` lists them.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+# cpu or cuda: which build of torch is installed. TORCH_INDEX: options for pip that name an index
+# holding that build, for example TORCH_INDEX="--index-url <PyTorch's CPU index>".
+TORCH ?= cpu
+TORCH_INDEX ?=
+TORCH_VERSION := 2.13.0
+DATASET ?= ml1m
+PORT ?= 5000
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+
+.PHONY: help install install-dev run test lint types contracts pytest bench data ui viz lock clean
+
+help: ## list the commands
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 10) <= sys.version_info < (3, 14) else "hsrl_pipeline needs Python 3.10 to 3.13, this is " + sys.version.split()[0] + ". Name another one: make run PYTHON=python3.11")'
+	@echo "Creating $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.torch-$(TORCH): $(VENV)/bin/python requirements.lock
+	@echo "Installing torch $(TORCH_VERSION) ($(TORCH))"
+	@rm -f $(VENV)/.torch-*
+ifeq ($(TORCH),cuda)
+	@$(PIP) install -q -c requirements.lock $(TORCH_INDEX) torch==$(TORCH_VERSION)
+else
+	@$(PIP) install -q -c requirements.lock $(TORCH_INDEX) torch==$(TORCH_VERSION)+cpu 2>/dev/null \
+	  || $(PIP) install -q -c requirements.lock $(TORCH_INDEX) torch==$(TORCH_VERSION)
+endif
+	@touch $@
+
+$(VENV)/.installed: $(VENV)/.torch-$(TORCH) requirements.lock pyproject.toml
+	@echo "Installing what a run needs"
+	@$(PIP) install -q -r requirements.lock
+	@$(PIP) install -q --no-deps -e .
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.lock
+	@echo "Installing what the tests need"
+	@$(PIP) install -q -r requirements-dev.lock
+	@touch $@
+
+install: $(VENV)/.installed ## set up .venv for runs
+install-dev: $(VENV)/.installed-dev ## set up .venv for tests and benchmarks
+
+run: install ## the whole chain on the synthetic dataset, then the supervised baseline beside it
+	@$(BIN)/kedro run
+	@echo "The supervised baseline, on the same data and simulators:"
+	@$(BIN)/kedro run --pipelines agent_training,offline_eval --params agent.name=sl
+
+test: install-dev lint contracts types pytest ## lint, import contracts, types and all tests
+
+lint: install-dev ## ruff check and format
+	@$(BIN)/ruff check src tests benchmarks
+	@$(BIN)/ruff format --check src tests benchmarks
+
+contracts: install-dev ## the layers, held by import-linter
+	@$(BIN)/lint-imports
+
+types: install-dev ## mypy, strict
+	@$(BIN)/mypy
+
+pytest: install-dev ## all tests with the coverage floor
+	@OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile --cov --cov-report=term -q
+
+bench: install-dev ## the benchmarks: one line each, and benchmarks/results.json
+	@$(BIN)/python -m benchmarks
+
+data: install ## download raw data: make data DATASET=ml1m
+	@$(BIN)/python -m hsrl_pipeline.data.download $(DATASET)
+
+ui: install ## MLflow on 127.0.0.1
+	@$(BIN)/python -m hsrl_pipeline.tracking.serve --port $(PORT)
+
+viz: install ## Kedro-Viz on 127.0.0.1
+	@$(BIN)/kedro viz run --host 127.0.0.1 --no-browser
+
+lock: install-dev ## resolve the two lock files anew (needs uv)
+	@uv pip compile -q --universal --python-version 3.10 --override requirements/no-torch.txt \
+	  requirements/torch-dependencies.txt pyproject.toml -o requirements.lock
+	@uv pip compile -q --universal --python-version 3.10 --override requirements/no-torch.txt \
+	  requirements/torch-dependencies.txt pyproject.toml --extra dev -o requirements-dev.lock
+
+clean: ## remove what runs made, keep data/01_raw
+	@find data -mindepth 2 -not -path 'data/01_raw/*' -not -name .gitkeep -delete

@@ -1,0 +1,83 @@
+"""The whole parameter tree of a run and the message for a value it refuses."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from typing import Any, get_args
+
+from pydantic import BaseModel, Field, ValidationError
+
+from hsrl_pipeline.config.agent import AgentConfig, AgentsConfig
+from hsrl_pipeline.config.base import FrozenConfig
+from hsrl_pipeline.config.evaluation import EvaluationConfig
+from hsrl_pipeline.config.ingestion import IngestionConfig
+from hsrl_pipeline.config.session import CandidatesConfig, RewardConfig, SessionConfig
+from hsrl_pipeline.config.sid import SidConfig
+from hsrl_pipeline.config.simulator import SimulatorConfig
+from hsrl_pipeline.config.training import TrainingConfig
+from hsrl_pipeline.errors import UserError
+
+
+class Parameters(FrozenConfig):
+    """Everything that conf/*/parameters*.yml and ``--params`` may set."""
+
+    seed: int = Field(ge=0, lt=2**31, description="Seed of the run; all random streams follow it.")
+    ingestion: IngestionConfig
+    sid: SidConfig
+    simulator: SimulatorConfig
+    session: SessionConfig
+    reward: RewardConfig
+    candidates: CandidatesConfig
+    agent: AgentConfig
+    agents: AgentsConfig
+    training: TrainingConfig
+    evaluation: EvaluationConfig
+
+
+def validate_parameters(parameters: Mapping[str, Any]) -> Parameters:
+    """Return the typed tree.
+
+    Args:
+        parameters: Nested parameters as Kedro loads them.
+
+    Raises:
+        UserError: A name is unknown or a value is not allowed; names all of them at once.
+    """
+    try:
+        return Parameters.model_validate(dict(parameters))
+    except ValidationError as error:
+        problems = [_describe(problem["loc"], problem) for problem in error.errors()]
+        raise UserError(
+            "; ".join(problems),
+            where="conf/ or --params",
+            remedy="Nothing was run. conf/base/parameters*.yml lists every parameter.",
+        ) from None
+
+
+def _describe(location: Sequence[int | str], problem: Mapping[str, Any]) -> str:
+    """Return one sentence on one refused parameter, with what is allowed instead."""
+    name = ".".join(str(part) for part in location)
+    if problem["type"] == "extra_forbidden":
+        allowed = _names_beside(location)
+        close = difflib.get_close_matches(str(location[-1]), allowed, n=1)
+        hint = f"did you mean {close[0]!r}? " if close else ""
+        return f"unknown parameter '{name}': {hint}allowed here: {', '.join(allowed)}"
+    if problem["type"] == "missing":
+        return f"parameter '{name}' is missing"
+    return f"parameter '{name}' is {problem['input']!r}: {problem['msg'].lower()}"
+
+
+def _names_beside(location: Sequence[int | str]) -> list[str]:
+    """Return the field names allowed where the last part of ``location`` stands."""
+    model: type[BaseModel] = Parameters
+    for part in location[:-1]:
+        field = model.model_fields.get(str(part))
+        if field is None:
+            continue  # a union's tag in the location names no field
+        options = [field.annotation, *get_args(field.annotation)]
+        models = [o for o in options if isinstance(o, type) and issubclass(o, BaseModel)]
+        if not models:
+            return []
+        model = models[0]
+    return sorted(model.model_fields)

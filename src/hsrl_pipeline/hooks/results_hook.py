@@ -1,0 +1,90 @@
+"""The results table at the end of a run that evaluated something."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kedro.framework.context import KedroContext
+from kedro.framework.hooks import hook_impl
+from kedro.io import DataCatalog
+from kedro.pipeline import Pipeline
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from rich.table import Table
+
+NARROWEST = 100
+
+
+class ResultsHook:
+    """Show the summary of the dataset after ``offline_eval``, and where to look next."""
+
+    def __init__(self) -> None:
+        self._project = Path()
+        self._dataset = ""
+
+    @hook_impl
+    def after_context_created(self, context: KedroContext) -> None:
+        """Remember the project and the dataset."""
+        self._project = Path(context.project_path)
+        self._dataset = str(context.config_loader["globals"]["dataset"])
+
+    @hook_impl
+    def after_pipeline_run(
+        self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog
+    ) -> None:
+        """Print the table if the run wrote to it."""
+        if "summary" not in pipeline.all_outputs():
+            return
+        from rich.console import Console
+
+        summary = catalog.get("summary")
+        console = Console()
+        console.width = max(console.width, NARROWEST)
+        console.print()
+        console.print(results_table(summary.load(), self._dataset))
+        path = Path(str(summary._filepath)).relative_to(self._project)
+        env = f" --env {run_params['env']}" if run_params.get("env") else ""
+        console.print(f"All columns:    {path}", highlight=False)
+        console.print("Compare runs:   make ui", highlight=False)
+        console.print("See the chain:  make viz", highlight=False)
+        console.print(
+            f"Another agent:  kedro run{env} --pipelines agent_training,offline_eval"
+            " --params agent.name=td3",
+            highlight=False,
+            soft_wrap=True,
+        )
+
+
+def results_table(summary: pd.DataFrame, dataset: str) -> Table:
+    """Return the summary as a table for a terminal, best on the evaluation simulator first.
+
+    Args:
+        summary: One row per (policy, seed, simulator), with the columns of summary.csv.
+        dataset: Name for the title.
+    """
+    from rich.table import Table
+
+    table = Table(title=f"{dataset}: means per session, 95 % intervals")
+    table.add_column("policy")
+    for name in ("seed", "simulator", "Total Reward", "Depth", "clicks/slot", "coverage"):
+        table.add_column(name, justify="left" if name == "simulator" else "right", no_wrap=True)
+    order = summary.sort_values(["simulator", "total_reward"], ascending=[True, False])
+    for simulator, rows in order.groupby("simulator", sort=True):
+        for row in rows.itertuples():
+            table.add_row(
+                str(row.policy),
+                str(row.seed),
+                str(simulator),
+                _interval(row.total_reward, row.total_reward_ci_low, row.total_reward_ci_high),
+                _interval(row.depth, row.depth_ci_low, row.depth_ci_high),
+                f"{row.clicks_per_slot:.3f}",
+                f"{row.coverage:.0f}",
+            )
+        table.add_section()
+    return table
+
+
+def _interval(mean: float, low: float, high: float) -> str:
+    return f"{mean:.3f} [{low:.3f}, {high:.3f}]"

@@ -1,0 +1,49 @@
+"""How long each pipeline of a run took, in one line at its end."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import defaultdict
+
+from kedro.framework.hooks import hook_impl
+from kedro.framework.project import pipelines
+from kedro.pipeline.node import Node
+
+from hsrl_pipeline.hooks.missing_inputs_hook import PIPELINE_ORDER
+
+logger = logging.getLogger(__name__)
+
+
+class TimingHook:
+    """Add up the seconds of the nodes of each pipeline, saving and loading included."""
+
+    def __init__(self) -> None:
+        self._seconds: dict[str, float] = defaultdict(float)
+        self._owner: dict[str, str] = {}
+        self._last = 0.0
+
+    @hook_impl
+    def before_pipeline_run(self) -> None:
+        """Start the clock."""
+        self._seconds.clear()
+        self._owner = {
+            node.name: name
+            for name in PIPELINE_ORDER
+            if name in pipelines
+            for node in pipelines[name].nodes
+        }
+        self._last = time.monotonic()
+
+    @hook_impl
+    def after_node_run(self, node: Node) -> None:
+        """Charge the time since the last node to this node's pipeline."""
+        now = time.monotonic()
+        self._seconds[self._owner.get(node.name, "other")] += now - self._last
+        self._last = now
+
+    @hook_impl
+    def after_pipeline_run(self) -> None:
+        """Log the seconds by pipeline."""
+        parts = [f"{name} {seconds:.1f} s" for name, seconds in self._seconds.items()]
+        logger.info("Time by pipeline: %s", ", ".join(parts))

@@ -1,0 +1,114 @@
+"""One named MLflow run per Kedro run; the catalog's metadata says what goes into it."""
+
+from __future__ import annotations
+
+import traceback
+from pathlib import Path
+from typing import Any
+
+from kedro.framework.context import KedroContext
+from kedro.framework.hooks import hook_impl
+from kedro.io import DataCatalog
+from kedro.pipeline import Pipeline
+from kedro.pipeline.node import Node
+
+from hsrl_pipeline.tracking.run import TrackedRun, active_run, set_active_run
+from hsrl_pipeline.tracking.store import EXPERIMENT_PREFIX
+
+LONGEST_TAG = 4000
+
+
+class TrackingHook:
+    """Open, fill and close the MLflow run.
+
+    A dataset with ``metadata: mlflow: {artifact: true}`` is logged as a file when it is saved, one
+    with ``metadata: mlflow: {metrics: true}`` as metrics.
+    """
+
+    def __init__(self) -> None:
+        self._project = Path()
+        self._parameters: dict[str, Any] = {}
+        self._dataset = ""
+        self._catalog: DataCatalog | None = None
+
+    @hook_impl
+    def after_context_created(self, context: KedroContext) -> None:
+        """Remember what the run's name and tags are made of."""
+        self._project = Path(context.project_path)
+        self._parameters = context.params
+        self._dataset = str(context.config_loader["globals"]["dataset"])
+
+    @hook_impl(trylast=True)
+    def before_pipeline_run(
+        self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog
+    ) -> None:
+        """Start the run, after every other check has passed."""
+        self._catalog = catalog
+        agent = str(self._parameters["agent"]["name"])
+        seed = str(self._parameters["seed"])
+        names = run_params.get("pipeline_names") or ["__default__"]
+        uses_agent = "trained_policy" in pipeline.datasets()
+        run = TrackedRun(
+            self._project,
+            f"{EXPERIMENT_PREFIX}{self._dataset}",
+            f"{agent}-seed{seed}" if uses_agent else f"{'+'.join(names)}-seed{seed}",
+            {
+                "dataset": self._dataset,
+                "seed": seed,
+                "pipelines": ",".join(names),
+                **({"agent": agent} if uses_agent else {}),
+            },
+        )
+        run.log_params(self._parameters)
+        set_active_run(run)
+
+    @hook_impl
+    def after_dataset_loaded(self, dataset_name: str, data: Any) -> None:
+        """Tag the run with the codebook it works on."""
+        self._tag_codebook(dataset_name, data)
+
+    @hook_impl
+    def after_dataset_saved(self, dataset_name: str, data: Any) -> None:
+        """Log what the catalog marks, and the codebook's version."""
+        run = active_run()
+        if run is None or self._catalog is None:
+            return
+        self._tag_codebook(dataset_name, data)
+        dataset = self._catalog.get(dataset_name)
+        marks = (getattr(dataset, "metadata", None) or {}).get("mlflow", {})
+        if marks.get("metrics"):
+            run.log_metrics(data)
+        if marks.get("artifact"):
+            run.log_artifact(Path(str(dataset._filepath)))
+
+    @hook_impl
+    def after_pipeline_run(self) -> None:
+        """End the run as finished."""
+        self._end("FINISHED")
+
+    @hook_impl
+    def on_node_error(self, error: Exception, node: Node) -> None:
+        """Keep what went wrong, and where, with the run."""
+        run = active_run()
+        if run is not None:
+            run.set_tag("failed_node", node.name)
+
+    @hook_impl
+    def on_pipeline_error(self, error: Exception) -> None:
+        """End the run as failed, with the reason."""
+        run = active_run()
+        if run is not None:
+            reason = "".join(traceback.format_exception_only(error))
+            run.set_tag("error", reason[-LONGEST_TAG:])
+        self._end("FAILED")
+
+    def _end(self, status: str) -> None:
+        run = active_run()
+        if run is not None:
+            run.end(status)
+            set_active_run(None)
+
+    def _tag_codebook(self, dataset_name: str, data: Any) -> None:
+        run = active_run()
+        if run is not None and dataset_name == "codebook":
+            run.set_tag("codebook_version", str(data.version))

@@ -1,0 +1,20 @@
+"""Kedro's settings of the project."""
+
+import os
+
+os.environ.setdefault("DO_NOT_TRACK", "true")
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+from hsrl_pipeline.hooks.missing_inputs_hook import MissingInputsHook
+from hsrl_pipeline.hooks.parameters_hook import ParametersHook
+from hsrl_pipeline.hooks.results_hook import ResultsHook
+from hsrl_pipeline.hooks.timing_hook import TimingHook
+from hsrl_pipeline.hooks.tracking_hook import TrackingHook
+
+HOOKS = (ResultsHook(), TimingHook(), TrackingHook(), MissingInputsHook(), ParametersHook())
+
+CONFIG_LOADER_ARGS = {
+    "base_env": "base",
+    "default_run_env": "local",
+    "merge_strategy": {"parameters": "soft", "globals": "soft"},
+}
