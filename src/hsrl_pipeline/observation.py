@@ -5,9 +5,18 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
+from typing_extensions import Self
 
 
-class Observation(NamedTuple):
+class _ObservationFields(NamedTuple):
+    user_categories: torch.Tensor
+    user_dense: torch.Tensor
+    history: torch.Tensor
+    step: torch.Tensor
+    shown: torch.Tensor
+
+
+class Observation(_ObservationFields):
     """State of a batch of sessions as shown to policies and critics.
 
     Attributes:
@@ -17,12 +26,24 @@ class Observation(NamedTuple):
         history: (batch, history) int64. Clicked items, oldest first, left-padded with PAD_ID: the
             most recent click is always in the last column.
         step: (batch,) int64. Steps already taken in this session, from 0.
+        shown: (batch, shown) int64. Items already shown in this session that may not be shown
+            again, filled up with PAD_ID; width 0, the default, when every item stays allowed.
     """
 
-    user_categories: torch.Tensor
-    user_dense: torch.Tensor
-    history: torch.Tensor
-    step: torch.Tensor
+    __slots__ = ()
+
+    def __new__(
+        cls,
+        user_categories: torch.Tensor,
+        user_dense: torch.Tensor,
+        history: torch.Tensor,
+        step: torch.Tensor,
+        shown: torch.Tensor | None = None,
+    ) -> Self:
+        """Return an observation; without ``shown`` every item stays allowed."""
+        if shown is None:
+            shown = history.new_empty((history.shape[0], 0))
+        return super().__new__(cls, user_categories, user_dense, history, step, shown)
 
     @property
     def batch_size(self) -> int:
@@ -36,3 +57,17 @@ class Observation(NamedTuple):
     def to(self, device: torch.device | str) -> Observation:
         """Return the observation on another device."""
         return Observation(*(field.to(device) for field in self))
+
+    def mask_shown(self, item_scores: torch.Tensor) -> torch.Tensor:
+        """Return item scores with minus infinity for padding and items that may not be shown.
+
+        Args:
+            item_scores: (batch, item) float. Column 0 is padding.
+
+        Returns:
+            (batch, item) float. A new tensor; the input is left as it is.
+        """
+        # PAD_ID fills the free places of ``shown``, so column 0 is written in any case.
+        masked = item_scores.scatter(1, self.shown, -torch.inf)
+        masked[:, 0] = -torch.inf
+        return masked

@@ -1,0 +1,60 @@
+"""Parameters of a simulated session: its length, its reward and what may be recommended."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from hsrl_pipeline.config.base import FrozenConfig
+
+
+class SessionConfig(FrozenConfig):
+    """How long a user stays and how much of the past is seen (protocol, session dynamics)."""
+
+    horizon: int = Field(
+        default=20,
+        ge=1,
+        le=10_000,
+        description="Longest session in steps; a user still there is cut off (truncated).",
+    )
+    initial_patience: float = Field(
+        default=20.0,
+        ge=1.0,
+        allow_inf_nan=False,
+        description="Patience T0 of a new user, in units of patience; the user leaves below 1.",
+    )
+    history_size: int = Field(
+        default=50,
+        ge=1,
+        le=10_000,
+        description="Length H of the window of clicked items that policy and simulator see, items.",
+    )
+
+
+class RewardConfig(FrozenConfig):
+    """From the feedback on a slate to its reward (paper, App. B)."""
+
+    miss_penalty: float = Field(
+        default=0.2,
+        ge=0.0,
+        le=1.0,
+        description="Cost c of a shown item without click: r = mean(y - c(1 - y)), in [0, 1].",
+    )
+    sweet_point: float | None = Field(
+        default=None,
+        ge=-1.0,
+        le=1.0,
+        description="When set, r becomes 1 - |r - sweet_point| (RL4RS variant: 0.9); null is off.",
+    )
+
+
+class CandidatesConfig(FrozenConfig):
+    """Which items a slate may contain."""
+
+    exclude_shown: bool = Field(
+        default=False,
+        description="Whether an item already shown in the session may not be shown again.",
+    )
+    enforce_shelves: bool = Field(
+        default=False,
+        description="Whether the slots of a slate are bound to shelves in equal parts (RL4RS).",
+    )

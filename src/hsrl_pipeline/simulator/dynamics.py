@@ -1,0 +1,197 @@
+"""What one step does to a session, as pure functions on tensors.
+
+The training environment and the evaluation rollouts advance their sessions through
+``SessionRules.advance`` alone, so that both live by the same rules.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+
+from hsrl_pipeline.config.session import CandidatesConfig, RewardConfig, SessionConfig
+from hsrl_pipeline.observation import Observation
+from hsrl_pipeline.simulator.rewards import slate_reward
+
+LEAVING_PATIENCE = 1.0
+"""A user whose patience is below this leaves."""
+
+PATIENCE_ROUNDING = 1e-9
+"""Sums of steps that reach the threshold exactly must not fall below it by rounding."""
+
+
+class SessionState(NamedTuple):
+    """Everything that changes in a batch of sessions.
+
+    Attributes:
+        observation: What a policy sees.
+        patience: (batch,) float64. Patience left, tau.
+    """
+
+    observation: Observation
+    patience: torch.Tensor
+
+    def rows(self, index: torch.Tensor) -> SessionState:
+        """Return the sessions picked by an int64 index or a bool mask."""
+        return SessionState(self.observation.rows(index), self.patience[index])
+
+
+class Advance(NamedTuple):
+    """Outcome of one step, before any refill.
+
+    Attributes:
+        state: The same users one step later.
+        reward: (batch,) float64. Slate reward.
+        terminated: (batch,) bool. The user ran out of patience.
+        truncated: (batch,) bool. The horizon was reached with the user still there.
+    """
+
+    state: SessionState
+    reward: torch.Tensor
+    terminated: torch.Tensor
+    truncated: torch.Tensor
+
+
+def append_clicks(
+    history: torch.Tensor, slates: torch.Tensor, clicks: torch.Tensor
+) -> torch.Tensor:
+    """Return the last H of the history followed by the clicked items in slate order.
+
+    Args:
+        history: (batch, history) int64. Left-padded with PAD_ID, newest last.
+        slates: (batch, slate) int64. Shown items.
+        clicks: (batch, slate) float32 or bool. Non-zero where the item was clicked.
+
+    Returns:
+        (batch, history) int64. Left-padded with PAD_ID, newest last.
+
+    References:
+        Protocol, session dynamics, point 4.
+    """
+    clicked = clicks.to(torch.bool)
+    # A stable sort of "not clicked" brings the clicked items to the front in slate order; the
+    # window then slides over [history, clicked] by the number of clicks of its row.
+    order = (~clicked).to(torch.int8).argsort(dim=1, stable=True)
+    extended = torch.cat([history, slates.gather(1, order)], dim=1)
+    columns = torch.arange(history.shape[1], device=history.device)
+    return extended.gather(1, columns + clicked.sum(dim=1, keepdim=True))
+
+
+def spend_patience(patience: torch.Tensor, reward: torch.Tensor, slate_size: int) -> torch.Tensor:
+    """Return the patience after a step: ``tau - [K(1 - r) + 1]``.
+
+    Args:
+        patience: (batch,) float64. Patience before the step.
+        reward: (batch,) float64. Slate reward of the step.
+        slate_size: Items per slate, K.
+
+    Returns:
+        (batch,) float64.
+
+    References:
+        Protocol, session dynamics, point 5.
+    """
+    return patience - (slate_size * (1.0 - reward) + 1.0)
+
+
+def session_end(
+    patience: torch.Tensor, step: torch.Tensor, horizon: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return which users left and which were cut off by the horizon.
+
+    Args:
+        patience: (batch,) float64. Patience after the step.
+        step: (batch,) int64. Steps taken, this one included.
+        horizon: Longest session in steps.
+
+    Returns:
+        terminated, truncated: (batch,) bool each, never both true. A user who leaves at the
+        horizon has left: nothing follows that a learner could bootstrap from.
+
+    References:
+        Protocol, session dynamics, point 6.
+    """
+    terminated = patience < LEAVING_PATIENCE - PATIENCE_ROUNDING
+    return terminated, (step >= horizon) & ~terminated
+
+
+@dataclass(frozen=True)
+class SessionRules:
+    """The constants of a session and the step they define.
+
+    Attributes:
+        session: Horizon, initial patience and history window.
+        reward: Miss penalty and sweet point.
+        candidates: Whether shown items are remembered in the observation.
+        slate_size: Items per slate, K.
+    """
+
+    session: SessionConfig
+    reward: RewardConfig
+    candidates: CandidatesConfig
+    slate_size: int
+
+    @property
+    def shown_size(self) -> int:
+        """Width of ``Observation.shown``: all slots of the longest session, or 0 when unused."""
+        return self.session.horizon * self.slate_size if self.candidates.exclude_shown else 0
+
+    def start(self, observation: Observation) -> SessionState:
+        """Return new sessions of the users in an observation.
+
+        Args:
+            observation: The users and their histories before the session.
+
+        Returns:
+            Sessions at step 0 with full patience and nothing shown.
+        """
+        history = observation.history
+        return SessionState(
+            Observation(
+                observation.user_categories,
+                observation.user_dense,
+                history,
+                torch.zeros_like(observation.step),
+                history.new_zeros((len(history), self.shown_size)),
+            ),
+            torch.full(
+                (len(history),),
+                self.session.initial_patience,
+                dtype=torch.float64,
+                device=history.device,
+            ),
+        )
+
+    def advance(self, state: SessionState, slates: torch.Tensor, clicks: torch.Tensor) -> Advance:
+        """Return the sessions after a slate and its feedback (protocol, points 3 to 6).
+
+        Args:
+            state: Sessions before the step.
+            slates: (batch, slate) int64. Shown items, valid.
+            clicks: (batch, slate) float32. Drawn feedback.
+
+        Returns:
+            The outcome of the step for the same users; nothing is refilled.
+        """
+        before = state.observation
+        reward = slate_reward(clicks, self.reward.miss_penalty, self.reward.sweet_point)
+        patience = spend_patience(state.patience, reward, self.slate_size)
+        step = before.step + 1
+        terminated, truncated = session_end(patience, step, self.session.horizon)
+        after = Observation(
+            before.user_categories,
+            before.user_dense,
+            append_clicks(before.history, slates, clicks),
+            step,
+            self._remember(before, slates),
+        )
+        return Advance(SessionState(after, patience), reward, terminated, truncated)
+
+    def _remember(self, before: Observation, slates: torch.Tensor) -> torch.Tensor:
+        """Return the shown items with this step's slates at their place."""
+        if not self.candidates.exclude_shown:
+            return before.shown
+        slots = torch.arange(self.slate_size, device=slates.device)
+        return before.shown.scatter(1, before.step[:, None] * self.slate_size + slots, slates)
