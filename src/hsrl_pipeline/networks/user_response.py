@@ -1,0 +1,83 @@
+"""What a simulated user answers: log-odds of a click on each item of a slate.
+
+There is one sigmoid, and it is never inside a model: ``logits`` are what the loss sees.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import nn
+from typing_extensions import Self
+
+from hsrl_pipeline.observation import Observation
+
+
+class UserResponseModel(nn.Module, ABC):
+    """What sessions, references and evaluation know of a simulated user.
+
+    Attributes:
+        n_items: Number of real items; item tables have ``n_items + 1`` rows.
+        history_size: Length H of the history window that the model reads.
+    """
+
+    n_items: int
+    history_size: int
+
+    @abstractmethod
+    def logits(
+        self,
+        user_categories: torch.Tensor,
+        user_dense: torch.Tensor,
+        history: torch.Tensor,
+        slates: torch.Tensor,
+    ) -> torch.Tensor:
+        """Return the log-odds of a click on each item of a slate.
+
+        Args:
+            user_categories: (batch, field) int64. Codes in ``[0, cardinality)``, 0 for missing.
+            user_dense: (batch, dense) float32. Standardised numeric features.
+            history: (batch, history) int64. Clicked items, newest last, left-padded with PAD_ID.
+            slates: (batch, slate) int64. Items in ``[1, n_items]``.
+
+        Returns:
+            (batch, slate) float32. Log-odds; ``-inf`` where an item is PAD_ID.
+        """
+
+    @abstractmethod
+    def scores_all(self, observation: Observation) -> torch.Tensor:
+        """Return the log-odds of a click on every item of the catalogue.
+
+        Args:
+            observation: (batch, ...) users with their histories.
+
+        Returns:
+            (batch, item) float32. Column ``i`` belongs to item ``i``; column 0 is ``-inf``.
+        """
+
+    def probabilities(self, observation: Observation, slates: torch.Tensor) -> torch.Tensor:
+        """Return the click probability of each item of a slate.
+
+        Args:
+            observation: (batch, ...) users with their histories.
+            slates: (batch, slate) int64. Items in ``[1, n_items]``.
+
+        Returns:
+            (batch, slate) float32. In [0, 1].
+        """
+        return torch.sigmoid(
+            self.logits(
+                observation.user_categories, observation.user_dense, observation.history, slates
+            )
+        )
+
+    def freeze(self) -> Self:
+        """Switch to evaluation for good: no dropout, no gradient, what never changes computed.
+
+        Returns:
+            The model itself.
+        """
+        self.eval()
+        self.requires_grad_(False)
+        return self
