@@ -1,0 +1,50 @@
+"""Build the shared state encoder of an agent from its settings and the data's sizes."""
+
+from __future__ import annotations
+
+import torch
+
+from hsrl_pipeline.agents.base import AgentContext
+from hsrl_pipeline.config.agent_settings import EncoderConfig
+from hsrl_pipeline.networks.state_encoder import ItemRepresentation, StateEncoder
+from hsrl_pipeline.seeding import derive_seed
+
+
+def build_state_encoder(
+    config: EncoderConfig, context: AgentContext, stream: str = "agent.encoder"
+) -> StateEncoder:
+    """Return a freshly initialised encoder on the context's device.
+
+    The initial weights depend on ``context.seed`` and ``stream`` only; the global random state is
+    left as it was.
+
+    Args:
+        config: Size and inputs of the encoder.
+        context: Sizes, item vectors, codes and seed.
+        stream: Name of the random stream of the initial weights.
+
+    Returns:
+        The encoder, in training mode.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive_seed(context.seed, stream))
+        items = ItemRepresentation(
+            context.n_items,
+            config.embedding_size,
+            torch.from_numpy(context.item_vectors) if config.use_item_vectors else None,
+            use_ids=config.use_item_ids,
+            codes=torch.from_numpy(context.codes) if config.use_item_codes else None,
+            vocab_sizes=context.vocab_sizes,
+        )
+        encoder = StateEncoder(
+            items,
+            context.history_size,
+            n_layers=config.n_layers,
+            n_heads=config.n_heads,
+            feedforward_size=config.feedforward_size,
+            dropout=config.dropout,
+            category_sizes=context.category_sizes if config.use_user_features else (),
+            n_dense=context.n_dense if config.use_user_features else 0,
+            max_step=context.horizon if config.use_step else None,
+        )
+    return encoder.to(context.device)

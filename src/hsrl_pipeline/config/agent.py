@@ -1,0 +1,80 @@
+"""Which agent a run trains and evaluates, and the settings of every agent."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, ValidationError
+
+from hsrl_pipeline.config.agent_settings import AgentSettings
+from hsrl_pipeline.config.agents_baselines import (
+    A2CSettings,
+    DDPGSettings,
+    HACSettings,
+    PGRASettings,
+    SupervisedSettings,
+    TD3Settings,
+)
+from hsrl_pipeline.config.agents_hsrl import HsrlPaperSettings, HsrlSettings
+from hsrl_pipeline.config.base import FrozenConfig
+from hsrl_pipeline.errors import UserError
+
+AgentName = Literal["hsrl", "hsrl_paper", "sl", "a2c", "ddpg", "td3", "pg_ra", "hac"]
+
+
+class AgentConfig(FrozenConfig):
+    """The agent of a run."""
+
+    name: AgentName = Field("hsrl", description="Agent to train and evaluate")
+    entropy_coef: float | None = Field(
+        None, ge=0.0, description="Entropy coefficient; null is the agent's own"
+    )
+
+
+class AgentsConfig(FrozenConfig):
+    """Settings of every agent, by name."""
+
+    hsrl: HsrlSettings = Field(default_factory=HsrlSettings, description="Our best agent")
+    hsrl_paper: HsrlPaperSettings = Field(
+        default_factory=HsrlPaperSettings, description="The paper's equations as written"
+    )
+    sl: SupervisedSettings = Field(
+        default_factory=SupervisedSettings, description="Supervised click model"
+    )
+    a2c: A2CSettings = Field(default_factory=A2CSettings, description="Item-level actor-critic")
+    ddpg: DDPGSettings = Field(default_factory=DDPGSettings, description="Hyper-action DDPG")
+    td3: TD3Settings = Field(default_factory=TD3Settings, description="Hyper-action TD3")
+    pg_ra: PGRASettings = Field(
+        default_factory=PGRASettings, description="Policy gradient with action representations"
+    )
+    hac: HACSettings = Field(default_factory=HACSettings, description="Hyper-actor critic")
+
+    def settings_of(self, agent: AgentConfig, learning_rate: float | None = None) -> AgentSettings:
+        """Return the settings of the run's agent with the run's overrides put in.
+
+        Args:
+            agent: Name of the agent and its entropy coefficient, if overridden.
+            learning_rate: Step size that replaces the agent's own, or None.
+
+        Returns:
+            The validated settings of ``agent.name``.
+
+        Raises:
+            UserError: An override does not apply to the agent, or is out of range for it.
+        """
+        own: AgentSettings = getattr(self, agent.name)
+        values = own.model_dump()
+        if agent.entropy_coef is not None:
+            if "entropy_coef" not in values:
+                raise UserError(
+                    f"Agent {agent.name!r} has no entropy term",
+                    where="agent.entropy_coef",
+                    remedy="Leave agent.entropy_coef at null for this agent.",
+                )
+            values["entropy_coef"] = agent.entropy_coef
+        if learning_rate is not None:
+            values["learning_rate"] = learning_rate
+        try:
+            return type(own).model_validate(values)
+        except ValidationError as error:
+            raise UserError(str(error), where=f"agents.{agent.name}") from error

@@ -1,0 +1,71 @@
+"""Settings that every learner has: the shared state encoder and the common learning knobs."""
+
+from __future__ import annotations
+
+from pydantic import Field, model_validator
+from typing_extensions import Self
+
+from hsrl_pipeline.config.base import FrozenConfig
+
+
+class EncoderConfig(FrozenConfig):
+    """Size and inputs of the state encoder, the same for all agents of a comparison."""
+
+    embedding_size: int = Field(
+        32, ge=2, le=1024, description="Width d of states and item representations"
+    )
+    n_layers: int = Field(2, ge=1, le=12, description="Self-attention layers over the history")
+    n_heads: int = Field(4, ge=1, le=16, description="Attention heads; must divide embedding_size")
+    feedforward_size: int = Field(64, ge=2, le=4096, description="Hidden width of a layer's MLP")
+    dropout: float = Field(
+        0.0, ge=0.0, lt=1.0, description="Dropout rate in updates; never when acting or in targets"
+    )
+    use_item_vectors: bool = Field(
+        True, description="Item representation includes the projected item vector"
+    )
+    use_item_ids: bool = Field(
+        True, description="Item representation includes a learned vector per item"
+    )
+    use_item_codes: bool = Field(
+        False, description="Item representation includes a learned vector per semantic-ID token"
+    )
+    use_user_features: bool = Field(True, description="State includes the user's features")
+    use_step: bool = Field(True, description="State includes the steps taken in the session")
+
+    @model_validator(mode="after")
+    def _check_consistency(self) -> Self:
+        if self.embedding_size % self.n_heads:
+            raise ValueError(
+                f"n_heads ({self.n_heads}) must divide embedding_size ({self.embedding_size})"
+            )
+        if not (self.use_item_vectors or self.use_item_ids or self.use_item_codes):
+            raise ValueError(
+                "one of use_item_vectors, use_item_ids and use_item_codes must be true"
+            )
+        return self
+
+
+class AgentSettings(FrozenConfig):
+    """What the settings of every agent contain."""
+
+    encoder: EncoderConfig = Field(
+        default_factory=EncoderConfig, description="State encoder of this agent"
+    )
+    learning_rate: float = Field(
+        1e-3, gt=0.0, le=1.0, description="Step size of the optimiser (the actor's, if separate)"
+    )
+    gradient_clip: float = Field(
+        1.0, gt=0.0, description="Largest norm of a gradient before an optimiser step"
+    )
+    mixed_precision: bool = Field(
+        False, description="Run network forward passes in bfloat16 where the device supports it"
+    )
+
+
+class ValueSettings(AgentSettings):
+    """Settings of agents that bootstrap from a target network."""
+
+    gamma: float = Field(0.9, ge=0.0, lt=1.0, description="Discount per step (App. B: 0.9)")
+    tau: float = Field(
+        0.01, gt=0.0, le=1.0, description="Polyak share of the online weights per update"
+    )

@@ -1,0 +1,309 @@
+"""State encoder shared by all agents: self-attention over the history, user features, step."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from hsrl_pipeline.observation import Observation
+from hsrl_pipeline.shapes import PAD_ID, check_shape
+
+
+class AttentionBlock(nn.Module):
+    """Pre-norm self-attention layer that can answer for the last position alone.
+
+    Args:
+        embedding_size: Width d.
+        n_heads: Attention heads; divides ``embedding_size``.
+        feedforward_size: Hidden width of the position-wise MLP.
+        dropout: Rate on both residual branches.
+    """
+
+    def __init__(
+        self, embedding_size: int, n_heads: int, feedforward_size: int, dropout: float
+    ) -> None:
+        super().__init__()
+        self._n_heads = n_heads
+        self.attention_norm = nn.LayerNorm(embedding_size)
+        self.query = nn.Linear(embedding_size, embedding_size)
+        self.key_value = nn.Linear(embedding_size, 2 * embedding_size)
+        self.output = nn.Linear(embedding_size, embedding_size)
+        self.feedforward_norm = nn.LayerNorm(embedding_size)
+        self.expand = nn.Linear(embedding_size, feedforward_size)
+        self.contract = nn.Linear(feedforward_size, embedding_size)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(
+        self, hidden: torch.Tensor, attention_bias: torch.Tensor, *, last_only: bool
+    ) -> torch.Tensor:
+        """Return the layer's output.
+
+        Args:
+            hidden: (batch, history, embed) float32.
+            attention_bias: (batch, 1, history, history) float32. 0 where a position may look,
+                ``-inf`` where it may not.
+            last_only: Compute the last position only: (batch, 1, embed) comes back.
+
+        Returns:
+            (batch, history, embed) float32, or (batch, 1, embed) with ``last_only``.
+        """
+        normed = self.attention_norm(hidden)
+        asking = normed[:, -1:] if last_only else normed
+        bias = attention_bias[:, :, -1:] if last_only else attention_bias
+        key, value = self.key_value(normed).chunk(2, dim=-1)
+        attended = F.scaled_dot_product_attention(
+            self._split(self.query(asking)), self._split(key), self._split(value), attn_mask=bias
+        )
+        merged = attended.transpose(1, 2).flatten(2)
+        residual = hidden[:, -1:] if last_only else hidden
+        mixed = residual + self.dropout(self.output(merged))
+        inner = F.relu(self.expand(self.feedforward_norm(mixed)))
+        result: torch.Tensor = mixed + self.dropout(self.contract(inner))
+        return result
+
+    def _split(self, states: torch.Tensor) -> torch.Tensor:
+        """(batch, position, embed) to (batch, head, position, head width)."""
+        batch, length, size = states.shape
+        return states.view(batch, length, self._n_heads, size // self._n_heads).transpose(1, 2)
+
+
+class ItemRepresentation(nn.Module):
+    """Item representations: projected item vector, learned id vector, token vectors, summed.
+
+    Row 0 (padding) is exactly zero whatever the parameters are.
+
+    Args:
+        n_items: Number of real items.
+        embedding_size: Width d.
+        item_vectors: (item, vector) float32 with row 0 zero, or None to leave them out.
+        use_ids: Learn one vector per item.
+        codes: (item, level) int64 semantic IDs with row 0 all -1, or None to leave them out.
+        vocab_sizes: Vocabulary size per level; needed with ``codes``.
+    """
+
+    item_vectors: torch.Tensor | None
+    token_rows: torch.Tensor | None
+
+    def __init__(
+        self,
+        n_items: int,
+        embedding_size: int,
+        item_vectors: torch.Tensor | None,
+        *,
+        use_ids: bool = True,
+        codes: torch.Tensor | None = None,
+        vocab_sizes: tuple[int, ...] = (),
+    ) -> None:
+        super().__init__()
+        if item_vectors is None and not use_ids and codes is None:
+            raise ValueError("items need vectors, ids or codes to be represented")
+        self.n_items = n_items
+        self.embedding_size = embedding_size
+        self.projection: nn.Linear | None = None
+        self.id_embedding: nn.Embedding | None = None
+        self.token_embedding: nn.Embedding | None = None
+        vectors = None
+        if item_vectors is not None:
+            check_shape("item_vectors", item_vectors, n_items + 1, None)
+            vectors = item_vectors.clone()
+            vectors[PAD_ID] = 0.0
+            self.projection = nn.Linear(vectors.shape[1], embedding_size, bias=False)
+        if use_ids:
+            self.id_embedding = nn.Embedding(n_items + 1, embedding_size, padding_idx=PAD_ID)
+            nn.init.normal_(self.id_embedding.weight, std=embedding_size**-0.5)
+            with torch.no_grad():
+                self.id_embedding.weight[PAD_ID] = 0.0
+        rows = None
+        if codes is not None:
+            check_shape("codes", codes, n_items + 1, len(vocab_sizes))
+            first_row = [1 + sum(vocab_sizes[:level]) for level in range(len(vocab_sizes))]
+            # one table for all levels; row 0 stays zero and stands for padding
+            rows = codes + torch.tensor(first_row)
+            rows[PAD_ID] = 0
+            self.token_embedding = nn.Embedding(1 + sum(vocab_sizes), embedding_size, padding_idx=0)
+            nn.init.normal_(self.token_embedding.weight, std=embedding_size**-0.5)
+            with torch.no_grad():
+                self.token_embedding.weight[0] = 0.0
+        self.register_buffer("item_vectors", vectors, persistent=False)
+        self.register_buffer("token_rows", rows, persistent=False)
+        self._catalogue: torch.Tensor | None = None
+        self._catalogue_weights: list[torch.Tensor] = []
+
+    def forward(self, items: torch.Tensor) -> torch.Tensor:
+        """Represent items by index.
+
+        Args:
+            items: (...) int64. Item indices in ``[0, n_items]``; PAD_ID gives zeros.
+
+        Returns:
+            (..., embed) float32.
+        """
+        parts = []
+        if self.projection is not None and self.item_vectors is not None:
+            parts.append(self.projection(F.embedding(items, self.item_vectors)))
+        if self.id_embedding is not None:
+            parts.append(self.id_embedding(items))
+        if self.token_embedding is not None and self.token_rows is not None:
+            parts.append(self.token_embedding(self.token_rows[items]).sum(-2))
+        total: torch.Tensor = parts[0]
+        for part in parts[1:]:
+            total = total + part
+        return total
+
+    def catalogue(self) -> torch.Tensor:
+        """Represent the whole catalogue, once per version of the parameters.
+
+        With gradients enabled the table is computed anew, as part of the graph; without, it is
+        kept until a parameter changes.
+
+        Returns:
+            (item, embed) float32. Row 0 is zero.
+        """
+        if torch.is_grad_enabled():
+            return self._all_items()
+        # compared by value: fused optimisers change weights without raising their version
+        weights = [weight.detach() for weight in self.parameters()]
+        unchanged = self._catalogue is not None and all(
+            kept.device == weight.device and torch.equal(kept, weight)
+            for kept, weight in zip(self._catalogue_weights, weights, strict=True)
+        )
+        if self._catalogue is None or not unchanged:
+            self._catalogue = self._all_items()
+            self._catalogue_weights = [weight.clone() for weight in weights]
+        return self._catalogue
+
+    def _all_items(self) -> torch.Tensor:
+        reference = next(self.parameters())
+        total = reference.new_zeros(self.n_items + 1, self.embedding_size)
+        if self.projection is not None and self.item_vectors is not None:
+            total = total + self.projection(self.item_vectors)
+        if self.id_embedding is not None:
+            total = total + self.id_embedding.weight
+        if self.token_embedding is not None and self.token_rows is not None:
+            total = total + self.token_embedding(self.token_rows).sum(-2)
+        return total
+
+
+class StateEncoder(nn.Module):
+    """Encode what a policy sees into one state vector (Eq. 10).
+
+    A causal self-attention stack (SASRec, Kang and McAuley 2018) reads the history; the state is
+    its output at the newest position, fused with the user's features and the steps taken. Only
+    that position is computed in the last layer, and padded positions are never looked at.
+
+    Args:
+        items: Item representation, also used by agents that score items.
+        history_size: Length H of the history window.
+        n_layers: Attention layers.
+        n_heads: Heads per layer.
+        feedforward_size: Hidden width of a layer's MLP.
+        dropout: Rate while ``training``; agents act in eval mode, where it is off.
+        category_sizes: Cardinality of each categorical user feature; empty leaves them out.
+        n_dense: Numeric user features; 0 leaves them out.
+        max_step: Largest number of taken steps told apart, or None to ignore the step.
+    """
+
+    attention_bias: torch.Tensor
+    own_position: torch.Tensor
+    category_offsets: torch.Tensor
+
+    def __init__(
+        self,
+        items: ItemRepresentation,
+        history_size: int,
+        *,
+        n_layers: int = 2,
+        n_heads: int = 4,
+        feedforward_size: int = 64,
+        dropout: float = 0.0,
+        category_sizes: tuple[int, ...] = (),
+        n_dense: int = 0,
+        max_step: int | None = None,
+    ) -> None:
+        super().__init__()
+        size = items.embedding_size
+        self.items = items
+        self.embedding_size = size
+        self.history_size = history_size
+        self.positions = nn.Parameter(torch.empty(history_size, size))
+        nn.init.normal_(self.positions, std=size**-0.5)
+        self.dropout = nn.Dropout(dropout)
+        self.blocks = nn.ModuleList(
+            AttentionBlock(size, n_heads, feedforward_size, dropout) for _ in range(n_layers)
+        )
+        self.history_norm = nn.LayerNorm(size)
+        self.category_embedding: nn.Embedding | None = None
+        self.dense_projection: nn.Linear | None = None
+        self.step_embedding: nn.Embedding | None = None
+        n_parts = 1
+        if category_sizes:
+            self.category_embedding = nn.Embedding(sum(category_sizes), size)
+            nn.init.normal_(self.category_embedding.weight, std=size**-0.5)
+        if n_dense:
+            self.dense_projection = nn.Linear(n_dense, size)
+        if category_sizes or n_dense:
+            n_parts += 1
+        if max_step is not None:
+            self.step_embedding = nn.Embedding(max_step + 1, size)
+            nn.init.normal_(self.step_embedding.weight, std=size**-0.5)
+            n_parts += 1
+        self.fuse_expand = nn.Linear(n_parts * size, 2 * size)
+        self.fuse_contract = nn.Linear(2 * size, size)
+        self.state_norm = nn.LayerNorm(size)
+        offsets = [sum(category_sizes[:field]) for field in range(len(category_sizes))]
+        future = torch.full((history_size, history_size), -math.inf).triu(1)
+        self.register_buffer("category_offsets", torch.tensor(offsets).long(), persistent=False)
+        self.register_buffer("attention_bias", future, persistent=False)
+        # a padded position sees itself, so that no row of the softmax is empty
+        own = torch.eye(history_size, dtype=torch.bool)
+        self.register_buffer("own_position", own, persistent=False)
+
+    def forward(self, observation: Observation) -> torch.Tensor:
+        """Encode a batch of sessions.
+
+        Args:
+            observation: The sessions; ``history`` is (batch, history).
+
+        Returns:
+            (batch, embed) float32 state, normalised per row.
+
+        Raises:
+            ValueError: The history is not ``history_size`` wide.
+        """
+        check_shape("history", observation.history, None, self.history_size)
+        parts = [self._encode_history(observation.history)]
+        user = self._encode_user(observation)
+        if user is not None:
+            parts.append(user)
+        if self.step_embedding is not None:
+            last = self.step_embedding.num_embeddings - 1
+            parts.append(self.step_embedding(observation.step.clamp(0, last)))
+        joined = torch.cat(parts, dim=-1)
+        fused = self.fuse_contract(F.relu(self.fuse_expand(joined)))
+        state: torch.Tensor = self.state_norm(parts[0] + fused)
+        return state
+
+    def _encode_history(self, history: torch.Tensor) -> torch.Tensor:
+        padded = history == PAD_ID
+        hidden = self.dropout(self.items(history) + self.positions)
+        blocked = padded[:, None, None, :] & ~self.own_position
+        bias = self.attention_bias.masked_fill(blocked, -math.inf)
+        last_block = len(self.blocks) - 1
+        for index, block in enumerate(self.blocks):
+            hidden = block(hidden, bias, last_only=index == last_block)
+        newest: torch.Tensor = self.history_norm(hidden[:, -1])
+        # without any click there is nothing to summarise: the state rests on user and step alone
+        return newest.masked_fill(padded[:, -1:], 0.0)
+
+    def _encode_user(self, observation: Observation) -> torch.Tensor | None:
+        user = None
+        if self.category_embedding is not None:
+            rows = observation.user_categories + self.category_offsets
+            user = self.category_embedding(rows).sum(1)
+        if self.dense_projection is not None:
+            dense = self.dense_projection(observation.user_dense)
+            user = dense if user is None else user + dense
+        return user
