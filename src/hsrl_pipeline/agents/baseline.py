@@ -1,0 +1,150 @@
+"""What the baseline agents have in common: state, optimiser steps and target networks."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, Literal
+
+import torch
+from torch import nn
+
+from hsrl_pipeline.agents.base import AgentContext
+from hsrl_pipeline.agents.slate_selection import SlateSelector
+from hsrl_pipeline.config.agent_settings import AgentSettings
+from hsrl_pipeline.seeding import derive_seed
+
+Experience = Literal["log", "replay", "fresh"]
+
+
+class BaselineAgent:
+    """State, optimiser steps and random draws of an agent made of torch modules.
+
+    Random draws inside an update depend on the seed and the number of updates alone, so that a
+    resumed run continues with the very numbers the unbroken one would have drawn.
+
+    Args:
+        name: Registered name.
+        experience: What the trainer feeds to ``update``.
+        settings: Settings of the agent.
+        context: Sizes, device and seed.
+        policy: All that acting needs.
+        critics: Modules that only learning needs, by name.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        experience: Experience,
+        settings: AgentSettings,
+        context: AgentContext,
+        *,
+        policy: nn.Module,
+        critics: dict[str, nn.Module] | None = None,
+    ) -> None:
+        self.name = name
+        self.experience: Experience = experience
+        self.latent_size = 0
+        self.uses_log = experience == "log"
+        self._settings = settings
+        self._device = context.device
+        self._seed = derive_seed(context.seed, f"agent.{name}.update")
+        self._n_updates = 0
+        self._selector = SlateSelector(
+            context.n_items, context.slate_size, context.shelves, context.device
+        )
+        self._policy = policy
+        self._modules = nn.ModuleDict({"policy": policy, **(critics or {})}).to(context.device)
+        self._modules.eval()
+        self._targets = nn.ModuleDict()
+        self._optimizers: dict[str, torch.optim.Optimizer] = {}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return weights, target weights, optimiser state and the number of updates."""
+        return {
+            "networks": self._modules.state_dict(),
+            "targets": self._targets.state_dict(),
+            "optimizers": {name: part.state_dict() for name, part in self._optimizers.items()},
+            "n_updates": self._n_updates,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what ``state_dict`` returned."""
+        self._modules.load_state_dict(state["networks"])
+        self._targets.load_state_dict(state["targets"])
+        for name, optimizer in self._optimizers.items():
+            optimizer.load_state_dict(copy.deepcopy(state["optimizers"][name]))
+        self._n_updates = int(state["n_updates"])
+
+    def policy_state(self) -> dict[str, torch.Tensor]:
+        """Return the weights needed for acting, as a flat tensor dict."""
+        return {name: value.detach().clone() for name, value in self._policy.state_dict().items()}
+
+    def load_policy_state(self, state: dict[str, torch.Tensor]) -> None:
+        """Restore what ``policy_state`` returned."""
+        self._policy.load_state_dict(state)
+
+    def _no_latent(self, slates: torch.Tensor) -> torch.Tensor:
+        """Return the (batch, 0) latent action of agents without one."""
+        return torch.empty((slates.shape[0], 0), device=slates.device)
+
+    def _add_optimizer(
+        self,
+        name: str,
+        parameters: Iterable[nn.Parameter],
+        learning_rate: float,
+        weight_decay: float = 0.0,
+    ) -> None:
+        """Create a fused AdamW over the parameters; without weight decay it is Adam."""
+        self._optimizers[name] = torch.optim.AdamW(
+            parameters, lr=learning_rate, weight_decay=weight_decay, fused=True
+        )
+
+    def _add_target(self, name: str, module: nn.Module) -> nn.Module:
+        """Return a copy of the module that follows it and never receives gradient."""
+        target = copy.deepcopy(module).requires_grad_(False).eval()
+        self._targets[name] = target
+        return target
+
+    def _follow(self, target: nn.Module, online: nn.Module, tau: float) -> None:
+        """Move the target's weights the share ``tau`` towards the online ones (Polyak)."""
+        with torch.no_grad():
+            torch._foreach_lerp_(list(target.parameters()), list(online.parameters()), tau)
+
+    def _step(self, name: str) -> torch.Tensor:
+        """Clip the gradient, step one optimiser and return the norm before clipping."""
+        optimizer = self._optimizers[name]
+        parameters = [weight for group in optimizer.param_groups for weight in group["params"]]
+        norm = nn.utils.clip_grad_norm_(parameters, self._settings.gradient_clip, foreach=True)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        return norm
+
+    @contextmanager
+    def _updating(self) -> Iterator[torch.Generator | None]:
+        """Run one update: dropout on, its draws fixed by seed and update count, mixed precision.
+
+        Yields:
+            The random stream of this update, for noise that a loss needs.
+        """
+        self._n_updates += 1
+        generator = torch.Generator(self._device)
+        generator.manual_seed((self._seed + self._n_updates) % 2**63)
+        precision = torch.autocast(
+            self._device.type,
+            dtype=torch.bfloat16,
+            enabled=self._settings.mixed_precision and self._device.type == "cuda",
+        )
+        if self._settings.encoder.dropout == 0.0:
+            with precision:
+                yield generator
+            return
+        devices = [self._device] if self._device.type == "cuda" else []
+        with torch.random.fork_rng(devices=devices), precision:
+            torch.manual_seed((self._seed + self._n_updates) % 2**63)
+            self._modules.train()
+            try:
+                yield generator
+            finally:
+                self._modules.eval()

@@ -1,0 +1,140 @@
+"""From item scores to slates: the best items, or a sample without replacement and its likelihood.
+
+One place serves acting, learning and the references, so that a slate is always ranked, sampled
+and scored by the same rules.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from hsrl_pipeline.shapes import PAD_ID, check_shape
+
+
+class SlateSelector:
+    """Turns one score per item into ordered slates of distinct items.
+
+    Where the data set has shelves, a slate takes equally many items from each shelf, shelf by
+    shelf, as RL4RS asks for (protocol, "Datasets"); elsewhere all items form one shelf.
+
+    Args:
+        n_items: Number of real items.
+        slate_size: Items per slate.
+        shelves: (item,) int64. Shelf of each item from 1, row 0 is 0; None when all items
+            compete for every position.
+        device: Device of the scores that will be given.
+
+    Raises:
+        ValueError: The slate does not divide among the shelves, or a shelf is too small.
+    """
+
+    def __init__(
+        self,
+        n_items: int,
+        slate_size: int,
+        shelves: np.ndarray | None = None,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self._n_items = n_items
+        self._slate_size = slate_size
+        self._groups: list[torch.Tensor | None] = [None]
+        sizes = [n_items]
+        if shelves is not None:
+            check_shape("shelves", shelves, n_items + 1)
+            names = np.unique(shelves[1:])
+            members = [np.flatnonzero(shelves == name) for name in names if name > 0]
+            sizes = [len(group) for group in members]
+            self._groups = [torch.as_tensor(group, device=device) for group in members]
+        if slate_size % len(sizes):
+            raise ValueError(f"slate_size {slate_size} does not divide among {len(sizes)} shelves")
+        self._share = slate_size // len(sizes)
+        if min(sizes) < self._share:
+            raise ValueError(f"a shelf holds {min(sizes)} items, a slate needs {self._share} of it")
+
+    def greedy(self, scores: torch.Tensor) -> torch.Tensor:
+        """Return the items of highest score.
+
+        Args:
+            scores: (batch, item) float32. Column 0 belongs to padding and is never chosen.
+
+        Returns:
+            (batch, slate) int64. Distinct items in ``[1, n_items]``, best first on each shelf.
+        """
+        check_shape("scores", scores, None, self._n_items + 1)
+        return self._top(scores)
+
+    def sample(
+        self, logits: torch.Tensor, generator: torch.Generator | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Draw slates without replacement, position by position, from the softmax of the logits.
+
+        The K largest Gumbel-perturbed logits, in order, are exactly such a draw (Kool, van Hoof
+        and Welling 2019, "Stochastic Beams and Where to Find Them", section 2.3).
+
+        Args:
+            logits: (batch, item) float32. Column 0 belongs to padding and is never chosen.
+            generator: Random stream on the device of the logits.
+
+        Returns:
+            slates: (batch, slate) int64. Distinct items in ``[1, n_items]``.
+            log_prob: (batch,) float32. Log-probability of the ordered slate.
+        """
+        check_shape("logits", logits, None, self._n_items + 1)
+        waiting = torch.empty_like(logits).exponential_(generator=generator)
+        slates = self._top(logits - waiting.log())
+        return slates, self.log_prob(logits, slates).sum(-1)
+
+    def log_prob(self, logits: torch.Tensor, slates: torch.Tensor) -> torch.Tensor:
+        """Return the log-probability of each position given the ones before it.
+
+        Plackett-Luce: the item at a position is drawn from the softmax over the items that are
+        still left. The normalisers are accumulated from the last position backwards, which stays
+        exact when almost all probability lies on the chosen items.
+
+        Args:
+            logits: (batch, item) float32. Column 0 belongs to padding and carries no probability.
+            slates: (batch, slate) int64. Distinct items in ``[1, n_items]``, in slate order.
+
+        Returns:
+            (batch, slate) float32. Its row sums are log-probabilities of ordered slates.
+        """
+        check_shape("logits", logits, None, self._n_items + 1)
+        check_shape("slates", slates, logits.shape[0], self._slate_size)
+        chosen = logits.gather(1, slates)
+        # the smallest number, not minus infinity: with nothing else left the gradient stays defined
+        others = logits.scatter(1, slates, torch.finfo(logits.dtype).min)
+        parts = []
+        for shelf, group in enumerate(self._groups):
+            left = others[:, PAD_ID + 1 :] if group is None else others[:, group]
+            own = chosen[:, shelf * self._share : (shelf + 1) * self._share]
+            tail = torch.cat([left.logsumexp(-1, keepdim=True), own.flip(-1)], dim=-1)
+            normaliser = tail.logcumsumexp(-1)[:, 1:].flip(-1)
+            parts.append(own - normaliser)
+        return torch.cat(parts, dim=-1)
+
+    def distribution(self, logits: torch.Tensor) -> torch.Tensor:
+        """Return log-probabilities of the first position of each shelf.
+
+        Args:
+            logits: (batch, item) float32.
+
+        Returns:
+            (batch, item) float32. Sums to one over the items of each shelf; padding and items
+            without a shelf have ``-inf``.
+        """
+        check_shape("logits", logits, None, self._n_items + 1)
+        result = torch.full_like(logits, -torch.inf)
+        for group in self._groups:
+            columns = slice(PAD_ID + 1, None) if group is None else group
+            result[:, columns] = logits[:, columns].log_softmax(-1)
+        return result
+
+    def _top(self, scores: torch.Tensor) -> torch.Tensor:
+        parts = []
+        for group in self._groups:
+            if group is None:
+                parts.append(scores[:, PAD_ID + 1 :].topk(self._share, dim=-1).indices + 1)
+            else:
+                parts.append(group[scores[:, group].topk(self._share, dim=-1).indices])
+        return torch.cat(parts, dim=-1)

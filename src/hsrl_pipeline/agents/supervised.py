@@ -1,0 +1,75 @@
+"""``sl``: a click model on logged slates, greedy on its scores.
+
+References:
+    Kang and McAuley 2018, "Self-Attentive Sequential Recommendation" (SASRec). The HSRL paper
+    (section 4.1.3) trains it on historical logs; here on the shown slates with their clicks and
+    non-clicks, which ranks far better than the clicks alone would.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from hsrl_pipeline.agents.base import Action, AgentContext, LogBatch, UpdateStats
+from hsrl_pipeline.agents.baseline import BaselineAgent
+from hsrl_pipeline.agents.encoding import build_state_encoder
+from hsrl_pipeline.config.agents_baselines import SupervisedSettings
+from hsrl_pipeline.losses.supervised import click_loss
+from hsrl_pipeline.networks.actors import ItemActor
+from hsrl_pipeline.observation import Observation
+from hsrl_pipeline.replay.transitions import TransitionBatch
+
+
+class SupervisedAgent(BaselineAgent):
+    """SASRec trained with binary cross-entropy on the raw click logits of logged slates.
+
+    Args:
+        settings: Settings of the agent.
+        context: Sizes, item tables, device and seed.
+    """
+
+    def __init__(self, settings: SupervisedSettings, context: AgentContext) -> None:
+        self._actor = ItemActor(build_state_encoder(settings.encoder, context))
+        super().__init__("sl", "log", settings, context, policy=self._actor)
+        self.log_batch_size = settings.log_batch_size
+        self._add_optimizer(
+            "policy", self._actor.parameters(), settings.learning_rate, settings.weight_decay
+        )
+
+    @torch.no_grad()
+    def act(
+        self, observation: Observation, *, explore: bool, generator: torch.Generator | None = None
+    ) -> Action:
+        """Return the items most likely to be clicked; exploring draws by the click logits."""
+        scores = observation.mask_shown(self._actor(observation))
+        if explore:
+            slates, log_prob = self._selector.sample(scores, generator)
+        else:
+            slates = self._selector.greedy(scores)
+            log_prob = scores.new_zeros(slates.shape[0])
+        return Action(slates, self._no_latent(slates), log_prob)
+
+    def update(self, batch: TransitionBatch | None, log: LogBatch | None) -> UpdateStats:
+        """Take one gradient step on logged slates.
+
+        Args:
+            batch: Not used.
+            log: Logged slates of the training split.
+
+        Raises:
+            ValueError: ``log`` is missing.
+        """
+        if log is None:
+            raise ValueError("sl learns from logged slates, but update was called without a log")
+        with self._updating():
+            states = self._actor.encoder(log.observation)
+            logits = self._actor.score_slates(states, log.slates)
+        loss = click_loss(logits.float(), log.clicks, log.slates)
+        loss.backward()  # type: ignore[no-untyped-call]
+        norm = self._step("policy")
+        return UpdateStats({"click_loss": loss.detach()}, {"gradient_norm": norm})
+
+
+def build_sl(settings: SupervisedSettings, context: AgentContext) -> SupervisedAgent:
+    """Return an untrained ``sl`` agent."""
+    return SupervisedAgent(settings, context)

@@ -1,0 +1,95 @@
+"""Settings of the baseline agents, one model per agent."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from hsrl_pipeline.config.agent_settings import AgentSettings, ValueSettings
+
+
+class SupervisedSettings(AgentSettings):
+    """Settings of ``sl``, the supervised click model."""
+
+    weight_decay: float = Field(
+        0.0, ge=0.0, le=1.0, description="Decoupled weight decay per unit of learning rate"
+    )
+    log_batch_size: int = Field(256, ge=1, description="Logged slates per update")
+
+
+class A2CSettings(AgentSettings):
+    """Settings of ``a2c``, the item-level softmax policy with a state-value baseline."""
+
+    gamma: float = Field(0.9, ge=0.0, lt=1.0, description="Discount per step (App. B: 0.9)")
+    entropy_coef: float = Field(
+        0.01, ge=0.0, description="Weight of the item distribution's entropy, in nats"
+    )
+    value_coef: float = Field(0.5, ge=0.0, description="Weight of the squared value error")
+    value_hidden_size: int = Field(64, ge=1, description="Hidden width of the value head")
+    advantage_clip: float = Field(1.0, gt=0.0, description="Bound of the advantage either way")
+
+
+class HyperActionSettings(ValueSettings):
+    """What agents with a continuous action share."""
+
+    critic_learning_rate: float = Field(
+        1e-3, gt=0.0, le=1.0, description="Step size of the critics and the state encoder"
+    )
+    hidden_size: int = Field(128, ge=1, description="Hidden width of actor and critics")
+    exploration_noise_std: float = Field(
+        0.1, ge=0.0, le=2.0, description="Noise on the hyper-action while training, in [-1, 1]"
+    )
+
+
+class DDPGSettings(HyperActionSettings):
+    """Settings of ``ddpg``; a positive ``behavior_coef`` makes it behaviour-regularised."""
+
+    latent_size: int = Field(32, ge=1, le=1024, description="Width of the hyper-action")
+    behavior_coef: float = Field(
+        0.0, ge=0.0, description="Weight of the click loss of the actor on logged slates; 0 is off"
+    )
+    log_batch_size: int = Field(64, ge=1, description="Logged slates per update, if regularised")
+
+
+class TD3Settings(HyperActionSettings):
+    """Settings of ``td3``: twin critics, delayed actor, smoothed targets."""
+
+    latent_size: int = Field(32, ge=1, le=1024, description="Width of the hyper-action")
+    policy_delay: int = Field(2, ge=1, description="Critic updates per actor update")
+    target_noise_std: float = Field(
+        0.2, ge=0.0, le=2.0, description="Noise on the target action, in [-1, 1]"
+    )
+    target_noise_clip: float = Field(0.5, gt=0.0, description="Bound of the target noise")
+
+
+class PGRASettings(AgentSettings):
+    """Settings of ``pg_ra``, policy gradient in a learned space of action representations."""
+
+    gamma: float = Field(0.9, ge=0.0, lt=1.0, description="Discount per step (App. B: 0.9)")
+    latent_size: int = Field(16, ge=1, le=1024, description="Width of an action representation")
+    hidden_size: int = Field(128, ge=1, description="Hidden width of policy, value and inference")
+    entropy_coef: float = Field(
+        0.001, ge=0.0, description="Weight of the internal Gaussian policy's entropy, in nats"
+    )
+    value_coef: float = Field(0.5, ge=0.0, description="Weight of the squared value error")
+    representation_coef: float = Field(
+        1.0, ge=0.0, description="Weight of the supervised loss of the representations"
+    )
+    initial_std: float = Field(
+        0.3, gt=0.0, le=2.0, description="Initial standard deviation of the internal policy"
+    )
+    advantage_clip: float = Field(1.0, gt=0.0, description="Bound of the advantage either way")
+
+
+class HACSettings(HyperActionSettings):
+    """Settings of ``hac``; the three coefficients are the components of its ablation."""
+
+    policy_coef: float = Field(1.0, ge=0.0, description="Weight of the hyper-actor's Q loss")
+    alignment_coef: float = Field(
+        0.1, ge=0.0, description="Weight of the distance between hyper-action and its slate's"
+    )
+    supervision_coef: float = Field(
+        1.0, ge=0.0, description="Weight of the click loss on replayed slates"
+    )
+    sample_items: bool = Field(
+        True, description="Explore by drawing items from the softmax of scores; false: top-K"
+    )

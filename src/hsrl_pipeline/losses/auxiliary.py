@@ -1,0 +1,63 @@
+"""Terms that tie a continuous action to the slate it produced: HAC and PG-RA.
+
+References:
+    Liu et al. 2023, "Exploration and Regularization of the Latent Action Space in
+    Recommendation" (HAC).
+    Chandak et al. 2019, "Learning Action Representations for Reinforcement Learning" (PG-RA).
+"""
+
+from __future__ import annotations
+
+import torch
+
+from hsrl_pipeline.shapes import PAD_ID, check_shape
+
+
+def pooled_items(item_table: torch.Tensor, slates: torch.Tensor) -> torch.Tensor:
+    """Return the mean vector of a slate's items, HAC's map from effect-action to hyper-action.
+
+    Args:
+        item_table: (item, embed) float32. Row 0 belongs to padding and does not count.
+        slates: (batch, slate) int64. Items in ``[1, n_items]`` or PAD_ID.
+
+    Returns:
+        (batch, embed) float32. Zero for a slate of padding only.
+    """
+    check_shape("item_table", item_table, None, None)
+    check_shape("slates", slates, None, None)
+    shown = (slates != PAD_ID).unsqueeze(-1).to(item_table.dtype)
+    total = (item_table[slates] * shown).sum(1)
+    return total / shown.sum(1).clamp(min=1.0)
+
+
+def alignment_loss(hyper_action: torch.Tensor, recovered: torch.Tensor) -> torch.Tensor:
+    """Return the squared distance between a hyper-action and the one its slate stands for.
+
+    Args:
+        hyper_action: (batch, embed) float32. What the actor emits now.
+        recovered: (batch, embed) float32. The hyper-action recovered from the slate; no gradient
+            flows into it, so that the actor moves to the items and not the items to the actor.
+
+    Returns:
+        0-dim float32. Sum over the embedding, mean over the batch.
+    """
+    check_shape("recovered", recovered, *hyper_action.shape)
+    return (hyper_action - recovered.detach()).square().sum(-1).mean()
+
+
+def representation_loss(log_prob: torch.Tensor) -> torch.Tensor:
+    """Return PG-RA's supervised loss ``-log P(a | s, s')``, averaged over a slate's items.
+
+    Args:
+        log_prob: (batch, slate) float32. Log-probability of each shown item under the items that
+            the transition from ``s`` to ``s'`` points at.
+
+    Returns:
+        0-dim float32.
+
+    References:
+        Chandak et al. 2019, section 3.2 (the objective that action representations and their
+        mapping are fitted to).
+    """
+    check_shape("log_prob", log_prob, None, None)
+    return -log_prob.mean()

@@ -1,0 +1,100 @@
+"""Losses of actors that emit one continuous action: DDPG and TD3.
+
+References:
+    Lillicrap et al. 2015, "Continuous control with deep reinforcement learning" (DDPG).
+    Fujimoto, van Hoof and Meger 2018, "Addressing Function Approximation Error in Actor-Critic
+    Methods" (TD3).
+"""
+
+from __future__ import annotations
+
+import torch
+
+from hsrl_pipeline.shapes import check_shape
+
+
+def smoothed_action(
+    action: torch.Tensor,
+    *,
+    noise_std: float,
+    noise_clip: float,
+    generator: torch.Generator | None = None,
+) -> torch.Tensor:
+    """Add clipped Gaussian noise to an action in ``[-1, 1]``.
+
+    Serves both the exploration noise of DDPG and the target policy smoothing of TD3.
+
+    Args:
+        action: (batch, embed) float32 in ``[-1, 1]``.
+        noise_std: Standard deviation of the noise, at least 0; 0 returns the action.
+        noise_clip: Largest noise in either direction, above 0.
+        generator: Random stream on the device of the action.
+
+    Returns:
+        (batch, embed) float32 in ``[-1, 1]``.
+
+    References:
+        Fujimoto et al. 2018, Eq. 14.
+    """
+    check_shape("action", action, None, None)
+    if noise_std == 0.0:
+        return action
+    noise = torch.randn(action.shape, generator=generator, device=action.device, dtype=action.dtype)
+    return (action + (noise * noise_std).clamp(-noise_clip, noise_clip)).clamp(-1.0, 1.0)
+
+
+def pessimistic_td_target(
+    reward: torch.Tensor, next_values: torch.Tensor, terminated: torch.Tensor, *, gamma: float
+) -> torch.Tensor:
+    """Return ``r + gamma (1 - terminated) min_i Q_i(s', a')``, without gradient.
+
+    With one critic this is the target of DDPG. A session that the horizon cut (truncated) still
+    counts its successor: the user had not left (HSRL paper, Eq. 18; protocol, "Learning").
+
+    Args:
+        reward: (batch,) float32.
+        next_values: (critic, batch) float32. Target critics at the successor.
+        terminated: (batch,) bool. The user left.
+        gamma: Discount in ``[0, 1]``.
+
+    Returns:
+        (batch,) float32.
+
+    References:
+        Fujimoto et al. 2018, Eq. 10 (clipped double Q-learning).
+    """
+    check_shape("next_values", next_values, None, reward.shape[0])
+    check_shape("terminated", terminated, reward.shape[0])
+    smallest = next_values.detach().amin(0)
+    return reward + gamma * smallest.masked_fill(terminated, 0.0)
+
+
+def critics_loss(values: torch.Tensor, td_target: torch.Tensor) -> torch.Tensor:
+    """Return the mean squared TD error, summed over critics.
+
+    Args:
+        values: (critic, batch) float32. Q-values of the actions taken.
+        td_target: (batch,) float32. No gradient flows into it.
+
+    Returns:
+        0-dim float32.
+    """
+    check_shape("td_target", td_target, values.shape[1])
+    return (values - td_target.detach()).square().mean(-1).sum()
+
+
+def deterministic_policy_loss(values: torch.Tensor) -> torch.Tensor:
+    """Return the mean of ``-Q(s, mu(s))``, whose gradient is the deterministic policy gradient.
+
+    Args:
+        values: (batch,) float32. Q-values of the actor's own actions.
+
+    Returns:
+        0-dim float32.
+
+    References:
+        Silver et al. 2014, "Deterministic Policy Gradient Algorithms", Eq. 9; Lillicrap et al.
+        2015, Eq. 6.
+    """
+    check_shape("values", values, None)
+    return -values.mean()

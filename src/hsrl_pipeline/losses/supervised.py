@@ -1,0 +1,29 @@
+"""Losses on observed clicks."""
+
+from __future__ import annotations
+
+import torch
+from torch.nn import functional
+
+from hsrl_pipeline.shapes import PAD_ID, check_shape
+
+
+def click_loss(logits: torch.Tensor, clicks: torch.Tensor, slates: torch.Tensor) -> torch.Tensor:
+    """Return the binary cross-entropy of raw logits against clicks.
+
+    The sigmoid is part of the loss; logits that already went through one would be squashed twice.
+
+    Args:
+        logits: (batch, slate) float32. Raw scores of the shown items.
+        clicks: (batch, slate) float32. 1.0 where the item was clicked.
+        slates: (batch, slate) int64. Shown items; positions with PAD_ID do not count.
+
+    Returns:
+        0-dim float32. Mean over the real positions; 0 when there is none.
+    """
+    batch, slate = logits.shape
+    check_shape("clicks", clicks, batch, slate)
+    check_shape("slates", slates, batch, slate)
+    shown = (slates != PAD_ID).to(logits.dtype)
+    losses = functional.binary_cross_entropy_with_logits(logits, clicks, reduction="none")
+    return (losses * shown).sum() / shown.sum().clamp(min=1.0)

@@ -1,0 +1,195 @@
+"""Policy networks of the baselines: one score per item, or one continuous action per session."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import nn
+
+from hsrl_pipeline.networks.state_encoder import ItemRepresentation, StateEncoder
+from hsrl_pipeline.observation import Observation
+from hsrl_pipeline.shapes import check_shape
+
+
+def build_mlp(in_size: int, hidden_size: int, out_size: int) -> nn.Sequential:
+    """Return a perceptron with two hidden layers and ReLU.
+
+    Args:
+        in_size: Width of the input.
+        hidden_size: Width of both hidden layers.
+        out_size: Width of the output, which is linear.
+    """
+    return nn.Sequential(
+        nn.Linear(in_size, hidden_size),
+        nn.ReLU(),
+        nn.Linear(hidden_size, hidden_size),
+        nn.ReLU(),
+        nn.Linear(hidden_size, out_size),
+    )
+
+
+class ItemActor(nn.Module):
+    """Scores every item by the dot product of state and item representation, plus a bias.
+
+    Items are represented alike in the history and in the scores, as in SASRec.
+
+    Args:
+        encoder: State encoder; owns the item representation.
+
+    References:
+        Kang and McAuley 2018, "Self-Attentive Sequential Recommendation", Eq. 6.
+    """
+
+    def __init__(self, encoder: StateEncoder) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.item_bias = nn.Parameter(torch.zeros(encoder.items.n_items + 1))
+
+    def forward(self, observation: Observation) -> torch.Tensor:
+        """Score the catalogue.
+
+        Args:
+            observation: The sessions.
+
+        Returns:
+            (batch, item) float32. Column 0 belongs to padding and means nothing.
+        """
+        return self.score_all(self.encoder(observation))
+
+    def score_all(self, states: torch.Tensor) -> torch.Tensor:
+        """Score the catalogue for encoded states, (batch, embed) to (batch, item)."""
+        return torch.addmm(self.item_bias, states, self.encoder.items.catalogue().t())
+
+    def score_slates(self, states: torch.Tensor, slates: torch.Tensor) -> torch.Tensor:
+        """Score the items of one slate per session.
+
+        Args:
+            states: (batch, embed) float32.
+            slates: (batch, slate) int64.
+
+        Returns:
+            (batch, slate) float32.
+        """
+        check_shape("slates", slates, states.shape[0], None)
+        items = self.encoder.items(slates)
+        scores: torch.Tensor = (items @ states.unsqueeze(-1)).squeeze(-1)
+        return scores + self.item_bias[slates]
+
+
+class LatentActor(nn.Module):
+    """Maps a state to a hyper-action in ``[-1, 1]``.
+
+    Args:
+        state_size: Width of a state.
+        hidden_size: Hidden width.
+        latent_size: Width of the hyper-action.
+    """
+
+    def __init__(self, state_size: int, hidden_size: int, latent_size: int) -> None:
+        super().__init__()
+        self.layers = build_mlp(state_size, hidden_size, latent_size)
+        # a small last layer keeps first actions off the flat ends of tanh (Lillicrap et al. 2015)
+        output = self.layers[-1]
+        if isinstance(output, nn.Linear):
+            nn.init.uniform_(output.weight, -3e-2, 3e-2)
+
+    def forward(self, states: torch.Tensor) -> torch.Tensor:
+        """Return the hyper-action, (batch, embed) to (batch, latent) float32."""
+        action: torch.Tensor = self.layers(states).tanh()
+        return action
+
+
+class GaussianActor(nn.Module):
+    """Diagonal Gaussian over action representations with a state-independent spread.
+
+    Args:
+        state_size: Width of a state.
+        hidden_size: Hidden width.
+        latent_size: Width of an action representation.
+        initial_std: Standard deviation before any update, above 0.
+    """
+
+    def __init__(
+        self, state_size: int, hidden_size: int, latent_size: int, initial_std: float
+    ) -> None:
+        super().__init__()
+        self.mean = LatentActor(state_size, hidden_size, latent_size)
+        self.log_std = nn.Parameter(torch.full((latent_size,), math.log(initial_std)))
+
+    def forward(self, states: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return mean and standard deviation, each (batch, latent) float32."""
+        mean = self.mean(states)
+        return mean, self.log_std.clamp(-5.0, 2.0).exp().expand_as(mean)
+
+
+class ItemSpace(nn.Module):
+    """Fixed positions of items in the hyper-action space.
+
+    An actor that is trained through its critic alone gives no gradient to the items, so they are
+    placed beforehand (Dulac-Arnold et al. 2015): the item vectors in the basis of their leading
+    singular vectors, scaled to a mean norm of one, which keeps dot products as well as a space
+    of this width can.
+
+    Args:
+        item_vectors: (item, vector) float32. Row 0 is zero.
+        latent_size: Wanted width; no more than the vectors' own is used.
+    """
+
+    table: torch.Tensor
+
+    def __init__(self, item_vectors: torch.Tensor, latent_size: int) -> None:
+        super().__init__()
+        check_shape("item_vectors", item_vectors, None, None)
+        vectors = item_vectors.float()
+        _, axes = torch.linalg.eigh(vectors.t() @ vectors)
+        width = min(latent_size, vectors.shape[1])
+        leading = axes[:, -width:].flip(-1)
+        # an eigenvector's sign is arbitrary; fixed here so that every machine places items alike
+        largest = leading.abs().argmax(0, keepdim=True)
+        placed = vectors @ (leading * leading.gather(0, largest).sign())
+        norm = placed[1:].norm(dim=-1).mean().clamp(min=1e-12)
+        self.register_buffer("table", placed / norm, persistent=False)
+
+    @property
+    def latent_size(self) -> int:
+        """Width of the space."""
+        return int(self.table.shape[1])
+
+    def forward(self, items: torch.Tensor) -> torch.Tensor:
+        """Return the places of items, (...) int64 to (..., latent) float32."""
+        return self.table[items]
+
+    def catalogue(self) -> torch.Tensor:
+        """Return the places of all items, (item, latent) float32."""
+        return self.table
+
+
+class HyperActor(nn.Module):
+    """Encoder, actor head and item positions: a hyper-action is a ranking of the catalogue.
+
+    Args:
+        encoder: State encoder.
+        head: State to hyper-action.
+        items: Positions of items in the space of the hyper-action.
+    """
+
+    def __init__(
+        self,
+        encoder: StateEncoder,
+        head: LatentActor | GaussianActor,
+        items: ItemSpace | ItemRepresentation,
+    ) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.head = head
+        self.items = items
+
+    def score_all(self, latent: torch.Tensor) -> torch.Tensor:
+        """Score the catalogue, (batch, latent) to (batch, item) float32."""
+        return latent @ self.items.catalogue().t()
+
+    def score_slates(self, latent: torch.Tensor, slates: torch.Tensor) -> torch.Tensor:
+        """Score the items of one slate per session, to (batch, slate) float32."""
+        scores: torch.Tensor = (self.items(slates) @ latent.unsqueeze(-1)).squeeze(-1)
+        return scores
