@@ -8,12 +8,12 @@ from pydantic import Field, ValidationError
 
 from hsrl_pipeline.config.agent_settings import AgentSettings
 from hsrl_pipeline.config.agents_baselines import (
-    A2cSettings,
-    DdpgSettings,
-    HacSettings,
-    PgRaSettings,
-    SlSettings,
-    Td3Settings,
+    A2CSettings,
+    DDPGSettings,
+    HACSettings,
+    PGRASettings,
+    SupervisedSettings,
+    TD3Settings,
 )
 from hsrl_pipeline.config.agents_hsrl import HsrlPaperSettings, HsrlSettings
 from hsrl_pipeline.config.base import FrozenConfig
@@ -38,14 +38,14 @@ class AgentsConfig(FrozenConfig):
     hsrl_paper: HsrlPaperSettings = Field(
         default_factory=HsrlPaperSettings, description="The paper's equations as written"
     )
-    sl: SlSettings = Field(default_factory=SlSettings, description="Supervised click model")
-    a2c: A2cSettings = Field(default_factory=A2cSettings, description="Item-level actor-critic")
-    ddpg: DdpgSettings = Field(default_factory=DdpgSettings, description="Hyper-action DDPG")
-    td3: Td3Settings = Field(default_factory=Td3Settings, description="Hyper-action TD3")
-    pg_ra: PgRaSettings = Field(
-        default_factory=PgRaSettings, description="Policy gradient with action representations"
+    sl: SupervisedSettings = Field(default_factory=SupervisedSettings, description="Supervised click model")
+    a2c: A2CSettings = Field(default_factory=A2CSettings, description="Item-level actor-critic")
+    ddpg: DDPGSettings = Field(default_factory=DDPGSettings, description="Hyper-action DDPG")
+    td3: TD3Settings = Field(default_factory=TD3Settings, description="Hyper-action TD3")
+    pg_ra: PGRASettings = Field(
+        default_factory=PGRASettings, description="Policy gradient with action representations"
     )
-    hac: HacSettings = Field(default_factory=HacSettings, description="Hyper-actor critic")
+    hac: HACSettings = Field(default_factory=HACSettings, description="Hyper-actor critic")
 
     def settings_of(self, agent: AgentConfig, learning_rate: float | None = None) -> AgentSettings:
         """Return the settings of the run's agent with the run's overrides put in.
