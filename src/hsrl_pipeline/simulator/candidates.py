@@ -1,0 +1,131 @@
+"""Which slates are valid: known and distinct items, shelf by shelf, none shown twice."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from hsrl_pipeline.config.session import CandidatesConfig
+from hsrl_pipeline.errors import UserError
+from hsrl_pipeline.shapes import PAD_ID, check_shape
+
+
+class CandidateRules:
+    """Checks the slates of a batch in a few tensor operations.
+
+    A valid step costs one pass and one comparison on the host; only a refused one looks for the
+    place and the reason.
+
+    Args:
+        config: Which of the optional rules hold.
+        n_items: Number of real items.
+        slate_size: Items per slate, K.
+        horizon: Longest session in steps.
+        shelves: (item,) int64. Shelf of each item from 1, row 0 is 0; None without shelves. With
+            ``enforce_shelves`` the S shelves take the slots in order, K / S each.
+        device: Device of the slates.
+
+    Raises:
+        UserError: The rules cannot be met: no shelves are known, the slate does not divide among
+            them, or there are too few items.
+    """
+
+    def __init__(
+        self,
+        config: CandidatesConfig,
+        *,
+        n_items: int,
+        slate_size: int,
+        horizon: int,
+        shelves: np.ndarray | None = None,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self._n_items = n_items
+        self._slate_size = slate_size
+        self._exclude_shown = config.exclude_shown
+        self._shelves: torch.Tensor | None = None
+        self._slot_shelves: torch.Tensor | None = None
+        shelf_sizes = np.array([n_items])
+        if config.enforce_shelves:
+            names, shelf_sizes = _count_shelves(shelves, n_items, slate_size)
+            self._shelves = torch.as_tensor(shelves, dtype=torch.int64, device=device)
+            self._slot_shelves = torch.as_tensor(
+                np.repeat(names, slate_size // len(names)), device=device
+            )
+        needed = slate_size // len(shelf_sizes) * (horizon if config.exclude_shown else 1)
+        if shelf_sizes.min() < needed:
+            raise UserError(
+                f"A session can take {needed} different items from a set of {shelf_sizes.min()}",
+                where="candidates",
+                remedy="Switch candidates.exclude_shown off or lower session.horizon.",
+            )
+
+    def check(self, slates: torch.Tensor, shown: torch.Tensor) -> None:
+        """Refuse slates that break a rule.
+
+        Args:
+            slates: (batch, slate) int64. Items in ``[1, n_items]``, distinct in a row.
+            shown: (batch, shown) int64. Items shown earlier in the session, filled with PAD_ID;
+                read only when shown items are excluded.
+
+        Raises:
+            ValueError: The shape or dtype is wrong, or a slot breaks a rule; names row, slot and
+                item of the first.
+        """
+        if slates.dtype != torch.int64:
+            raise ValueError(f"slates have dtype {slates.dtype}, expected torch.int64")
+        check_shape("slates", slates, len(shown), self._slate_size)
+        ordered = slates.sort(dim=1).values
+        valid = (ordered[:, 1:] != ordered[:, :-1]).all()
+        valid &= (ordered[:, 0] > PAD_ID).all() & (ordered[:, -1] <= self._n_items).all()
+        # Looking up the shelf of an unknown item would fail, so range and repeats come first.
+        if bool(valid) and self._shelves is not None and self._slot_shelves is not None:
+            valid &= (self._shelves[slates] == self._slot_shelves).all()
+        if self._exclude_shown:
+            valid &= ~(shown[:, :, None] == slates[:, None, :]).any()
+        if not bool(valid):
+            raise ValueError(self._first_fault(slates.cpu(), shown.cpu()))
+
+    def _first_fault(self, slates: torch.Tensor, shown: torch.Tensor) -> str:
+        """Return what is wrong with the first slot that breaks a rule."""
+        unknown = (slates <= PAD_ID) | (slates > self._n_items)
+        earlier = torch.ones(slates.shape[1], slates.shape[1]).tril(-1).bool()
+        repeated = ((slates[:, :, None] == slates[:, None, :]) & earlier).any(dim=2)
+        faults = {
+            f"is no item: items are numbered 1 to {self._n_items}": unknown,
+            "appears earlier in the same slate": repeated,
+        }
+        if self._shelves is not None and self._slot_shelves is not None:
+            shelves = self._shelves.cpu()[slates.clamp(0, self._n_items)]
+            faults["is not of the slot's shelf"] = shelves != self._slot_shelves.cpu()
+        if self._exclude_shown:
+            seen = (shown[:, :, None] == slates[:, None, :]).any(dim=1)
+            faults["was already shown in this session"] = seen
+        for reason, mask in faults.items():
+            if bool(mask.any()):
+                row, slot = mask.nonzero()[0].tolist()
+                item = int(slates[row, slot])
+                padding = " (padding)" if item == PAD_ID else ""
+                return f"slates[{row}, {slot}] is {item}{padding}, which {reason}"
+        raise AssertionError("a refused slate breaks at least one rule")
+
+
+def _count_shelves(
+    shelves: np.ndarray | None, n_items: int, slate_size: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the names of the shelves in order and how many items each holds."""
+    if shelves is None:
+        raise UserError(
+            "Shelves are enforced, but the items have none",
+            where="candidates.enforce_shelves",
+            remedy="Switch it off; only RL4RS and tables with a shelf column know shelves.",
+        )
+    check_shape("shelves", shelves, n_items + 1)
+    names, sizes = np.unique(shelves[1:], return_counts=True)
+    if slate_size % len(names):
+        raise UserError(
+            f"A slate of {slate_size} does not divide among {len(names)} shelves",
+            where="candidates.enforce_shelves",
+            remedy="Switch it off or log slates whose size is a multiple of the shelves.",
+        )
+    return names, sizes

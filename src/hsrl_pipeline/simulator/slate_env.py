@@ -1,0 +1,250 @@
+"""Many sessions at once on tensors: the environment that learners act in."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import torch
+
+from hsrl_pipeline.config.session import CandidatesConfig, RewardConfig, SessionConfig
+from hsrl_pipeline.observation import Observation
+from hsrl_pipeline.seeding import torch_generator
+from hsrl_pipeline.simulator.candidates import CandidateRules
+from hsrl_pipeline.simulator.dynamics import SessionRules, SessionState
+from hsrl_pipeline.simulator.user_pool import UserPool
+
+RANDOM_STREAM = "simulator.sessions"
+
+
+class Response(Protocol):
+    """Anything that says how likely each item of a slate is to be clicked."""
+
+    def probabilities(self, observation: Observation, slates: torch.Tensor) -> torch.Tensor:
+        """Return (batch, slate) float32 click probabilities."""
+        ...
+
+
+class StepResult(NamedTuple):
+    """Outcome of one step of all sessions.
+
+    Attributes:
+        observation: What to act on next; finished rows already belong to a new user.
+        successor: What the step led to: the same user in every row, for finished rows that
+            user's own last observation (``final_obs``).
+        reward: (batch,) float32. Slate reward.
+        clicks: (batch, slate) float32. 1.0 where the item was clicked.
+        terminated: (batch,) bool. The user left.
+        truncated: (batch,) bool. The horizon cut the session off.
+    """
+
+    observation: Observation
+    successor: Observation
+    reward: torch.Tensor
+    clicks: torch.Tensor
+    terminated: torch.Tensor
+    truncated: torch.Tensor
+
+
+class SlateSessions:
+    """A batch of simulated sessions; a finished one is replaced in the same step.
+
+    All randomness (which user comes next, which items are clicked) comes from one generator of
+    its own, so equal seeds and equal slates give equal sessions. Tensors that were handed out are
+    never written to again.
+
+    Args:
+        response: Gives click probabilities, in evaluation mode.
+        pool: Users that sessions start with.
+        session: Horizon, initial patience and history window.
+        reward: From clicks to reward.
+        candidates: Which slates are allowed.
+        slate_size: Items per slate, K.
+        n_items: Number of real items.
+        batch_size: Number of parallel sessions.
+        seed: Seed of the random stream.
+        device: Torch device of all tensors.
+        shelves: (item,) int64. Shelf of each item, row 0 is 0; None without shelves.
+
+    Raises:
+        UserError: The candidate rules cannot be met with these items.
+        ValueError: The pool's history window differs from the session's, or its histories hold an
+            unknown item.
+    """
+
+    def __init__(
+        self,
+        response: Response,
+        pool: UserPool,
+        *,
+        session: SessionConfig,
+        reward: RewardConfig,
+        candidates: CandidatesConfig,
+        slate_size: int,
+        n_items: int,
+        batch_size: int,
+        seed: int,
+        device: torch.device | str = "cpu",
+        shelves: np.ndarray | None = None,
+    ) -> None:
+        if pool.history_size != session.history_size:
+            raise ValueError(
+                f"the pool cuts histories of {pool.history_size} items, "
+                f"session.history_size is {session.history_size}"
+            )
+        if batch_size < 1:
+            raise ValueError(f"batch_size is {batch_size}, expected at least 1")
+        pool.check_items(n_items)
+        self.batch_size = batch_size
+        self.slate_size = slate_size
+        self.n_items = n_items
+        self.rules = SessionRules(session, reward, candidates, slate_size)
+        self._candidates = CandidateRules(
+            candidates,
+            n_items=n_items,
+            slate_size=slate_size,
+            horizon=session.horizon,
+            shelves=shelves,
+            device=device,
+        )
+        self._response = response
+        self._device = torch.device(device)
+        self._pool = pool.to(self._device)
+        self._generator = torch_generator(seed, RANDOM_STREAM, str(self._device))
+        self._state, self._users = self._new_sessions(batch_size)
+
+    @property
+    def observation(self) -> Observation:
+        """What to act on now."""
+        return self._state.observation
+
+    @property
+    def patience(self) -> torch.Tensor:
+        """(batch,) float64. Patience left in each session; policies do not see it."""
+        return self._state.patience
+
+    @property
+    def users(self) -> torch.Tensor:
+        """(batch,) int64. User index of each session; policies do not see it."""
+        return self._users
+
+    def reset(self, seed: int | None = None) -> Observation:
+        """Start all sessions anew.
+
+        Args:
+            seed: Restarts the random stream; without it the stream goes on.
+
+        Returns:
+            The first observation of each session.
+        """
+        if seed is not None:
+            self._generator = torch_generator(seed, RANDOM_STREAM, str(self._device))
+        self._state, self._users = self._new_sessions(self.batch_size)
+        return self._state.observation
+
+    @torch.no_grad()
+    def step(self, slates: torch.Tensor) -> StepResult:
+        """Show a slate in every session and draw the feedback.
+
+        Args:
+            slates: (batch, slate) int64. Distinct items in ``[1, n_items]``.
+
+        Returns:
+            The outcome; finished sessions have been replaced in ``observation``.
+
+        Raises:
+            ValueError: A slate breaks a rule, or the response model gave no probability; names
+                row and slot.
+        """
+        before = self._state.observation
+        self._candidates.check(slates, before.shown)
+        clicks = self._draw_clicks(before, slates)
+        after, reward, terminated, truncated = self.rules.advance(self._state, slates, clicks)
+        self._state = after
+        finished = (terminated | truncated).nonzero().squeeze(1)
+        if len(finished):
+            self._replace(finished)
+        return StepResult(
+            self._state.observation,
+            after.observation,
+            reward.to(torch.float32),
+            clicks,
+            terminated,
+            truncated,
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return all that is needed to continue bit-identically."""
+        return {
+            "observation": tuple(self._state.observation),
+            "patience": self._state.patience,
+            "users": self._users,
+            "generator": self._generator.get_state(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what ``state_dict`` returned, on this environment's device."""
+        observation = Observation(*state["observation"]).to(self._device)
+        self._state = SessionState(observation, state["patience"].to(self._device))
+        self._users = state["users"].to(self._device)
+        self._generator.set_state(state["generator"])
+
+    def __getstate__(self) -> dict[str, Any]:
+        attributes = self.__dict__.copy()
+        attributes["_generator"] = self._generator.get_state()
+        return attributes
+
+    def __setstate__(self, attributes: dict[str, Any]) -> None:
+        generator = torch.Generator(device=attributes["_device"])
+        generator.set_state(attributes["_generator"])
+        self.__dict__.update(attributes, _generator=generator)
+
+    def _draw_clicks(self, observation: Observation, slates: torch.Tensor) -> torch.Tensor:
+        probabilities = self._response.probabilities(observation, slates)
+        draws = torch.rand(slates.shape, generator=self._generator, device=self._device)
+        return draw_clicks(probabilities, draws)
+
+    def _new_sessions(self, count: int) -> tuple[SessionState, torch.Tensor]:
+        rows = torch.randint(
+            len(self._pool), (count,), generator=self._generator, device=self._device
+        )
+        users = self._pool.users[rows].to(torch.int64)
+        return self.rules.start(self._pool.observation(rows)), users
+
+    def _replace(self, finished: torch.Tensor) -> None:
+        """Give the finished rows new users; tensors already handed out stay as they are."""
+        fresh, users = self._new_sessions(len(finished))
+        observation = Observation(
+            *(
+                field.index_copy(0, finished, new)
+                for field, new in zip(self._state.observation, fresh.observation, strict=True)
+            )
+        )
+        patience = self._state.patience.index_copy(0, finished, fresh.patience)
+        self._state = SessionState(observation, patience)
+        self._users = self._users.index_copy(0, finished, users)
+
+
+def draw_clicks(probabilities: torch.Tensor, draws: torch.Tensor) -> torch.Tensor:
+    """Return Bernoulli feedback from given uniform draws.
+
+    Args:
+        probabilities: (batch, slate) float32. Click probabilities in [0, 1].
+        draws: (batch, slate) float32. Uniform in [0, 1).
+
+    Returns:
+        (batch, slate) float32. 1.0 where the draw falls below the probability.
+
+    Raises:
+        ValueError: A probability is not in [0, 1] (NaN included); names row and slot.
+
+    References:
+        Protocol, session dynamics, point 2.
+    """
+    # NaN fails both comparisons of ``valid``, so that it cannot pass for "no click".
+    valid = (probabilities >= 0.0) & (probabilities <= 1.0)
+    if not bool(valid.all()):
+        row, slot = (~valid).nonzero()[0].tolist()
+        value = float(probabilities[row, slot])
+        raise ValueError(f"click probability [{row}, {slot}] is {value}, expected one in [0, 1]")
+    return (draws < probabilities).to(torch.float32)

@@ -1,0 +1,202 @@
+"""The users a session can start with: one candidate start per logged slate, nothing copied."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from hsrl_pipeline.data.slate_log import SlateLog, UserTable
+from hsrl_pipeline.errors import UserError
+from hsrl_pipeline.observation import Observation
+from hsrl_pipeline.shapes import PAD_ID, check_shape
+
+
+@dataclass(frozen=True)
+class UserPool:
+    """Possible first states: a user and what that user had liked before a logged slate.
+
+    Rows hold pointers into one timeline shared with the log; history windows are cut out for the
+    rows that are drawn, so memory does not grow with the number of rows drawn.
+
+    Attributes:
+        user_categories: (user, field) int64. Category codes, row 0 is a user without features.
+        user_dense: (user, dense) float32. Standardised numeric features, finite.
+        timeline: (event,) int32. Positive items of each user in time order, user after user.
+        history_start: (row,) int64. First entry of the row's user in ``timeline``.
+        history_end: (row,) int64. End, exclusive, of the history before the slate.
+        users: (row,) int32 or int64. User index of each row.
+        history_size: Window length H.
+
+    Raises:
+        UserError: The pool has no row, or a numeric user feature is not finite.
+    """
+
+    user_categories: torch.Tensor
+    user_dense: torch.Tensor
+    timeline: torch.Tensor
+    history_start: torch.Tensor
+    history_end: torch.Tensor
+    users: torch.Tensor
+    history_size: int
+
+    def __post_init__(self) -> None:
+        rows = len(self.users)
+        if not rows:
+            raise UserError(
+                "The user pool is empty: no slate was logged to start a session from",
+                where="slates",
+                remedy="Give a log with at least one complete slate in this split.",
+            )
+        check_shape("user_categories", self.user_categories, None, None)
+        check_shape("user_dense", self.user_dense, len(self.user_categories), None)
+        check_shape("history_start", self.history_start, rows)
+        check_shape("history_end", self.history_end, rows)
+        _refuse_unknown_users(self.users, len(self.user_categories))
+        _refuse_non_finite(self.user_dense)
+
+    @classmethod
+    def from_log(cls, log: SlateLog, users: UserTable, history_size: int) -> UserPool:
+        """Return one possible start per slate of a log; the log's arrays are shared.
+
+        Args:
+            log: The slates of the split that sessions may start from.
+            users: Features of every user of the log.
+            history_size: Window length H, at least 1.
+
+        Raises:
+            UserError: The log has no slate, or a numeric user feature is not finite.
+        """
+        return cls(
+            user_categories=_shared(users.categories).to(torch.int64),
+            user_dense=_shared(users.dense).to(torch.float32),
+            timeline=_shared(log.timeline),
+            history_start=_shared(log.history_start),
+            history_end=_shared(log.history_end),
+            users=_shared(log.users),
+            history_size=history_size,
+        )
+
+    @classmethod
+    def from_rows(
+        cls,
+        categories: torch.Tensor,
+        dense: torch.Tensor,
+        histories: torch.Tensor,
+        users: torch.Tensor | None = None,
+    ) -> UserPool:
+        """Return a pool of users given directly, without a log.
+
+        Args:
+            categories: (row, field) int64. Category codes of each row's user.
+            dense: (row, dense) float32. Numeric features of each row's user.
+            histories: (row, history) int64. Left-padded with PAD_ID.
+            users: (row,) int64. User indices in ``[1, row]``; counted from 1 when not given. Rows
+                of one user must agree in their features.
+        """
+        rows, history_size = histories.shape
+        if users is None:
+            users = torch.arange(1, rows + 1)
+        kept = histories != PAD_ID
+        ends = kept.sum(dim=1).cumsum(dim=0)
+        table_size = int(users.max()) + 1 if rows else 1
+        by_user = torch.zeros(table_size, categories.shape[1], dtype=torch.int64)
+        dense_by_user = torch.zeros(table_size, dense.shape[1])
+        by_user[users] = categories
+        dense_by_user[users] = dense
+        return cls(
+            user_categories=by_user,
+            user_dense=dense_by_user,
+            timeline=histories[kept],
+            history_start=ends - kept.sum(dim=1),
+            history_end=ends,
+            users=users,
+            history_size=history_size,
+        )
+
+    def __len__(self) -> int:
+        return len(self.users)
+
+    def to(self, device: torch.device | str) -> UserPool:
+        """Return the pool on another device."""
+        return UserPool(
+            *(
+                value.to(device) if isinstance(value, torch.Tensor) else value
+                for value in (getattr(self, name) for name in self.__dataclass_fields__)
+            )
+        )
+
+    def check_items(self, n_items: int) -> None:
+        """Refuse a timeline with items that do not exist.
+
+        Args:
+            n_items: Number of real items.
+
+        Raises:
+            ValueError: Names the first event whose item is not in ``[1, n_items]``.
+        """
+        unknown = (self.timeline <= PAD_ID) | (self.timeline > n_items)
+        if bool(unknown.any()):
+            event = int(unknown.nonzero()[0, 0])
+            item = int(self.timeline[event])
+            raise ValueError(f"timeline[{event}] is {item}, items are numbered 1 to {n_items}")
+
+    def histories(self, rows: torch.Tensor) -> torch.Tensor:
+        """Return the latest positives before the slates of the given rows.
+
+        Args:
+            rows: (batch,) int64. Row numbers of this pool.
+
+        Returns:
+            (batch, history) int64. Left-padded with PAD_ID, newest last.
+        """
+        if not len(self.timeline):
+            return torch.full((len(rows), self.history_size), PAD_ID, device=rows.device)
+        columns = torch.arange(-self.history_size, 0, device=rows.device)
+        positions = self.history_end[rows][:, None] + columns
+        inside = positions >= self.history_start[rows][:, None]
+        items = self.timeline[positions.clamp_(min=0)].to(torch.int64)
+        return items.masked_fill_(~inside, PAD_ID)
+
+    def observation(self, rows: torch.Tensor) -> Observation:
+        """Return the first observation of sessions that start from the given rows.
+
+        Args:
+            rows: (batch,) int64. Row numbers of this pool.
+
+        Returns:
+            Observation at step 0.
+        """
+        users = self.users[rows].to(torch.int64)
+        return Observation(
+            self.user_categories[users],
+            self.user_dense[users],
+            self.histories(rows),
+            torch.zeros_like(users),
+        )
+
+
+def _shared(array: np.ndarray) -> torch.Tensor:
+    """Return a tensor over an array's memory; read-only arrays are copied."""
+    return torch.from_numpy(array if array.flags.writeable else array.copy())
+
+
+def _refuse_unknown_users(users: torch.Tensor, table_size: int) -> None:
+    unknown = (users < 0) | (users >= table_size)
+    if bool(unknown.any()):
+        row = int(unknown.nonzero()[0, 0])
+        raise ValueError(
+            f"users[{row}] is {int(users[row])}, but the user table ends at {table_size - 1}"
+        )
+
+
+def _refuse_non_finite(user_dense: torch.Tensor) -> None:
+    finite = user_dense.isfinite()
+    if not bool(finite.all()):
+        user, field = (~finite).nonzero()[0].tolist()
+        raise UserError(
+            f"Numeric feature {field} of user {user} is {float(user_dense[user, field])}",
+            where=f"users, user_index {user}",
+            remedy="User features must be finite; run the ingestion pipeline on a repaired file.",
+        )

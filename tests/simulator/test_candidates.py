@@ -1,0 +1,78 @@
+import numpy as np
+import pytest
+import torch
+
+from hsrl_pipeline.config.session import CandidatesConfig
+from hsrl_pipeline.errors import UserError
+from hsrl_pipeline.simulator.candidates import CandidateRules
+
+SHELVES = np.array([0, 1, 1, 1, 2, 2, 2])
+NOTHING_SHOWN = torch.zeros(2, 0, dtype=torch.int64)
+
+
+def make_rules(*, exclude_shown=False, enforce_shelves=False, shelves=None, horizon=1, **sizes):
+    return CandidateRules(
+        CandidatesConfig(exclude_shown=exclude_shown, enforce_shelves=enforce_shelves),
+        n_items=sizes.get("n_items", 6),
+        slate_size=sizes.get("slate_size", 2),
+        horizon=horizon,
+        shelves=shelves,
+    )
+
+
+def test_distinct_known_items_pass():
+    make_rules().check(torch.tensor([[1, 6], [3, 2]]), NOTHING_SHOWN)
+
+
+@pytest.mark.parametrize(
+    ("slates", "message"),
+    [
+        (torch.tensor([[1, 2], [3, 0]]), r"slates\[1, 1\] is 0 \(padding\), which is no item"),
+        (torch.tensor([[1, 2], [7, 3]]), r"slates\[1, 0\] is 7, which is no item"),
+        (torch.tensor([[-1, 2], [4, 3]]), r"slates\[0, 0\] is -1, which is no item"),
+        (torch.tensor([[1, 2], [4, 4]]), r"slates\[1, 1\] is 4, which appears earlier"),
+        (torch.tensor([[1, 2, 3], [4, 5, 6]]), r"shape \(2, 3\), expected \(2, 2\)"),
+        (torch.tensor([[1, 2]]), r"shape \(1, 2\), expected \(2, 2\)"),
+        (torch.tensor([1, 2]), r"shape \(2,\)"),
+        (torch.tensor([[1.0, 2.0], [3.0, 4.0]]), r"dtype torch.float32, expected torch.int64"),
+        (torch.tensor([[1, 2], [3, 4]], dtype=torch.int32), r"dtype torch.int32"),
+    ],
+)
+def test_bad_slates_are_refused_with_their_place(slates, message):
+    with pytest.raises(ValueError, match=message):
+        make_rules().check(slates, NOTHING_SHOWN)
+
+
+def test_slots_are_bound_to_shelves_in_order():
+    rules = make_rules(enforce_shelves=True, shelves=SHELVES)
+    rules.check(torch.tensor([[1, 4], [3, 6]]), NOTHING_SHOWN)
+    with pytest.raises(ValueError, match=r"slates\[1, 0\] is 5, which is not of the slot's shelf"):
+        rules.check(torch.tensor([[1, 4], [5, 2]]), NOTHING_SHOWN)
+    with pytest.raises(ValueError, match=r"slates\[0, 1\] is 9, which is no item"):
+        rules.check(torch.tensor([[1, 9], [1, 4]]), NOTHING_SHOWN)
+
+
+def test_items_shown_earlier_are_refused_per_session():
+    rules = make_rules(exclude_shown=True, horizon=2)
+    shown = torch.tensor([[1, 2, 0, 0], [3, 4, 0, 0]])
+    rules.check(torch.tensor([[3, 4], [1, 2]]), shown)
+    with pytest.raises(ValueError, match=r"slates\[1, 1\] is 4, which was already shown"):
+        rules.check(torch.tensor([[3, 4], [1, 4]]), shown)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"enforce_shelves": True}, "the items have none"),
+        ({"enforce_shelves": True, "shelves": SHELVES, "slate_size": 3}, "does not divide"),
+        ({"exclude_shown": True, "horizon": 4}, "8 different items from a set of 6"),
+        (
+            {"exclude_shown": True, "enforce_shelves": True, "shelves": SHELVES, "horizon": 4},
+            "4 different items from a set of 3",
+        ),
+        ({"n_items": 1}, "2 different items from a set of 1"),
+    ],
+)
+def test_rules_that_cannot_be_met_are_refused_at_once(options, message):
+    with pytest.raises(UserError, match=message):
+        make_rules(**options)

@@ -1,0 +1,251 @@
+import copy
+import pickle
+
+import numpy as np
+import pytest
+import torch
+
+from hsrl_pipeline.config.session import CandidatesConfig, RewardConfig, SessionConfig
+from hsrl_pipeline.observation import Observation
+from hsrl_pipeline.simulator.slate_env import SlateSessions, draw_clicks
+from hsrl_pipeline.simulator.user_pool import UserPool
+
+N_ITEMS = 30
+SLATE = 3
+
+
+class ItemAppeal:
+    """A response that depends on the item alone."""
+
+    def __init__(self, probabilities):
+        self.table = torch.as_tensor(probabilities, dtype=torch.float32)
+
+    def probabilities(self, observation, slates):
+        return self.table[slates]
+
+
+class HistoryAppeal:
+    """A response that depends on user and history, as the learned one does."""
+
+    def probabilities(self, observation, slates):
+        state = observation.history.sum(dim=1, keepdim=True) + observation.user_categories
+        return ((state + 7 * slates) % 11).float() / 11
+
+
+def make_pool(rows=40, history_size=6):
+    generator = torch.Generator().manual_seed(3)
+    histories = torch.randint(1, N_ITEMS + 1, (rows, history_size), generator=generator)
+    histories[: rows // 2, : history_size // 2] = 0
+    return UserPool.from_rows(torch.arange(1, rows + 1)[:, None], torch.zeros(rows, 1), histories)
+
+
+def make_sessions(response=None, *, batch_size=8, seed=0, **options):
+    sessions = {"horizon": options.pop("horizon", 20), "history_size": 6}
+    return SlateSessions(
+        response or HistoryAppeal(),
+        make_pool(),
+        session=SessionConfig(**sessions),
+        reward=RewardConfig(),
+        candidates=CandidatesConfig(
+            exclude_shown=options.pop("exclude_shown", False),
+            enforce_shelves="shelves" in options,
+        ),
+        slate_size=SLATE,
+        n_items=N_ITEMS,
+        batch_size=batch_size,
+        seed=seed,
+        **options,
+    )
+
+
+def random_slates(generator, batch_size=8):
+    return torch.rand(batch_size, N_ITEMS, generator=generator).argsort(dim=1)[:, :SLATE] + 1
+
+
+def play(sessions, steps, seed=1):
+    generator = torch.Generator().manual_seed(seed)
+    return [sessions.step(random_slates(generator, sessions.batch_size)) for _ in range(steps)]
+
+
+def assert_same_steps(left, right):
+    for one, other in zip(left, right, strict=True):
+        for a, b in zip(one, other, strict=True):
+            if isinstance(a, Observation):
+                assert all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
+            else:
+                assert torch.equal(a, b)
+
+
+def test_equal_seeds_give_equal_sessions_and_others_do_not():
+    assert_same_steps(play(make_sessions(seed=5), 30), play(make_sessions(seed=5), 30))
+    one, other = play(make_sessions(seed=5), 5), play(make_sessions(seed=6), 5)
+    assert any(not torch.equal(a.clicks, b.clicks) for a, b in zip(one, other, strict=True))
+
+
+def test_reset_with_a_seed_restarts_and_without_goes_on():
+    sessions = make_sessions(seed=5)
+    first = play(sessions, 10)
+    sessions.reset(seed=5)
+    assert_same_steps(first, play(sessions, 10))
+    again = sessions.reset()
+    assert int(again.step.sum()) == 0
+    assert not torch.equal(again.history, make_sessions(seed=5).observation.history)
+
+
+def test_state_dict_pickle_and_deepcopy_continue_bit_identically():
+    sessions = make_sessions(seed=5)
+    play(sessions, 7)
+    pickled = pickle.loads(pickle.dumps(sessions))
+    copied = copy.deepcopy(sessions)
+    restored = make_sessions(seed=99)
+    restored.load_state_dict(sessions.state_dict())
+    expected = play(sessions, 20)
+    for other in (pickled, copied, restored):
+        assert_same_steps(expected, play(other, 20))
+
+
+def test_the_global_random_state_is_neither_read_nor_written():
+    torch.manual_seed(0)
+    before = torch.random.get_rng_state()
+    first = play(make_sessions(seed=5), 5)
+    assert torch.equal(torch.random.get_rng_state(), before)
+    torch.manual_seed(1)
+    assert_same_steps(first, play(make_sessions(seed=5), 5))
+
+
+def test_the_successor_of_a_finished_row_is_its_own_user_and_never_the_next():
+    sessions = make_sessions(batch_size=64)
+    previous = sessions.observation
+    finished_rows = 0
+    for result in play(sessions, 25):
+        finished = result.terminated | result.truncated
+        assert torch.equal(result.successor.user_categories, previous.user_categories)
+        assert torch.equal(result.successor.step, previous.step + 1)
+        fresh = result.observation.rows(finished)
+        assert int(fresh.step.sum()) == 0
+        for field, kept in zip(result.observation, result.successor, strict=True):
+            assert torch.equal(field[~finished], kept[~finished])
+        finished_rows += int(finished.sum())
+        previous = result.observation
+    assert finished_rows > 100
+
+
+def test_the_successor_history_ends_with_the_clicks_of_the_step():
+    sessions = make_sessions(batch_size=1)
+    before = sessions.observation
+    generator = torch.Generator().manual_seed(1)
+    slates = random_slates(generator, 1)
+    result = sessions.step(slates)
+    clicked = slates[0][result.clicks[0] > 0].tolist()
+    assert result.successor.history[0].tolist() == (before.history[0].tolist() + clicked)[-6:]
+
+
+def test_refills_start_with_full_patience_and_a_user_of_the_pool():
+    pool = make_pool()
+    sessions = make_sessions(ItemAppeal(torch.zeros(N_ITEMS + 1)), batch_size=5)
+    # Nothing is clicked: each step costs 3 * 1.2 + 1 = 4.6, so 20 lasts for 5 steps.
+    slates = torch.tensor([[1, 2, 3]] * 5)
+    results = [sessions.step(slates) for _ in range(5)]
+    assert [bool(r.terminated.all()) for r in results] == [False] * 4 + [True]
+    assert sessions.patience.tolist() == [20.0] * 5
+    starts = {
+        (*categories, *history)
+        for categories, history in zip(
+            pool.user_categories[pool.users].tolist(),
+            pool.histories(torch.arange(len(pool))).tolist(),
+            strict=True,
+        )
+    }
+    observation = results[-1].observation
+    for row in range(5):
+        start = (*observation.user_categories[row].tolist(), *observation.history[row].tolist())
+        assert start in starts
+        assert int(sessions.users[row]) == int(observation.user_categories[row, 0])
+
+
+def test_the_pool_is_drawn_from_as_a_whole():
+    sessions = make_sessions(batch_size=512)
+    assert set(sessions.users.tolist()) == set(range(1, 41))
+
+
+def test_clicks_follow_their_probabilities():
+    table = torch.linspace(0, 1, N_ITEMS + 1)
+    sessions = make_sessions(ItemAppeal(table), batch_size=20_000)
+    slates = torch.tensor([[3, 15, 30]]).expand(20_000, 3).contiguous()
+    rates = sessions.step(slates).clicks.mean(dim=0)
+    assert rates.tolist() == pytest.approx([0.1, 0.5, 1.0], abs=0.012)
+
+
+def test_handed_out_tensors_are_never_written_to_again():
+    sessions = make_sessions(batch_size=64)
+    results = play(sessions, 6)
+    copies = [[f.clone() for f in (*r.observation, *r.successor)] for r in results]
+    play(sessions, 10, seed=2)
+    for result, kept in zip(results, copies, strict=True):
+        fields = (*result.observation, *result.successor)
+        assert all(torch.equal(a, b) for a, b in zip(fields, kept, strict=True))
+
+
+def test_horizon_truncates_and_ends_at_once():
+    sessions = make_sessions(ItemAppeal(torch.ones(N_ITEMS + 1)), horizon=3, batch_size=2)
+    results = play(sessions, 3)
+    assert results[-1].truncated.all()
+    assert not results[-1].terminated.any()
+    assert not results[1].truncated.any()
+
+
+def test_excluded_items_are_forgotten_with_the_user():
+    sessions = make_sessions(exclude_shown=True, horizon=2, batch_size=1)
+    first, second = torch.tensor([[1, 2, 3]]), torch.tensor([[4, 5, 6]])
+    sessions.step(first)
+    with pytest.raises(ValueError, match=r"slates\[0, 2\] is 1, which was already shown"):
+        sessions.step(torch.tensor([[9, 8, 1]]))
+    result = sessions.step(second)
+    assert result.successor.shown.tolist() == [[1, 2, 3, 4, 5, 6]]
+    assert result.observation.shown.tolist() == [[0] * 6]
+    sessions.step(first)
+
+
+def test_shelves_are_enforced():
+    shelves = np.array([0] + [1] * 10 + [2] * 10 + [3] * 10)
+    sessions = make_sessions(shelves=shelves, batch_size=1)
+    sessions.step(torch.tensor([[10, 20, 30]]))
+    with pytest.raises(ValueError, match="not of the slot's shelf"):
+        sessions.step(torch.tensor([[20, 10, 30]]))
+
+
+def test_a_refused_step_changes_nothing():
+    sessions = make_sessions(seed=5)
+    twin = make_sessions(seed=5)
+    with pytest.raises(ValueError, match="padding"):
+        sessions.step(torch.zeros(8, 3, dtype=torch.int64))
+    assert_same_steps(play(twin, 3), play(sessions, 3))
+
+
+@pytest.mark.parametrize("bad", [float("nan"), 1.5, -0.1])
+def test_a_response_that_is_no_probability_is_refused_with_its_place(bad):
+    probabilities = torch.tensor([[0.5, 0.5], [0.5, bad]])
+    with pytest.raises(ValueError, match=r"click probability \[1, 1\] is"):
+        draw_clicks(probabilities, torch.zeros(2, 2))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"batch_size": 0}, "batch_size is 0"),
+        ({"n_items": 10}, r"timeline\[\d+\] is \d+, items are numbered 1 to 10"),
+        ({"session": SessionConfig(history_size=7)}, "cuts histories of 6"),
+    ],
+)
+def test_settings_that_do_not_fit_are_refused(options, message):
+    settings = {
+        "session": SessionConfig(history_size=6),
+        "reward": RewardConfig(),
+        "candidates": CandidatesConfig(),
+        "slate_size": SLATE,
+        "n_items": N_ITEMS,
+        "batch_size": 1,
+        "seed": 0,
+    } | options
+    with pytest.raises(ValueError, match=message):
+        SlateSessions(HistoryAppeal(), make_pool(), **settings)
