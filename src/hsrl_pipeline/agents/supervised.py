@@ -13,7 +13,7 @@ import torch
 from hsrl_pipeline.agents.base import Action, AgentContext, LogBatch, UpdateStats
 from hsrl_pipeline.agents.baseline import BaselineAgent
 from hsrl_pipeline.agents.encoding import build_state_encoder
-from hsrl_pipeline.config.agents_baselines import SlSettings
+from hsrl_pipeline.config.agents_baselines import SupervisedSettings
 from hsrl_pipeline.losses.supervised import click_loss
 from hsrl_pipeline.networks.actors import ItemActor
 from hsrl_pipeline.observation import Observation
@@ -28,7 +28,7 @@ class SupervisedAgent(BaselineAgent):
         context: Sizes, item tables, device and seed.
     """
 
-    def __init__(self, settings: SlSettings, context: AgentContext) -> None:
+    def __init__(self, settings: SupervisedSettings, context: AgentContext) -> None:
         self._actor = ItemActor(build_state_encoder(settings.encoder, context))
         super().__init__("sl", "log", settings, context, policy=self._actor)
         self.log_batch_size = settings.log_batch_size
@@ -70,6 +70,6 @@ class SupervisedAgent(BaselineAgent):
         return UpdateStats({"click_loss": loss.detach()}, {"gradient_norm": norm})
 
 
-def build_sl(settings: SlSettings, context: AgentContext) -> SupervisedAgent:
+def build_sl(settings: SupervisedSettings, context: AgentContext) -> SupervisedAgent:
     """Return an untrained ``sl`` agent."""
     return SupervisedAgent(settings, context)

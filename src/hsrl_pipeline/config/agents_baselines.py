@@ -7,7 +7,7 @@ from pydantic import Field
 from hsrl_pipeline.config.agent_settings import AgentSettings, ValueSettings
 
 
-class SlSettings(AgentSettings):
+class SupervisedSettings(AgentSettings):
     """Settings of ``sl``, the supervised click model."""
 
     weight_decay: float = Field(
@@ -16,7 +16,7 @@ class SlSettings(AgentSettings):
     log_batch_size: int = Field(256, ge=1, description="Logged slates per update")
 
 
-class A2cSettings(AgentSettings):
+class A2CSettings(AgentSettings):
     """Settings of ``a2c``, the item-level softmax policy with a state-value baseline."""
 
     gamma: float = Field(0.9, ge=0.0, lt=1.0, description="Discount per step (App. B: 0.9)")
@@ -40,7 +40,7 @@ class HyperActionSettings(ValueSettings):
     )
 
 
-class DdpgSettings(HyperActionSettings):
+class DDPGSettings(HyperActionSettings):
     """Settings of ``ddpg``; a positive ``behavior_coef`` makes it behaviour-regularised."""
 
     latent_size: int = Field(32, ge=1, le=1024, description="Width of the hyper-action")
@@ -50,7 +50,7 @@ class DdpgSettings(HyperActionSettings):
     log_batch_size: int = Field(64, ge=1, description="Logged slates per update, if regularised")
 
 
-class Td3Settings(HyperActionSettings):
+class TD3Settings(HyperActionSettings):
     """Settings of ``td3``: twin critics, delayed actor, smoothed targets."""
 
     latent_size: int = Field(32, ge=1, le=1024, description="Width of the hyper-action")
@@ -61,7 +61,7 @@ class Td3Settings(HyperActionSettings):
     target_noise_clip: float = Field(0.5, gt=0.0, description="Bound of the target noise")
 
 
-class PgRaSettings(AgentSettings):
+class PGRASettings(AgentSettings):
     """Settings of ``pg_ra``, policy gradient in a learned space of action representations."""
 
     gamma: float = Field(0.9, ge=0.0, lt=1.0, description="Discount per step (App. B: 0.9)")
@@ -80,7 +80,7 @@ class PgRaSettings(AgentSettings):
     advantage_clip: float = Field(1.0, gt=0.0, description="Bound of the advantage either way")
 
 
-class HacSettings(HyperActionSettings):
+class HACSettings(HyperActionSettings):
     """Settings of ``hac``; the three coefficients are the components of its ablation."""
 
     policy_coef: float = Field(1.0, ge=0.0, description="Weight of the hyper-actor's Q loss")
