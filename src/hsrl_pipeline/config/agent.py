@@ -38,7 +38,9 @@ class AgentsConfig(FrozenConfig):
     hsrl_paper: HsrlPaperSettings = Field(
         default_factory=HsrlPaperSettings, description="The paper's equations as written"
     )
-    sl: SupervisedSettings = Field(default_factory=SupervisedSettings, description="Supervised click model")
+    sl: SupervisedSettings = Field(
+        default_factory=SupervisedSettings, description="Supervised click model"
+    )
     a2c: A2CSettings = Field(default_factory=A2CSettings, description="Item-level actor-critic")
     ddpg: DDPGSettings = Field(default_factory=DDPGSettings, description="Hyper-action DDPG")
     td3: TD3Settings = Field(default_factory=TD3Settings, description="Hyper-action TD3")
