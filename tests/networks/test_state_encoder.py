@@ -5,7 +5,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hsrl_pipeline.networks.state_encoder import AttentionBlock, ItemRepresentation, StateEncoder
+from hsrl_pipeline.networks.item_representation import ItemRepresentation
+from hsrl_pipeline.networks.state_encoder import AttentionBlock, StateEncoder
 from hsrl_pipeline.observation import Observation
 
 N_ITEMS, HISTORY = 7, 5

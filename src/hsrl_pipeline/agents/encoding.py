@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 
 from hsrl_pipeline.agents.base import AgentContext
 from hsrl_pipeline.config.agent_settings import EncoderConfig
-from hsrl_pipeline.networks.state_encoder import ItemRepresentation, StateEncoder
+from hsrl_pipeline.networks.item_representation import ItemRepresentation
+from hsrl_pipeline.networks.state_encoder import StateEncoder
 from hsrl_pipeline.seeding import derive_seed
+
+
+@contextmanager
+def initial_weights(seed: int, stream: str) -> Iterator[None]:
+    """Draw initial weights from a named stream, leaving the global random state as it was.
+
+    Args:
+        seed: Seed of the run.
+        stream: Name of the weights' random stream.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive_seed(seed, stream))
+        yield
 
 
 def build_state_encoder(
@@ -26,8 +43,7 @@ def build_state_encoder(
     Returns:
         The encoder, in training mode.
     """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(derive_seed(context.seed, stream))
+    with initial_weights(context.seed, stream):
         items = ItemRepresentation(
             context.n_items,
             config.embedding_size,

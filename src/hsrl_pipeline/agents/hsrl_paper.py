@@ -1,0 +1,168 @@
+"""``hsrl_paper``: Hierarchical Semantic RL with the paper's equations as written.
+
+References:
+    "Hierarchical Semantic RL: Tackling the Problem of Dynamic Action Space for RL-based
+    Recommendations", section 3, Eq. 10-26; ablations of its Table 3.
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+import torch
+from torch import nn
+
+from hsrl_pipeline.agents.base import Action, AgentContext, LogBatch, UpdateStats
+from hsrl_pipeline.agents.baseline import BaselineAgent
+from hsrl_pipeline.agents.encoding import build_state_encoder, initial_weights
+from hsrl_pipeline.config.agents_hsrl import HsrlPaperSettings
+from hsrl_pipeline.losses.policy_gradient import (
+    behavior_cloning_loss,
+    level_entropies,
+    policy_gradient_loss,
+)
+from hsrl_pipeline.losses.returns import clipped_advantage, td_target
+from hsrl_pipeline.networks.hierarchical_policy import HierarchicalPolicy, LevelOutputs
+from hsrl_pipeline.networks.multi_level_critic import MultiLevelCritic
+from hsrl_pipeline.networks.semantic_items import SemanticItems
+from hsrl_pipeline.observation import Observation
+from hsrl_pipeline.replay.transitions import TransitionBatch
+
+
+class HsrlPaperAgent(BaselineAgent):
+    """Hierarchical policy network and multi-level critic, trained jointly on replay (Eq. 26).
+
+    One forward pass serves policy, entropy, cloning and critic: logged and replayed states go
+    through the encoder together.
+
+    Args:
+        settings: Settings of the agent; each ablation is one of them.
+        context: Sizes, item tables, semantic IDs, device and seed.
+    """
+
+    def __init__(self, settings: HsrlPaperSettings, context: AgentContext) -> None:
+        n_levels = len(context.vocab_sizes)
+        width = settings.encoder.embedding_size
+        encoder = build_state_encoder(settings.encoder, context)
+        with initial_weights(context.seed, "agent.hsrl_paper.networks"):
+            head = HierarchicalPolicy(
+                width, context.vocab_sizes, residual=settings.policy_head == "hierarchical"
+            )
+            critic = MultiLevelCritic(
+                width,
+                n_levels + 1 if settings.critic_head == "multi_level" else 1,
+                settings.critic_hidden_size,
+            )
+        policy = nn.ModuleDict({"encoder": encoder, "head": head})
+        super().__init__(
+            "hsrl_paper", "replay", settings, context, policy=policy, critics={"critic": critic}
+        )
+        self.uses_log = settings.cloning_coef > 0.0
+        self.log_batch_size = settings.cloning_batch_size
+        self._own = settings
+        self._encoder, self._head, self._critic = encoder, head, critic
+        self._items = SemanticItems(context.codes, context.vocab_sizes).to(context.device)
+        self._target_policy = cast(nn.ModuleDict, self._add_target("policy", policy))
+        self._target_critic = self._add_target("critic", critic)
+        self._add_optimizer("policy", policy.parameters(), settings.learning_rate)
+        self._add_optimizer("critic", critic.parameters(), settings.critic_learning_rate)
+
+    @torch.no_grad()
+    def act(
+        self, observation: Observation, *, explore: bool, generator: torch.Generator | None = None
+    ) -> Action:
+        """Return the most likely items, or a draw without replacement when exploring."""
+        outputs: LevelOutputs = self._head(self._encoder(observation))
+        scores = observation.mask_shown(self._items.catalogue_log_probs(outputs.log_probs))
+        if explore:
+            slates, log_prob = self._selector.sample(scores, generator)
+        else:
+            slates = self._selector.greedy(scores)
+            log_prob = scores.new_zeros(slates.shape[0])
+        return Action(slates, self._no_latent(slates), log_prob)
+
+    def update(self, batch: TransitionBatch | None, log: LogBatch | None) -> UpdateStats:
+        """Take one joint gradient step on replayed transitions and logged slates.
+
+        Args:
+            batch: Replayed transitions.
+            log: Logged slates of the training split; needed unless ``cloning_coef`` is 0.
+
+        Raises:
+            ValueError: A needed input is missing.
+        """
+        if batch is None or (self.uses_log and log is None):
+            missing = "transitions" if batch is None else "logged slates"
+            raise ValueError(f"hsrl_paper was updated without {missing}")
+        own = self._own
+        with self._updating():
+            target = self._td_target(batch)
+            outputs, logged = self._forward(batch.observation, log if self.uses_log else None)
+            reaches = own.value_reaches_encoder
+            value = self._critic([c if reaches else c.detach() for c in outputs.contexts]).float()
+            log_prob = self._items.log_prob(outputs.log_probs, batch.slates)
+            entropies = level_entropies(outputs.log_probs)
+            critic_loss = (value - target).square().mean()
+            advantage = clipped_advantage(target, value, own.advantage_clip)
+            actor_loss = policy_gradient_loss(advantage, log_prob)
+            losses = {"critic_loss": critic_loss, "actor_loss": actor_loss}
+            # Eq. 23 is the negative entropy and is minimised: the entropy enters with a minus
+            total = critic_loss + actor_loss - own.entropy_coef * entropies.sum()
+            if log is not None and logged is not None:
+                logged_log_prob = self._items.log_prob(logged.log_probs, log.slates)
+                losses["cloning_loss"] = behavior_cloning_loss(logged_log_prob, log.clicks)
+                total = total + own.cloning_coef * losses["cloning_loss"]
+        total.backward()
+        diagnostics = {
+            "gradient_norm_actor": self._step("policy"),
+            "gradient_norm_critic": self._step("critic"),
+        }
+        self._follow(self._target_policy, self._policy, own.tau)
+        self._follow(self._target_critic, self._critic, own.tau)
+        with torch.no_grad():
+            diagnostics |= {
+                "value_mean": value.mean(),
+                "value_error": (value - target).abs().mean(),
+                "advantage_mean": advantage.mean(),
+            }
+            diagnostics |= _numbered("entropy_level", entropies, first=1)
+            diagnostics |= _numbered("level_weight", self._critic.level_weights, first=0)
+        return UpdateStats({name: loss.detach() for name, loss in losses.items()}, diagnostics)
+
+    @torch.no_grad()
+    def _td_target(self, batch: TransitionBatch) -> torch.Tensor:
+        """(batch,) float32 target of Eq. 18 from the target networks, dropout off."""
+        state = self._target_policy["encoder"](batch.successor)
+        contexts = self._target_policy["head"](state).contexts
+        successor_value = self._target_critic(contexts).float()
+        return td_target(batch.reward, batch.terminated, successor_value, self._own.gamma)
+
+    def _forward(
+        self, observation: Observation, log: LogBatch | None
+    ) -> tuple[LevelOutputs, LevelOutputs | None]:
+        """Run encoder and policy once over replayed and logged states, then part them."""
+        joined = observation if log is None else _stack(observation, log.observation)
+        outputs: LevelOutputs = self._head(self._encoder(joined))
+        if log is None:
+            return outputs, None
+        split = observation.batch_size
+        replayed, logged = (
+            LevelOutputs(*([tensor[rows] for tensor in part] for part in outputs))
+            for rows in (slice(None, split), slice(split, None))
+        )
+        return replayed, logged
+
+
+def build_hsrl_paper(settings: HsrlPaperSettings, context: AgentContext) -> HsrlPaperAgent:
+    """Return an untrained ``hsrl_paper`` agent."""
+    return HsrlPaperAgent(settings, context)
+
+
+def _stack(first: Observation, second: Observation) -> Observation:
+    """Put two batches of states below each other; what was shown does not enter a state."""
+    return Observation(*(torch.cat(pair) for pair in zip(first[:4], second[:4], strict=True)))
+
+
+def _numbered(name: str, values: torch.Tensor, first: int) -> dict[str, torch.Tensor]:
+    """Name the entries of a vector ``name_first``, ``name_first+1``, ..."""
+    return {f"{name}_{first + index}": value for index, value in enumerate(values.detach())}

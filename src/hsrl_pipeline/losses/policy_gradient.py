@@ -1,0 +1,84 @@
+"""Losses of stochastic policies over semantic IDs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from hsrl_pipeline.shapes import check_shape
+
+
+def policy_gradient_loss(advantage: torch.Tensor, log_prob: torch.Tensor) -> torch.Tensor:
+    """Return the advantage actor-critic loss, averaged over the batch.
+
+    Args:
+        advantage: (batch,) float32. How much better than expected the slate was; no gradient
+            passes through it.
+        log_prob: (batch, slate) float32. Log-probability of each item of the slate.
+
+    Returns:
+        0-dim float32: minus the mean of the advantage times the slate's mean log-probability.
+
+    References:
+        Paper, Eq. 21 and Eq. 22.
+    """
+    check_shape("log_prob", log_prob, advantage.shape[0], None)
+    return -(advantage.detach() * log_prob.mean(-1)).mean()
+
+
+def negative_entropy(level_log_probs: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Return the term that is added to the loss so that the policy stays spread out.
+
+    Eq. 23 is the sum of ``p log p``, the negative of the entropy: minimising it raises the
+    entropy, so it enters the loss with a plus.
+
+    Args:
+        level_log_probs: Per level (batch, vocab) float32 log-probabilities; ``-inf`` for codes
+            that cannot be chosen.
+
+    Returns:
+        0-dim float32 in ``[-sum_l log V_l, 0]``, averaged over the batch.
+
+    References:
+        Paper, Eq. 23.
+    """
+    total = level_entropies(level_log_probs).sum()
+    return -total
+
+
+def level_entropies(level_log_probs: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Return the mean entropy of each level's code distribution.
+
+    Args:
+        level_log_probs: Per level (batch, vocab) float32 log-probabilities.
+
+    Returns:
+        (level,) float32, in nats.
+    """
+    return torch.stack([_entropy(log_probs).mean() for log_probs in level_log_probs])
+
+
+def behavior_cloning_loss(log_prob: torch.Tensor, clicks: torch.Tensor) -> torch.Tensor:
+    """Return minus the log-likelihood of clicked items, averaged within and then over slates.
+
+    Args:
+        log_prob: (batch, slate) float32. Log-probability of each logged item.
+        clicks: (batch, slate) float32. 1.0 where the item was clicked.
+
+    Returns:
+        0-dim float32. A slate without a click contributes 0.
+
+    References:
+        Paper, Eq. 24.
+    """
+    check_shape("clicks", clicks, *log_prob.shape)
+    n_clicks = clicks.sum(-1)
+    per_slate = -(clicks * log_prob).sum(-1) / n_clicks.clamp(min=1.0)
+    return per_slate.mean()
+
+
+def _entropy(log_probs: torch.Tensor) -> torch.Tensor:
+    """(..., vocab) log-probabilities to (...) entropies; impossible codes add nothing."""
+    probs = log_probs.exp()
+    return -(probs * log_probs.masked_fill(probs == 0.0, 0.0)).sum(-1)

@@ -1,0 +1,49 @@
+"""Targets for value learning and advantages for policy learning."""
+
+from __future__ import annotations
+
+import torch
+
+from hsrl_pipeline.shapes import check_shape
+
+
+def td_target(
+    reward: torch.Tensor, terminated: torch.Tensor, successor_value: torch.Tensor, gamma: float
+) -> torch.Tensor:
+    """Return the one-step target of the state value.
+
+    Args:
+        reward: (batch,) float32.
+        terminated: (batch,) bool. The user left, so the successor is worth nothing. Sessions cut
+            by the horizon are not terminated: their successor still counts.
+        successor_value: (batch,) float32. Value of the same user's next observation.
+        gamma: Discount in [0, 1).
+
+    Returns:
+        (batch,) float32, without gradient.
+
+    References:
+        Paper, Eq. 18: ``r + gamma (1 - d) V'(s')``.
+    """
+    batch = reward.shape[0]
+    check_shape("terminated", terminated, batch)
+    check_shape("successor_value", successor_value, batch)
+    return torch.where(terminated, reward, reward + gamma * successor_value).detach()
+
+
+def clipped_advantage(target: torch.Tensor, value: torch.Tensor, bound: float) -> torch.Tensor:
+    """Return how much better than expected an action was, within bounds.
+
+    Args:
+        target: (batch,) float32. TD target of the state and action.
+        value: (batch,) float32. Value of the state.
+        bound: Largest absolute advantage, above 0.
+
+    Returns:
+        (batch,) float32 in ``[-bound, bound]``, without gradient.
+
+    References:
+        Paper, Eq. 19 and Eq. 21 (clip at 1).
+    """
+    check_shape("value", value, target.shape[0])
+    return (target - value).detach().clamp(-bound, bound)
