@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import torch
 from torch import nn
@@ -16,6 +16,7 @@ from hsrl_pipeline.config.agent_settings import AgentSettings
 from hsrl_pipeline.seeding import derive_seed
 
 Experience = Literal["log", "replay", "fresh"]
+ModuleT = TypeVar("ModuleT", bound=nn.Module)
 
 
 class BaselineAgent:
@@ -101,7 +102,7 @@ class BaselineAgent:
             parameters, lr=learning_rate, weight_decay=weight_decay, fused=True
         )
 
-    def _add_target(self, name: str, module: nn.Module) -> nn.Module:
+    def _add_target(self, name: str, module: ModuleT) -> ModuleT:
         """Return a copy of the module that follows it and never receives gradient."""
         target = copy.deepcopy(module).requires_grad_(False).eval()
         self._targets[name] = target
@@ -121,8 +122,16 @@ class BaselineAgent:
         optimizer.zero_grad(set_to_none=True)
         return norm
 
+    def _precision(self) -> torch.autocast:
+        """Return the context in which forward passes of an update run."""
+        return torch.autocast(
+            self._device.type,
+            dtype=torch.bfloat16,
+            enabled=self._settings.mixed_precision and self._device.type == "cuda",
+        )
+
     @contextmanager
-    def _updating(self) -> Iterator[torch.Generator | None]:
+    def _updating(self) -> Iterator[torch.Generator]:
         """Run one update: dropout on, its draws fixed by seed and update count, mixed precision.
 
         Yields:
@@ -131,17 +140,12 @@ class BaselineAgent:
         self._n_updates += 1
         generator = torch.Generator(self._device)
         generator.manual_seed((self._seed + self._n_updates) % 2**63)
-        precision = torch.autocast(
-            self._device.type,
-            dtype=torch.bfloat16,
-            enabled=self._settings.mixed_precision and self._device.type == "cuda",
-        )
         if self._settings.encoder.dropout == 0.0:
-            with precision:
+            with self._precision():
                 yield generator
             return
         devices = [self._device] if self._device.type == "cuda" else []
-        with torch.random.fork_rng(devices=devices), precision:
+        with torch.random.fork_rng(devices=devices), self._precision():
             torch.manual_seed((self._seed + self._n_updates) % 2**63)
             self._modules.train()
             try:

@@ -67,7 +67,7 @@ class SupervisedAgent(BaselineAgent):
         loss = click_loss(logits.float(), log.clicks, log.slates)
         loss.backward()  # type: ignore[no-untyped-call]
         norm = self._step("policy")
-        return UpdateStats({"click_loss": loss.detach()}, {"gradient_norm": norm})
+        return UpdateStats({"click_loss": loss.detach()}, {"gradient_norm_actor": norm})
 
 
 def build_sl(settings: SupervisedSettings, context: AgentContext) -> SupervisedAgent:

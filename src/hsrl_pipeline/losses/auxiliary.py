@@ -8,6 +8,8 @@ References:
 
 from __future__ import annotations
 
+import math
+
 import torch
 
 from hsrl_pipeline.shapes import PAD_ID, check_shape
@@ -61,3 +63,31 @@ def representation_loss(log_prob: torch.Tensor) -> torch.Tensor:
     """
     check_shape("log_prob", log_prob, None, None)
     return -log_prob.mean()
+
+
+def gaussian_log_prob(sample: torch.Tensor, mean: torch.Tensor, std: torch.Tensor) -> torch.Tensor:
+    """Return the log-density of each coordinate under an independent normal distribution.
+
+    Args:
+        sample: (batch, embed) float32.
+        mean: (batch, embed) float32.
+        std: (batch, embed) float32, above 0.
+
+    Returns:
+        (batch, embed) float32.
+    """
+    check_shape("mean", mean, *sample.shape)
+    check_shape("std", std, *sample.shape)
+    return -0.5 * ((sample - mean) / std).square() - std.log() - 0.5 * math.log(2.0 * math.pi)
+
+
+def gaussian_entropy(std: torch.Tensor) -> torch.Tensor:
+    """Return the differential entropy of each coordinate, in nats.
+
+    Args:
+        std: (batch, embed) float32, above 0.
+
+    Returns:
+        (batch, embed) float32.
+    """
+    return std.log() + 0.5 * math.log(2.0 * math.pi * math.e)

@@ -43,32 +43,6 @@ def smoothed_action(
     return (action + (noise * noise_std).clamp(-noise_clip, noise_clip)).clamp(-1.0, 1.0)
 
 
-def pessimistic_td_target(
-    reward: torch.Tensor, next_values: torch.Tensor, terminated: torch.Tensor, *, gamma: float
-) -> torch.Tensor:
-    """Return ``r + gamma (1 - terminated) min_i Q_i(s', a')``, without gradient.
-
-    With one critic this is the target of DDPG. A session that the horizon cut (truncated) still
-    counts its successor: the user had not left (HSRL paper, Eq. 18; protocol, "Learning").
-
-    Args:
-        reward: (batch,) float32.
-        next_values: (critic, batch) float32. Target critics at the successor.
-        terminated: (batch,) bool. The user left.
-        gamma: Discount in ``[0, 1]``.
-
-    Returns:
-        (batch,) float32.
-
-    References:
-        Fujimoto et al. 2018, Eq. 10 (clipped double Q-learning).
-    """
-    check_shape("next_values", next_values, None, reward.shape[0])
-    check_shape("terminated", terminated, reward.shape[0])
-    smallest = next_values.detach().amin(0)
-    return reward + gamma * smallest.masked_fill(terminated, 0.0)
-
-
 def critics_loss(values: torch.Tensor, td_target: torch.Tensor) -> torch.Tensor:
     """Return the mean squared TD error, summed over critics.
 

@@ -7,7 +7,8 @@ import math
 import torch
 from torch import nn
 
-from hsrl_pipeline.networks.state_encoder import ItemRepresentation, StateEncoder
+from hsrl_pipeline.networks.item_representation import ItemRepresentation
+from hsrl_pipeline.networks.state_encoder import StateEncoder
 from hsrl_pipeline.observation import Observation
 from hsrl_pipeline.shapes import check_shape
 

@@ -1,0 +1,192 @@
+"""``td3`` and the mechanics it shares with ``ddpg``: a continuous action that ranks the catalogue.
+
+The actor emits a hyper-action z in ``[-1, 1]``; items are scored by their dot product with z, and
+the best K make the slate. Critics judge (s, z), noise on z explores.
+
+References:
+    Fujimoto, van Hoof and Meger 2018, "Addressing Function Approximation Error in Actor-Critic
+    Methods", Algorithm 1.
+    Dulac-Arnold et al. 2015, "Deep Reinforcement Learning in Large Discrete Action Spaces", for
+    acting on items through fixed positions in the action space.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from hsrl_pipeline.agents.base import Action, AgentContext, LogBatch, UpdateStats
+from hsrl_pipeline.agents.baseline import BaselineAgent
+from hsrl_pipeline.agents.encoding import build_state_encoder, initial_weights
+from hsrl_pipeline.config.agents_baselines import HyperActionSettings, TD3Settings
+from hsrl_pipeline.losses.deterministic_pg import (
+    critics_loss,
+    deterministic_policy_loss,
+    smoothed_action,
+)
+from hsrl_pipeline.losses.returns import td_target
+from hsrl_pipeline.losses.supervised import click_loss
+from hsrl_pipeline.networks.actors import HyperActor, ItemSpace, LatentActor
+from hsrl_pipeline.networks.critics import ActionValues
+from hsrl_pipeline.observation import Observation
+from hsrl_pipeline.replay.transitions import TransitionBatch
+
+
+@dataclass(frozen=True)
+class Variant:
+    """What tells TD3 from DDPG.
+
+    Attributes:
+        name: Registered name of the agent.
+        latent_size: Wanted width of the hyper-action.
+        n_critics: 2 for TD3's twins, 1 for DDPG.
+        policy_delay: Critic updates per actor update; 1 for DDPG.
+        target_noise_std: Noise on the target action; 0 for DDPG.
+        target_noise_clip: Bound of that noise.
+        behavior_coef: Weight of the click loss on logged slates; 0 learns from replay alone.
+        log_batch_size: Logged slates per update, if regularised.
+    """
+
+    name: str
+    latent_size: int
+    n_critics: int
+    policy_delay: int
+    target_noise_std: float
+    target_noise_clip: float
+    behavior_coef: float = 0.0
+    log_batch_size: int = 0
+
+
+class DeterministicAgent(BaselineAgent):
+    """Actor and critics on a continuous hyper-action, from a replay buffer.
+
+    The encoder is trained by the critics, and the actor's loss stops at the state: its gradient
+    never runs through critic or encoder weights only to be thrown away.
+
+    Args:
+        settings: Settings that DDPG and TD3 have in common.
+        variant: What tells them apart.
+        context: Sizes, item tables, device and seed.
+    """
+
+    def __init__(
+        self, settings: HyperActionSettings, variant: Variant, context: AgentContext
+    ) -> None:
+        encoder = build_state_encoder(settings.encoder, context)
+        size, hidden = encoder.embedding_size, settings.hidden_size
+        with initial_weights(context.seed, "agent.heads"):
+            # with clicks to learn from, the items move; else they are placed by their vectors
+            learned = variant.behavior_coef > 0.0
+            vectors = torch.from_numpy(context.item_vectors)
+            items = encoder.items if learned else ItemSpace(vectors, variant.latent_size)
+            latent_size = size if learned else min(variant.latent_size, vectors.shape[1])
+            actor = HyperActor(encoder, LatentActor(size, hidden, latent_size), items)
+            critics = ActionValues(size, latent_size, hidden, variant.n_critics)
+        super().__init__(
+            variant.name, "replay", settings, context, policy=actor, critics={"critics": critics}
+        )
+        self.latent_size = latent_size
+        self.uses_log = learned
+        self.log_batch_size = variant.log_batch_size
+        self._hyper, self._variant = settings, variant
+        self._actor, self._critics = actor, critics
+        self._target_actor = self._add_target("policy", actor)
+        self._target_critics = self._add_target("critics", critics)
+        self._add_optimizer(
+            "critics",
+            [*encoder.parameters(), *critics.parameters()],
+            settings.critic_learning_rate,
+        )
+        self._add_optimizer("actor", actor.head.parameters(), settings.learning_rate)
+
+    @torch.no_grad()
+    def act(
+        self, observation: Observation, *, explore: bool, generator: torch.Generator | None = None
+    ) -> Action:
+        """Return the top-K slate of the hyper-action, which is noisy when exploring."""
+        latent = self._actor.head(self._actor.encoder(observation))
+        if explore:
+            latent = smoothed_action(
+                latent,
+                noise_std=self._hyper.exploration_noise_std,
+                noise_clip=torch.inf,
+                generator=generator,
+            )
+        slates = self._selector.greedy(observation.mask_shown(self._actor.score_all(latent)))
+        return Action(slates, latent, latent.new_zeros(latent.shape[0]))
+
+    def update(self, batch: TransitionBatch | None, log: LogBatch | None) -> UpdateStats:
+        """Take one critic step and, every ``policy_delay`` updates, one actor step.
+
+        Args:
+            batch: Transitions from the replay buffer.
+            log: Logged slates; needed when behaviour-regularised.
+
+        Raises:
+            ValueError: ``batch`` is missing, or ``log`` is while it is needed.
+        """
+        if batch is None or (self.uses_log and log is None):
+            raise ValueError(f"{self.name} was updated without the experience it learns from")
+        with self._updating() as generator:
+            states = self._actor.encoder(batch.observation)
+            values = self._critics(states, batch.latent_action)
+            target = self._target_of(batch, generator)
+            critic_loss = critics_loss(values.float(), target)
+            losses = {"critic_loss": critic_loss.detach()}
+            total = critic_loss
+            if log is not None and self.uses_log:
+                losses["behavior_loss"], weighted = self._behavior_loss(log)
+                total = total + weighted
+        total.backward()  # type: ignore[no-untyped-call]
+        diagnostics = {
+            "gradient_norm_critic": self._step("critics"),
+            "value_mean": values.detach().mean(),
+            "value_error": (values.detach() - target).abs().mean(),
+        }
+        if self._n_updates % self._variant.policy_delay == 0:
+            with self._precision():
+                frozen = states.detach()
+                actor_loss = deterministic_policy_loss(
+                    self._critics.first(frozen, self._actor.head(frozen)).float()
+                )
+            head = list(self._actor.head.parameters())
+            actor_loss.backward(inputs=head)  # type: ignore[no-untyped-call]
+            diagnostics["gradient_norm_actor"] = self._step("actor")
+            losses["actor_loss"] = actor_loss.detach()
+            self._follow(self._target_actor, self._actor, self._hyper.tau)
+            self._follow(self._target_critics, self._critics, self._hyper.tau)
+        return UpdateStats(losses, diagnostics)
+
+    @torch.no_grad()
+    def _target_of(self, batch: TransitionBatch, generator: torch.Generator) -> torch.Tensor:
+        next_states = self._target_actor.encoder(batch.successor)
+        next_action = smoothed_action(
+            self._target_actor.head(next_states),
+            noise_std=self._variant.target_noise_std,
+            noise_clip=self._variant.target_noise_clip,
+            generator=generator,
+        )
+        next_values = self._target_critics(next_states, next_action).float()
+        # the smaller of twin critics (Fujimoto et al. 2018, Eq. 10); with one critic, DDPG's own
+        return td_target(batch.reward, batch.terminated, next_values.amin(0), self._hyper.gamma)
+
+    def _behavior_loss(self, log: LogBatch) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the click loss for the record and its weighted form for the gradient."""
+        latent = self._actor.head(self._actor.encoder(log.observation))
+        logits = self._actor.score_slates(latent, log.slates)
+        loss = click_loss(logits.float(), log.clicks, log.slates)
+        return loss.detach(), self._variant.behavior_coef * loss
+
+
+def build_td3(settings: TD3Settings, context: AgentContext) -> DeterministicAgent:
+    """Return an untrained ``td3`` agent."""
+    variant = Variant(
+        name="td3",
+        latent_size=settings.latent_size,
+        n_critics=2,
+        policy_delay=settings.policy_delay,
+        target_noise_std=settings.target_noise_std,
+        target_noise_clip=settings.target_noise_clip,
+    )
+    return DeterministicAgent(settings, variant, context)
