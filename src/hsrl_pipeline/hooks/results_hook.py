@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,7 +40,7 @@ class ResultsHook:
             return
         from rich.console import Console
 
-        summary = catalog.get("summary")
+        summary: Any = catalog.get("summary")
         console = Console()
         console.width = max(console.width, NARROWEST)
         console.print()
@@ -72,19 +73,19 @@ def results_table(summary: pd.DataFrame, dataset: str) -> Table:
         table.add_column(name, justify="left" if name == "simulator" else "right", no_wrap=True)
     order = summary.sort_values(["simulator", "total_reward"], ascending=[True, False])
     for simulator, rows in order.groupby("simulator", sort=True):
-        for row in rows.itertuples():
+        for row in rows.to_dict("records"):
             table.add_row(
-                str(row.policy),
-                str(row.seed),
+                str(row["policy"]),
+                str(row["seed"]),
                 str(simulator),
-                _interval(row.total_reward, row.total_reward_ci_low, row.total_reward_ci_high),
-                _interval(row.depth, row.depth_ci_low, row.depth_ci_high),
-                f"{row.clicks_per_slot:.3f}",
-                f"{row.coverage:.0f}",
+                _interval(row, "total_reward"),
+                _interval(row, "depth"),
+                f"{row['clicks_per_slot']:.3f}",
+                f"{row['coverage']:.0f}",
             )
         table.add_section()
     return table
 
 
-def _interval(mean: float, low: float, high: float) -> str:
-    return f"{mean:.3f} [{low:.3f}, {high:.3f}]"
+def _interval(row: dict[Hashable, Any], name: str) -> str:
+    return f"{row[name]:.3f} [{row[f'{name}_ci_low']:.3f}, {row[f'{name}_ci_high']:.3f}]"

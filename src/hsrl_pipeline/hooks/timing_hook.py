@@ -37,7 +37,15 @@ class TimingHook:
 
     @hook_impl
     def after_node_run(self, node: Node) -> None:
-        """Charge the time since the last node to this node's pipeline."""
+        """Charge the time since the last event to this node's pipeline."""
+        self._charge(node)
+
+    @hook_impl
+    def after_dataset_saved(self, node: Node) -> None:
+        """Charge the time a node's output took to save."""
+        self._charge(node)
+
+    def _charge(self, node: Node) -> None:
         now = time.monotonic()
         self._seconds[self._owner.get(node.name, "other")] += now - self._last
         self._last = now

@@ -74,7 +74,7 @@ class TrackingHook:
         if run is None or self._catalog is None:
             return
         self._tag_codebook(dataset_name, data)
-        dataset = self._catalog.get(dataset_name)
+        dataset: Any = self._catalog.get(dataset_name)
         marks = (getattr(dataset, "metadata", None) or {}).get("mlflow", {})
         if marks.get("metrics"):
             run.log_metrics(data)

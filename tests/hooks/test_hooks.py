@@ -1,0 +1,185 @@
+import logging
+from pathlib import Path
+from types import SimpleNamespace
+
+import pandas as pd
+import pytest
+from kedro.io import DataCatalog, MemoryDataset
+from kedro.pipeline import Pipeline, node
+
+from hsrl_pipeline.errors import UserError
+from hsrl_pipeline.hooks import missing_inputs_hook, timing_hook
+from hsrl_pipeline.hooks.missing_inputs_hook import MissingInputsHook
+from hsrl_pipeline.hooks.results_hook import ResultsHook, results_table
+from hsrl_pipeline.hooks.timing_hook import TimingHook
+from hsrl_pipeline.hooks.tracking_hook import TrackingHook
+from hsrl_pipeline.io.csv_dataset import AtomicCSVDataset
+from hsrl_pipeline.io.json_dataset import AtomicJSONDataset
+from hsrl_pipeline.tracking.run import active_run, set_active_run
+from hsrl_pipeline.tracking.store import open_client
+
+PARAMETERS = {"seed": 3, "agent": {"name": "hsrl"}, "training": {"n_iterations": 10}}
+
+ROW = {
+    "policy": "hsrl",
+    "seed": 0,
+    "simulator": "eval",
+    "total_reward": 4.0,
+    "total_reward_ci_low": 3.5,
+    "total_reward_ci_high": 4.5,
+    "depth": 6.0,
+    "depth_ci_low": 5.0,
+    "depth_ci_high": 7.0,
+    "clicks_per_slot": 0.5,
+    "coverage": 120,
+}
+
+
+def _same(x):
+    return x
+
+
+def _context(project: Path, dataset: str = "toy") -> SimpleNamespace:
+    loader = {"globals": {"dataset": dataset}}
+    return SimpleNamespace(project_path=project, params=PARAMETERS, config_loader=loader)
+
+
+@pytest.fixture
+def chain(monkeypatch) -> dict[str, Pipeline]:
+    pipelines = {
+        "ingestion": Pipeline([node(_same, "raw", "items", name="ingest")]),
+        "sid_tokenization": Pipeline([node(_same, "items", "codebook", name="fit")]),
+        "simulator_training": Pipeline([node(_same, "items", "simulator", name="simulate")]),
+        "agent_training": Pipeline([node(_same, "codebook", "trained_policy", name="train")]),
+        "offline_eval": Pipeline([node(_same, "trained_policy", "summary", name="judge")]),
+    }
+    for module in (missing_inputs_hook, timing_hook):
+        monkeypatch.setattr(module, "pipelines", pipelines)
+    return pipelines
+
+
+class TestMissingInputs:
+    def test_names_what_is_missing_and_the_first_pipeline_to_run(self, chain, tmp_path) -> None:
+        catalog = DataCatalog(
+            {"trained_policy": AtomicJSONDataset(filepath=str(tmp_path / "policy.json"))}
+        )
+        asked = {"env": "ml1m", "runtime_params": {"seed": 2, "agent": {"name": "sl"}}}
+        with pytest.raises(UserError) as caught:
+            MissingInputsHook().before_pipeline_run(asked, chain["offline_eval"], catalog)
+        message = str(caught.value)
+        assert "needs trained_policy" in message
+        assert "policy.json" in message
+        assert (
+            "kedro run --pipeline agent_training --env ml1m --params seed=2,agent.name=sl"
+            in message
+        )
+
+    def test_the_earliest_pipeline_comes_first(self, chain) -> None:
+        both = chain["agent_training"] + chain["simulator_training"]
+        with pytest.raises(UserError, match="--pipeline ingestion"):
+            MissingInputsHook().before_pipeline_run({}, both, DataCatalog({}))
+
+    def test_accepts_what_is_there(self, chain) -> None:
+        catalog = DataCatalog({"trained_policy": MemoryDataset({})})
+        MissingInputsHook().before_pipeline_run({}, chain["offline_eval"], catalog)
+
+
+def test_time_is_charged_to_the_pipeline_of_each_node(chain, monkeypatch, caplog) -> None:
+    now = iter([0.0, 1.0, 1.5, 4.0])
+    monkeypatch.setattr(timing_hook.time, "monotonic", lambda: next(now))
+    hook = TimingHook()
+    hook.before_pipeline_run()
+    hook.after_node_run(chain["ingestion"].nodes[0])
+    hook.after_dataset_saved(chain["ingestion"].nodes[0])
+    hook.after_node_run(chain["offline_eval"].nodes[0])
+    with caplog.at_level(logging.INFO):
+        hook.after_pipeline_run()
+    assert caplog.messages == ["Time by pipeline: ingestion 1.5 s, offline_eval 2.5 s"]
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("project")
+
+
+class TestTracking:
+    @pytest.fixture
+    def hook(self, project, chain, tmp_path):
+        metadata = {"mlflow": {"metrics": True, "artifact": True}}
+        figures = AtomicJSONDataset(filepath=str(tmp_path / "figures.json"), metadata=metadata)
+        catalog = DataCatalog({"figures": figures, "plain": MemoryDataset()})
+        hook = TrackingHook()
+        hook.after_context_created(_context(project))
+        hook.before_pipeline_run(
+            {"pipeline_names": ["agent_training"]}, chain["agent_training"], catalog
+        )
+        yield SimpleNamespace(hook=hook, figures=figures, run_id=active_run().run_id)
+        hook.after_pipeline_run()
+
+    def test_name_experiment_tags_and_parameters(self, project, hook) -> None:
+        client = open_client(project)
+        run = client.get_run(hook.run_id)
+        assert run.info.run_name == "hsrl-seed3"
+        assert client.get_experiment(run.info.experiment_id).name == "hsrl/toy"
+        assert run.data.tags["dataset"] == "toy"
+        assert run.data.tags["agent"] == "hsrl"
+        assert run.data.tags["seed"] == "3"
+        assert run.data.params["training.n_iterations"] == "10"
+
+    def test_the_catalog_says_what_is_logged(self, project, hook) -> None:
+        hook.figures.save({"total_reward": 2.0})
+        hook.hook.after_dataset_saved("figures", {"total_reward": 2.0})
+        hook.hook.after_dataset_saved("plain", {"ignored": 1.0})
+        hook.hook.after_dataset_loaded("codebook", SimpleNamespace(version="v1"))
+        client = open_client(project)
+        run = client.get_run(hook.run_id)
+        assert run.data.metrics == {"total_reward": 2.0}
+        assert run.data.tags["codebook_version"] == "v1"
+        assert [f.path for f in client.list_artifacts(hook.run_id)] == ["figures.json"]
+
+    def test_a_finished_run(self, project, hook) -> None:
+        hook.hook.after_pipeline_run()
+        assert open_client(project).get_run(hook.run_id).info.status == "FINISHED"
+        assert active_run() is None
+
+    def test_a_failed_run_says_where_and_why(self, project, hook, chain) -> None:
+        error = ValueError("loss is NaN")
+        hook.hook.on_node_error(error, chain["agent_training"].nodes[0])
+        hook.hook.on_pipeline_error(error)
+        run = open_client(project).get_run(hook.run_id)
+        assert run.info.status == "FAILED"
+        assert run.data.tags["failed_node"] == "train"
+        assert "loss is NaN" in run.data.tags["error"]
+
+    def test_without_a_run_nothing_happens(self) -> None:
+        set_active_run(None)
+        hook = TrackingHook()
+        hook.after_dataset_saved("figures", {})
+        hook.on_pipeline_error(ValueError())
+
+
+class TestResults:
+    def test_table_puts_the_best_on_the_evaluation_simulator_first(self) -> None:
+        rows = [
+            {**ROW, "policy": "random", "total_reward": 1.0},
+            {**ROW, "simulator": "train", "total_reward": 9.0},
+            ROW,
+        ]
+        table = results_table(pd.DataFrame(rows), "toy")
+        assert list(table.columns[0].cells) == ["hsrl", "random", "hsrl"]
+        assert list(table.columns[2].cells) == ["eval", "eval", "train"]
+        assert next(iter(table.columns[3].cells)) == "4.000 [3.500, 4.500]"
+
+    def test_printed_after_an_evaluation_only(self, chain, tmp_path, capsys) -> None:
+        summary = AtomicCSVDataset(filepath=str(tmp_path / "summary.csv"))
+        summary.save(pd.DataFrame([ROW]))
+        hook = ResultsHook()
+        hook.after_context_created(_context(tmp_path))
+        catalog = DataCatalog({"summary": summary})
+        hook.after_pipeline_run({}, chain["ingestion"], catalog)
+        assert capsys.readouterr().out == ""
+        hook.after_pipeline_run({"env": "ml1m"}, chain["offline_eval"], catalog)
+        printed = capsys.readouterr().out
+        assert "4.000 [3.500, 4.500]" in printed
+        assert "summary.csv" in printed
+        assert "kedro run --env ml1m --pipelines agent_training,offline_eval" in printed
