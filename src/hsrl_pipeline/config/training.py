@@ -1,0 +1,53 @@
+"""Parameters of the training loop, the same for every agent."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+from typing_extensions import Self
+
+from hsrl_pipeline.config.base import FrozenConfig
+
+
+class TrainingConfig(FrozenConfig):
+    """How long and on what an agent is trained."""
+
+    n_iterations: int = Field(
+        2_000, ge=1, le=10_000_000, description="Updates; each follows one step of all sessions"
+    )
+    learning_rate: float | None = Field(
+        None, gt=0.0, le=1.0, description="Step size; null is the agent's own"
+    )
+    acting_batch_size: int = Field(32, ge=1, le=65_536, description="Parallel sessions")
+    batch_size: int = Field(64, ge=1, le=65_536, description="Transitions per update")
+    buffer_size: int = Field(
+        100_000, ge=1, le=10_000_000, description="Transitions kept for replay"
+    )
+    warmup_transitions: int = Field(
+        2_000, ge=0, description="Transitions collected before the first update"
+    )
+    metrics_every: int = Field(
+        50, ge=1, description="Iterations between two points of the training curves"
+    )
+    checkpoint_every: int = Field(
+        2_000, ge=1, description="Iterations between two checkpoints that a run can resume from"
+    )
+    resume: bool = Field(
+        False, description="Continue from the last checkpoint of this agent and seed, if any"
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", description="Where to train; auto takes CUDA when there is one"
+    )
+    collapse_items: float = Field(
+        2.0,
+        ge=0.0,
+        description="Warn when fewer than this many slates' worth of items make up the exposure",
+    )
+
+    @model_validator(mode="after")
+    def _check_consistency(self) -> Self:
+        needed = max(self.acting_batch_size, self.batch_size)
+        if self.buffer_size < needed:
+            raise ValueError(f"buffer_size ({self.buffer_size}) must be at least {needed}")
+        return self

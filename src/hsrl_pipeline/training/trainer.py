@@ -1,0 +1,293 @@
+"""The training loop: it knows agents by their protocol alone."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pandas as pd
+import torch
+
+from hsrl_pipeline.agents.base import Agent
+from hsrl_pipeline.config.training import TrainingConfig
+from hsrl_pipeline.errors import UserError
+from hsrl_pipeline.progress import Progress
+from hsrl_pipeline.seeding import derive_seed
+from hsrl_pipeline.simulator.slate_env import SlateSessions
+from hsrl_pipeline.training.checkpoint_store import CheckpointStore
+from hsrl_pipeline.training.collector import Collector
+from hsrl_pipeline.training.curves import Curves
+from hsrl_pipeline.training.log_sampler import LogSampler
+
+logger = logging.getLogger(__name__)
+
+MetricStream = Callable[[int, Mapping[str, float]], None]
+FREE_OF_THE_RESULT = ("n_iterations", "resume", "device", "collapse_items", "checkpoint_every")
+
+
+class Trainer:
+    """Trains one agent; its whole state can be saved and restored bit for bit.
+
+    Args:
+        agent: The learner.
+        config: Length and batch sizes.
+        seed: Seed of the run.
+        device: Where agent and sessions live.
+        sessions: Training environment; not needed by agents that learn from the log alone.
+        log: Logged slates; needed by agents that use them.
+        identity: JSON-able facts that a resumed run must share with the interrupted one.
+
+    Raises:
+        ValueError: The agent needs sessions or a log that was not given.
+    """
+
+    def __init__(
+        self,
+        agent: Agent,
+        config: TrainingConfig,
+        *,
+        seed: int,
+        device: torch.device,
+        sessions: SlateSessions | None = None,
+        log: LogSampler | None = None,
+        identity: Mapping[str, Any] | None = None,
+    ) -> None:
+        interacts = agent.experience != "log"
+        if interacts and sessions is None:
+            raise ValueError(f"agent {agent.name} learns from sessions, none were given")
+        needs_log = agent.uses_log or agent.experience == "log"
+        if needs_log and log is None:
+            raise ValueError(f"agent {agent.name} learns from logged slates, none were given")
+        self._agent = agent
+        self._config = config
+        self._device = device
+        self._log = log if needs_log else None
+        self._log_batch_size: int = getattr(agent, "log_batch_size", config.batch_size)
+        self._collector: Collector | None = None
+        if interacts and sessions is not None:
+            self._collector = Collector(agent, sessions, config.buffer_size, seed, device)
+            self._slate_size = sessions.slate_size
+        self._curves = Curves()
+        self._iteration = 0
+        self._collapsed = False
+        self._identity = {
+            **(identity or {}),
+            "agent": agent.name,
+            "seed": seed,
+            "training": config.model_dump(mode="json", exclude=set(FREE_OF_THE_RESULT)),
+        }
+        self._dropout_seed = derive_seed(seed, "training.dropout")
+
+    def run(self, on_metrics: MetricStream | None, checkpoints: CheckpointStore | None) -> None:
+        """Train until ``n_iterations``, from where the loaded state ends.
+
+        Args:
+            on_metrics: Gets every point of the curves as it is made.
+            checkpoints: Keeps the state from time to time and at the end.
+
+        Raises:
+            UserError: A loss or a weight is not a finite number any more.
+        """
+        config = self._config
+        total = config.n_iterations
+        with Progress(f"Training {self._agent.name}", total=total) as progress:
+            progress.start_at(self._iteration)
+            if self._iteration == 0 and self._collector is not None:
+                self._collector.warm_up(config.warmup_transitions)
+            while self._iteration < total:
+                self._update()
+                self._iteration += 1
+                last = self._iteration == total
+                figures: dict[str, float] = {}
+                if last or self._iteration % config.metrics_every == 0:
+                    figures = self._record(on_metrics)
+                if last or self._iteration % config.checkpoint_every == 0:
+                    self._check_finite()
+                    if checkpoints is not None:
+                        checkpoints.save(self.state_dict())
+                progress.advance(1, **_shown_figures(figures))
+
+    def history(self) -> pd.DataFrame:
+        """Return the training curves, one row per point."""
+        return self._curves.history()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return all that is needed to continue bit-identically."""
+        return {
+            "identity": self._identity,
+            "iteration": self._iteration,
+            "collapsed": self._collapsed,
+            "agent": self._agent.state_dict(),
+            "collector": None if self._collector is None else self._collector.state_dict(),
+            "log": None if self._log is None else self._log.state_dict(),
+            "curves": self._curves.state_dict(),
+            "torch_random_state": torch.random.get_rng_state(),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restore what ``state_dict`` returned.
+
+        Raises:
+            UserError: The state belongs to a run with other settings; names them.
+        """
+        differing = sorted(
+            name
+            for name in {**state["identity"], **self._identity}
+            if state["identity"].get(name) != self._identity.get(name)
+        )
+        if differing:
+            raise UserError(
+                f"The checkpoint was made with other settings: {', '.join(differing)} differ",
+                where="training.resume",
+                remedy="Restore those settings, or train without training.resume.",
+            )
+        self._iteration = int(state["iteration"])
+        self._collapsed = bool(state["collapsed"])
+        self._agent.load_state_dict(state["agent"])
+        if self._collector is not None:
+            self._collector.load_state_dict(state["collector"])
+        if self._log is not None:
+            self._log.load_state_dict(state["log"])
+        self._curves.load_state_dict(state["curves"], self._device)
+        torch.random.set_rng_state(state["torch_random_state"])
+
+    def seed_global_draws(self) -> None:
+        """Fix the draws of torch's global stream, which dropout takes from."""
+        torch.manual_seed(self._dropout_seed)
+
+    def _update(self) -> None:
+        batch = None
+        if self._collector is not None:
+            self._collector.step()
+            buffer = self._collector.buffer
+            fresh = self._agent.experience == "fresh"
+            size = self._config.batch_size
+            batch = buffer.newest(size) if fresh else buffer.sample(size)
+        log = None if self._log is None else self._log.sample(self._log_batch_size)
+        self._curves.add(self._agent.update(batch, log))
+
+    def _record(self, on_metrics: MetricStream | None) -> dict[str, float]:
+        self._check_losses()
+        figures = self._curves.read()
+        if self._collector is not None:
+            figures |= self._collector.exposure.read()
+            self._warn_of_collapse(figures)
+        self._curves.append(self._iteration, figures)
+        if on_metrics is not None:
+            on_metrics(self._iteration, figures)
+        return figures
+
+    def _warn_of_collapse(self, figures: Mapping[str, float]) -> None:
+        limit = self._config.collapse_items * self._slate_size
+        collapsed = figures["effective_items"] < limit
+        if collapsed and not self._collapsed:
+            logger.warning(
+                "%s collapses: at iteration %d its exposure amounts to %.0f items for all users "
+                "(%d per slate); more entropy or a smaller learning rate keeps it exploring",
+                self._agent.name,
+                self._iteration,
+                figures["effective_items"],
+                self._slate_size,
+            )
+        self._collapsed = collapsed
+
+    def _check_losses(self) -> None:
+        name = self._curves.first_not_finite()
+        if name is not None:
+            raise self._not_finite(name)
+
+    def _check_finite(self) -> None:
+        """Refuse to keep a state that training could not go on from."""
+        self._check_losses()
+        for name, weight in self._agent.policy_state().items():
+            if weight.is_floating_point() and not bool(weight.isfinite().all()):
+                raise self._not_finite(f"weight {name}")
+
+    def _not_finite(self, name: str) -> UserError:
+        return UserError(
+            f"Training {self._agent.name} broke down: {name} is not a finite number",
+            where=f"iteration {self._iteration} or the {self._config.metrics_every} before it",
+            remedy="The last good checkpoint is kept. Lower training.learning_rate.",
+        )
+
+
+def train_agent(
+    agent: Agent,
+    config: TrainingConfig,
+    *,
+    seed: int,
+    device: torch.device,
+    sessions: SlateSessions | None = None,
+    log: LogSampler | None = None,
+    on_metrics: MetricStream | None = None,
+    checkpoints: CheckpointStore | None = None,
+    identity: Mapping[str, Any] | None = None,
+) -> pd.DataFrame:
+    """Train an agent, resuming from the kept checkpoint when the configuration says so.
+
+    Args:
+        agent: The learner, untrained; trained when this returns.
+        config: Length, batch sizes, resume.
+        seed: Seed of the run.
+        device: Where agent and sessions live.
+        sessions: Training environment, for agents that interact.
+        log: Logged slates of the training split, for agents that use them.
+        on_metrics: Gets every point of the curves as it is made.
+        checkpoints: Keeps the last good state; without it nothing can be resumed.
+        identity: JSON-able facts that a resumed run must share with the interrupted one.
+
+    Returns:
+        The training curves: ``iteration`` int64 and float64 figures.
+
+    Raises:
+        UserError: Training broke down, or the checkpoint does not fit the settings.
+    """
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        trainer = Trainer(
+            agent,
+            config,
+            seed=seed,
+            device=device,
+            sessions=sessions,
+            log=log,
+            identity=identity,
+        )
+        trainer.seed_global_draws()
+        kept = checkpoints.load() if checkpoints is not None and config.resume else None
+        if kept is not None:
+            trainer.load_state_dict(kept)
+        elif checkpoints is not None:
+            # a checkpoint of an earlier run must not be taken for this one's
+            checkpoints.discard()
+        if config.resume:
+            logger.info(
+                "Resuming %s from iteration %d", agent.name, kept["iteration"] if kept else 0
+            )
+        trainer.run(on_metrics, checkpoints)
+        return trainer.history()
+
+
+def resolve_device(name: str) -> torch.device:
+    """Return the torch device for ``training.device``.
+
+    Args:
+        name: ``auto``, ``cpu`` or ``cuda``.
+
+    Raises:
+        UserError: CUDA is asked for and there is none.
+    """
+    available = torch.cuda.is_available()
+    if name == "cuda" and not available:
+        raise UserError(
+            "CUDA is not available on this machine",
+            where="training.device",
+            remedy="Use training.device=auto or cpu.",
+        )
+    return torch.device("cuda" if available and name != "cpu" else "cpu")
+
+
+def _shown_figures(figures: Mapping[str, float]) -> dict[str, float]:
+    """Return the figures worth a place beside the progress bar."""
+    names = {"train_reward": "reward", "train_depth": "depth", "effective_items": "items"}
+    return {short: figures[name] for name, short in names.items() if name in figures}
