@@ -1,0 +1,57 @@
+"""Parameters of the evaluation: how many sessions, with which users, compared with what."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+from pydantic import Field
+
+from hsrl_pipeline.config.agent import AgentName
+from hsrl_pipeline.config.base import FrozenConfig
+
+ReferenceName = Literal[
+    "random", "popular", "static_slate", "greedy_train_simulator", "greedy_eval_simulator"
+]
+
+REFERENCE_NAMES: tuple[str, ...] = get_args(ReferenceName)
+"""The policies that do not learn, evaluated beside every agent."""
+
+PolicyName = Literal[ReferenceName, AgentName]
+
+
+class EvaluationConfig(FrozenConfig):
+    """How policies are judged, all of them on the same sessions."""
+
+    n_episodes: int = Field(
+        default=4000,
+        ge=2,
+        le=10_000_000,
+        description="Sessions per policy and simulator; every one of them is counted.",
+    )
+    seed: int = Field(
+        default=0,
+        ge=0,
+        lt=2**31,
+        description="Seed of the users and click draws; apart from the run's seed, so that all "
+        "agents and seeds meet the same sessions.",
+    )
+    split: Literal["test", "train", "all"] = Field(
+        default="test",
+        description="Part of the log whose users and histories the sessions start from.",
+    )
+    batch_size: int = Field(
+        default=1024,
+        ge=1,
+        le=1_000_000,
+        description="Sessions rolled out at once; changes speed and memory, not the draws.",
+    )
+    compare_with: PolicyName = Field(
+        default="static_slate",
+        description="Policy from which the paired differences are taken.",
+    )
+    n_resamples: int = Field(
+        default=2000,
+        ge=100,
+        le=1_000_000,
+        description="Bootstrap resamples behind each 95 % interval.",
+    )

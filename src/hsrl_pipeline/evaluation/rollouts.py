@@ -1,0 +1,215 @@
+"""Roll policies out on a simulator: frozen, greedy, every session from its start to its end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from hsrl_pipeline.agents.base import Policy
+from hsrl_pipeline.config.session import CandidatesConfig, RewardConfig, SessionConfig
+from hsrl_pipeline.evaluation.session_draws import SessionDraws
+from hsrl_pipeline.progress import Progress
+from hsrl_pipeline.seeding import torch_generator
+from hsrl_pipeline.shapes import PAD_ID, check_shape
+from hsrl_pipeline.simulator.candidates import CandidateRules
+from hsrl_pipeline.simulator.dynamics import SessionRules
+from hsrl_pipeline.simulator.slate_env import Response, draw_clicks
+from hsrl_pipeline.simulator.user_pool import UserPool
+
+
+@dataclass(frozen=True)
+class EvaluationSetting:
+    """All that the policies of a comparison share.
+
+    Attributes:
+        pool: Users that sessions start with.
+        session: Horizon, initial patience and history window.
+        reward: From clicks to reward.
+        candidates: Which slates are allowed.
+        slate_size: Items per slate, K.
+        item_vectors: (item, embed) float32. For the diversity inside a slate; row 0 is padding.
+        n_episodes: Sessions per policy.
+        seed: Seed of the users and of the click draws.
+        batch_size: Sessions rolled out at once.
+        shelves: (item,) int64. Shelf of each item, row 0 is 0; None without shelves.
+        device: Torch device of response model and policies.
+    """
+
+    pool: UserPool
+    session: SessionConfig
+    reward: RewardConfig
+    candidates: CandidatesConfig
+    slate_size: int
+    item_vectors: NDArray[np.float32]
+    n_episodes: int
+    seed: int = 0
+    batch_size: int = 1024
+    shelves: NDArray[np.int64] | None = None
+    device: str = "cpu"
+
+    @property
+    def n_items(self) -> int:
+        """Number of real items."""
+        return len(self.item_vectors) - 1
+
+
+@dataclass(frozen=True)
+class SessionRecords:
+    """What happened in the sessions of one policy on one simulator.
+
+    Attributes:
+        users: (episode,) int64. User index of each session.
+        rewards: (episode, horizon) float64. Reward of each step; NaN after the end.
+        clicks: (episode,) int64. Clicked items of each session.
+        exposures: (item,) int64. How often each item was shown; entry 0 is 0.
+        repeated: (episode,) int64. Shown items that the session had already been shown.
+        similarity: (episode,) float64. Sum over the session's slates of the mean cosine
+            similarity of their pairs of items; NaN where a slate has no pair.
+        slate_size: Items per slate, K.
+    """
+
+    users: NDArray[np.int64]
+    rewards: NDArray[np.float64]
+    clicks: NDArray[np.int64]
+    exposures: NDArray[np.int64]
+    repeated: NDArray[np.int64]
+    similarity: NDArray[np.float64]
+    slate_size: int
+
+    @property
+    def total_reward(self) -> NDArray[np.float64]:
+        """(episode,) float64. Sum of the rewards of each session."""
+        total: NDArray[np.float64] = np.nansum(self.rewards, axis=1)
+        return total
+
+    @property
+    def depth(self) -> NDArray[np.int64]:
+        """(episode,) int64. Steps of each session."""
+        steps: NDArray[np.int64] = (~np.isnan(self.rewards)).sum(axis=1)
+        return steps
+
+
+class _Recorder:
+    """Tensors that a batch of sessions writes its steps to."""
+
+    def __init__(self, batch: int, horizon: int, slate_size: int, device: str) -> None:
+        self.rewards = torch.full((batch, horizon), torch.nan, dtype=torch.float64, device=device)
+        self.clicks = torch.zeros(batch, dtype=torch.int64, device=device)
+        self.similarity = torch.zeros(batch, dtype=torch.float64, device=device)
+        self.shown = torch.full(
+            (batch, horizon, slate_size), PAD_ID, dtype=torch.int64, device=device
+        )
+
+    def repeated(self) -> torch.Tensor:
+        """Return (batch,) int64: shown items that appeared earlier in their session."""
+        ordered = self.shown.flatten(1).sort(dim=1).values
+        return ((ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] != PAD_ID)).sum(dim=1)
+
+
+@torch.no_grad()
+def evaluate_policy(
+    policy: Policy,
+    response: Response,
+    setting: EvaluationSetting,
+    progress: Progress | None = None,
+) -> SessionRecords:
+    """Roll a policy out and keep what happened in every session.
+
+    Sessions are followed from their first to their last step and each is counted once: none is
+    refilled or cut short, so short sessions weigh no more than long ones. Episode by episode, all
+    policies meet the same users and the same uniform draws.
+
+    Args:
+        policy: Acts greedily (``explore=False``); nothing about it is changed.
+        response: Gives click probabilities, in evaluation mode.
+        setting: What all policies of a comparison share.
+        progress: Told of every finished batch of sessions.
+
+    Returns:
+        The records of ``setting.n_episodes`` sessions.
+
+    Raises:
+        UserError: The candidate rules cannot be met with these items.
+        ValueError: The policy broke a rule of the slates; names row and slot.
+    """
+    check_shape("item_vectors", setting.item_vectors, None, None)
+    setting.pool.check_items(setting.n_items)
+    horizon, slate_size, device = setting.session.horizon, setting.slate_size, setting.device
+    rules = SessionRules(setting.session, setting.reward, setting.candidates, slate_size)
+    candidates = CandidateRules(
+        setting.candidates,
+        n_items=setting.n_items,
+        slate_size=slate_size,
+        horizon=horizon,
+        shelves=setting.shelves,
+        device=device,
+    )
+    pool = setting.pool.to(device)
+    directions = _directions(setting.item_vectors, device)
+    draws = SessionDraws(setting.seed, len(pool), horizon, slate_size)
+    exposures = torch.zeros(setting.n_items + 1, dtype=torch.int64, device=device)
+    users, parts = [], []
+    for start in range(0, setting.n_episodes, setting.batch_size):
+        stop = min(start + setting.batch_size, setting.n_episodes)
+        rows, uniforms = (part.to(device) for part in draws.episodes(start, stop))
+        generator = torch_generator(setting.seed, f"evaluation.policy.{start}", device)
+        record = _Recorder(stop - start, horizon, slate_size, device)
+        state = rules.start(pool.observation(rows))
+        playing = torch.arange(stop - start, device=device)
+        for step in range(horizon):
+            slates = policy.act(state.observation, explore=False, generator=generator).slates
+            candidates.check(slates, state.observation.shown)
+            probabilities = response.probabilities(state.observation, slates)
+            clicks = draw_clicks(probabilities, uniforms[playing, step])
+            outcome = rules.advance(state, slates, clicks)
+            record.rewards[playing, step] = outcome.reward
+            record.clicks[playing] += clicks.sum(dim=1).to(torch.int64)
+            record.similarity[playing] += _pair_similarity(directions[slates])
+            record.shown[playing, step] = slates
+            staying = (~(outcome.terminated | outcome.truncated)).nonzero().squeeze(1)
+            if not len(staying):
+                break
+            state, playing = outcome.state.rows(staying), playing[staying]
+        exposures += torch.bincount(record.shown.flatten(), minlength=len(exposures))
+        users.append(pool.users[rows].to(torch.int64))
+        parts.append((record.rewards, record.clicks, record.repeated(), record.similarity))
+        if progress is not None:
+            progress.advance(stop - start)
+    exposures[PAD_ID] = 0  # the unused steps of finished sessions
+    rewards, n_clicks, repeated, similarity = (
+        torch.cat(columns).cpu().numpy() for columns in zip(*parts, strict=True)
+    )
+    return SessionRecords(
+        users=torch.cat(users).cpu().numpy(),
+        rewards=rewards,
+        clicks=n_clicks,
+        exposures=exposures.cpu().numpy(),
+        repeated=repeated,
+        similarity=similarity,
+        slate_size=slate_size,
+    )
+
+
+def _directions(item_vectors: NDArray[np.float32], device: str) -> torch.Tensor:
+    """Return the item vectors at unit length; zero vectors stay zero."""
+    vectors = torch.as_tensor(item_vectors, dtype=torch.float32, device=device)
+    return torch.nn.functional.normalize(vectors, dim=1)
+
+
+def _pair_similarity(directions: torch.Tensor) -> torch.Tensor:
+    """Return the mean cosine similarity over all pairs of a slate.
+
+    Args:
+        directions: (batch, slate, embed) float32. Unit or zero vectors.
+
+    Returns:
+        (batch,) float64. NaN for slates of one item.
+    """
+    slate_size = directions.shape[1]
+    # The squared norm of the sum holds every pair twice and every vector with itself once.
+    both = directions.sum(dim=1).square().sum(dim=1) - directions.square().sum(dim=(1, 2))
+    n_pairs = slate_size * (slate_size - 1)
+    return both.to(torch.float64) / (n_pairs if n_pairs else torch.nan)
