@@ -1,0 +1,112 @@
+"""Tables that many runs share: a run replaces its own rows and leaves all others."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pandas as pd
+from kedro.io import AbstractDataset, DatasetError
+
+from hsrl_pipeline.io.atomic import staged_path
+
+LOCK_SECONDS = 120.0
+"""How long a run waits for another one that is writing the same table."""
+
+
+class UpsertTableDataset(AbstractDataset[pd.DataFrame, pd.DataFrame], ABC):
+    """A table file whose rows belong to keys; saving replaces the rows of the saved keys.
+
+    Reading, merging and replacing happen under a lock file beside the table, so that runs in
+    parallel lose no rows of each other; the file is replaced in one move.
+
+    Args:
+        filepath: The table's file.
+        metadata: Read by Kedro-Viz and by the tracking hook.
+    """
+
+    KEYS: ClassVar[Sequence[str]] = ()
+    COLUMNS: ClassVar[Sequence[str]] = ()
+
+    def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
+        self._filepath = Path(filepath)
+        self.metadata = metadata
+
+    @abstractmethod
+    def _read(self, path: Path) -> pd.DataFrame: ...
+
+    @abstractmethod
+    def _write(self, table: pd.DataFrame, path: Path) -> None: ...
+
+    def load(self) -> pd.DataFrame:
+        """Return all rows that runs have saved.
+
+        Raises:
+            DatasetError: The file is missing or can't be read.
+        """
+        if not self._filepath.exists():
+            raise DatasetError(f"{self._filepath} does not exist")
+        return self._read_checked()
+
+    def save(self, data: pd.DataFrame) -> None:
+        """Add the rows, in place of those with the same keys.
+
+        Args:
+            data: Holds at least the dataset's own columns; further ones follow after them.
+
+        Raises:
+            DatasetError: A column is missing, the file can't be read, or another run holds the
+                lock for too long.
+        """
+        from filelock import FileLock, Timeout
+
+        missing = [name for name in self.COLUMNS if name not in data.columns]
+        if missing:
+            raise DatasetError(f"{self._filepath} needs the columns {', '.join(missing)}")
+        self._filepath.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self._filepath.with_name(f".{self._filepath.name}.lock"))
+        try:
+            with lock.acquire(timeout=LOCK_SECONDS):
+                merged = self._merge(data)
+                with staged_path(self._filepath) as staging:
+                    self._write(merged, staging)
+        except Timeout as error:
+            raise DatasetError(
+                f"another run has been writing {self._filepath} for {LOCK_SECONDS:.0f} seconds"
+            ) from error
+
+    def _merge(self, data: pd.DataFrame) -> pd.DataFrame:
+        """Return the rows on file without those of the saved keys, and the saved ones."""
+        table = data
+        if self._filepath.exists():
+            old = self._read_checked()
+            keys = list(self.KEYS)
+            replaced = pd.MultiIndex.from_frame(old[keys]).isin(
+                pd.MultiIndex.from_frame(data[keys])
+            )
+            kept = old[~replaced]
+            table = pd.concat([kept, data], ignore_index=True) if len(kept) else data
+        first = list(self.COLUMNS)
+        others = [name for name in table.columns if name not in first]
+        return table[first + others].sort_values(list(self.KEYS), kind="stable", ignore_index=True)
+
+    def _read_checked(self) -> pd.DataFrame:
+        try:
+            table = self._read(self._filepath)
+        except (ValueError, OSError) as error:
+            raise DatasetError(f"{self._filepath} can't be read: {error}") from error
+        missing = [name for name in self.KEYS if name not in table.columns]
+        if missing:
+            raise DatasetError(
+                f"{self._filepath} lacks the columns {', '.join(missing)}; move it away and run "
+                "the evaluation again"
+            )
+        return table
+
+    def _exists(self) -> bool:
+        return self._filepath.exists()
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": str(self._filepath)}
