@@ -1,0 +1,133 @@
+"""Trained policies to and from checkpoints: what they are, what they fit, their weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+
+from hsrl_pipeline.agents.base import Agent, AgentContext
+from hsrl_pipeline.agents.registry import build_agent
+from hsrl_pipeline.config.agent import AgentsConfig
+from hsrl_pipeline.config.agent_settings import AgentSettings
+from hsrl_pipeline.config.session import CandidatesConfig, SessionConfig
+from hsrl_pipeline.data.dataset_info import DatasetInfo
+from hsrl_pipeline.errors import UserError
+
+
+def agent_context(
+    info: DatasetInfo,
+    *,
+    item_vectors: np.ndarray,
+    codes: np.ndarray,
+    vocab_sizes: tuple[int, ...],
+    shelves: np.ndarray | None,
+    session: SessionConfig,
+    candidates: CandidatesConfig,
+    device: torch.device,
+    seed: int,
+) -> AgentContext:
+    """Return what an agent may know of the data.
+
+    Args:
+        info: Sizes of the dataset.
+        item_vectors: (item, embed) float32. Row 0 is zero.
+        codes: (item, level) int64. Semantic IDs, row 0 all -1.
+        vocab_sizes: Vocabulary size of each level.
+        shelves: (item,) int64 or None. Shelf of each item; heeded when the rules enforce shelves.
+        session: Horizon and history window.
+        candidates: Rules for slates.
+        device: Where the agent will live.
+        seed: Seed of the run.
+    """
+    return AgentContext(
+        n_items=info.n_items,
+        slate_size=info.slate_size,
+        history_size=session.history_size,
+        category_sizes=tuple(field.cardinality for field in info.category_fields),
+        n_dense=len(info.dense_fields),
+        horizon=session.horizon,
+        item_vectors=np.ascontiguousarray(item_vectors, dtype=np.float32),
+        codes=np.ascontiguousarray(codes, dtype=np.int64),
+        vocab_sizes=tuple(int(size) for size in vocab_sizes),
+        device=device,
+        seed=seed,
+        shelves=shelves if candidates.enforce_shelves else None,
+    )
+
+
+def describe_policy(
+    agent: Agent,
+    settings: AgentSettings,
+    context: AgentContext,
+    provenance: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Return the checkpoint of a trained policy.
+
+    Args:
+        agent: The trained agent.
+        settings: Settings it was built with.
+        context: What it was built for.
+        provenance: JSON-able facts to keep with it: dataset, codebook version, iterations.
+
+    Returns:
+        ``{"config": ..., "state": ...}`` for ``restore_policy`` and ``CheckpointDataset``.
+    """
+    config = {
+        **provenance,
+        "agent": agent.name,
+        "seed": context.seed,
+        "settings": settings.model_dump(mode="json"),
+        "sizes": _sizes(context),
+    }
+    state = {name: value.detach().cpu() for name, value in agent.policy_state().items()}
+    return {"config": config, "state": state}
+
+
+def restore_policy(checkpoint: Mapping[str, Any], context: AgentContext) -> Agent:
+    """Return the agent of a checkpoint, ready to act.
+
+    Args:
+        checkpoint: As made by ``describe_policy``.
+        context: Item tables and sizes of the same data; its seed does not matter.
+
+    Raises:
+        UserError: The checkpoint is no policy, or was trained for other sizes.
+    """
+    config = checkpoint["config"]
+    remedy = "Run `kedro run --pipeline agent_training` again."
+    if "agent" not in config or "settings" not in config:
+        raise UserError("The checkpoint holds no trained policy", remedy=remedy)
+    sizes = _sizes(context)
+    differing = [
+        f"{name} {config['sizes'].get(name)} instead of {value}"
+        for name, value in sizes.items()
+        if config["sizes"].get(name) != value
+    ]
+    if differing:
+        raise UserError(
+            f"The trained policy fits other data: {', '.join(differing)}",
+            where=f"policy of agent {config['agent']}",
+            remedy=remedy,
+        )
+    model = type(getattr(AgentsConfig(), config["agent"]))
+    agent = build_agent(config["agent"], model.model_validate(config["settings"]), context)
+    agent.load_policy_state(
+        {name: torch.as_tensor(value) for name, value in checkpoint["state"].items()}
+    )
+    return agent
+
+
+def _sizes(context: AgentContext) -> dict[str, Any]:
+    """Return the sizes that weights depend on, as JSON-able values."""
+    return {
+        "n_items": context.n_items,
+        "slate_size": context.slate_size,
+        "history_size": context.history_size,
+        "category_sizes": list(context.category_sizes),
+        "n_dense": context.n_dense,
+        "vector_size": int(context.item_vectors.shape[1]),
+        "vocab_sizes": list(context.vocab_sizes),
+    }

@@ -1,0 +1,74 @@
+"""Node of the agent training pipeline: thin over the library."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from hsrl_pipeline.config.agent import AgentConfig, AgentsConfig
+from hsrl_pipeline.config.session import CandidatesConfig, RewardConfig, SessionConfig
+from hsrl_pipeline.config.training import TrainingConfig
+
+
+def train_policy(
+    dataset_info: dict[str, Any],
+    users: pd.DataFrame,
+    items: pd.DataFrame,
+    slates: pd.DataFrame,
+    timeline: pd.DataFrame,
+    item_vectors: dict[str, Any],
+    codebook: Any,
+    simulator_train: dict[str, Any],
+    training_metrics: Any,
+    training_checkpoints: Any,
+    agent: AgentConfig,
+    agents: AgentsConfig,
+    training: TrainingConfig,
+    session: SessionConfig,
+    reward: RewardConfig,
+    candidates: CandidatesConfig,
+    seed: int,
+) -> tuple[dict[str, Any], pd.DataFrame]:
+    """Train the run's agent in the training simulator.
+
+    Args:
+        dataset_info: Sizes of the dataset.
+        users: Canonical table.
+        items: Canonical table.
+        slates: Canonical table; the training split alone is used.
+        timeline: Canonical table.
+        item_vectors: Checkpoint with ``vectors`` (item, embed) float32.
+        codebook: Semantic IDs of the items.
+        simulator_train: Checkpoint of the training simulator.
+        training_metrics: Gets every point of the training curves.
+        training_checkpoints: Store of the state to resume from.
+        agent: Name of the agent and its overrides.
+        agents: Settings of all agents.
+        training: Length and batch sizes.
+        session: Horizon, patience, history window.
+        reward: From clicks to reward.
+        candidates: Rules for slates.
+        seed: Seed of the run.
+
+    Returns:
+        The trained policy as a checkpoint, and the training curves.
+    """
+    from hsrl_pipeline.training.run import TrainingData, train_on
+
+    data = TrainingData.from_tables(
+        dataset_info, users, items, slates, timeline, item_vectors, codebook
+    )
+    return train_on(
+        data,
+        simulator_train,
+        agents.settings_of(agent, training.learning_rate),
+        agent_name=agent.name,
+        training=training,
+        session=session,
+        reward=reward,
+        candidates=candidates,
+        seed=seed,
+        on_metrics=training_metrics,
+        checkpoints=training_checkpoints,
+    )
