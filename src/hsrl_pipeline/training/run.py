@@ -66,6 +66,7 @@ class TrainingData:
     @classmethod
     def from_tables(
         cls,
+        *,
         dataset_info: Mapping[str, Any],
         users: pd.DataFrame,
         items: pd.DataFrame,

@@ -12,6 +12,7 @@ from hsrl_pipeline.config.training import TrainingConfig
 
 
 def train_policy(
+    *,
     dataset_info: dict[str, Any],
     users: pd.DataFrame,
     items: pd.DataFrame,
@@ -57,7 +58,13 @@ def train_policy(
     from hsrl_pipeline.training.run import TrainingData, train_on
 
     data = TrainingData.from_tables(
-        dataset_info, users, items, slates, timeline, item_vectors, codebook
+        dataset_info=dataset_info,
+        users=users,
+        items=items,
+        slates=slates,
+        timeline=timeline,
+        item_vectors=item_vectors,
+        codebook=codebook,
     )
     return train_on(
         data,
