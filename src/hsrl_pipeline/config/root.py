@@ -42,10 +42,11 @@ def validate_parameters(parameters: Mapping[str, Any]) -> Parameters:
         parameters: Nested parameters as Kedro loads them.
 
     Raises:
-        UserError: A name is unknown or a value is not allowed; names all of them at once.
+        UserError: A name is unknown or a value is not allowed (all such are named at once), or an
+            override does not apply to the chosen agent.
     """
     try:
-        return Parameters.model_validate(dict(parameters))
+        tree = Parameters.model_validate(dict(parameters))
     except ValidationError as error:
         problems = [_describe(problem["loc"], problem) for problem in error.errors()]
         raise UserError(
@@ -53,6 +54,8 @@ def validate_parameters(parameters: Mapping[str, Any]) -> Parameters:
             where="conf/ or --params",
             remedy="Nothing was run. conf/base/parameters*.yml lists every parameter.",
         ) from None
+    tree.agents.settings_of(tree.agent, tree.training.learning_rate)
+    return tree
 
 
 def _describe(location: Sequence[int | str], problem: Mapping[str, Any]) -> str:
