@@ -108,9 +108,9 @@ class SlateSessions:
             device=device,
         )
         self._response = response
-        self._device = torch.device(device)
-        self._pool = pool.to(self._device)
-        self._generator = torch_generator(seed, RANDOM_STREAM, str(self._device))
+        self.device = torch.device(device)
+        self._pool = pool.to(self.device)
+        self._generator = torch_generator(seed, RANDOM_STREAM, str(self.device))
         self._state, self._users = self._new_sessions(batch_size)
 
     @property
@@ -138,7 +138,7 @@ class SlateSessions:
             The first observation of each session.
         """
         if seed is not None:
-            self._generator = torch_generator(seed, RANDOM_STREAM, str(self._device))
+            self._generator = torch_generator(seed, RANDOM_STREAM, str(self.device))
         self._state, self._users = self._new_sessions(self.batch_size)
         return self._state.observation
 
@@ -184,9 +184,9 @@ class SlateSessions:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what ``state_dict`` returned, on this environment's device."""
-        observation = Observation(*state["observation"]).to(self._device)
-        self._state = SessionState(observation, state["patience"].to(self._device))
-        self._users = state["users"].to(self._device)
+        observation = Observation(*state["observation"]).to(self.device)
+        self._state = SessionState(observation, state["patience"].to(self.device))
+        self._users = state["users"].to(self.device)
         self._generator.set_state(state["generator"])
 
     def __getstate__(self) -> dict[str, Any]:
@@ -195,18 +195,18 @@ class SlateSessions:
         return attributes
 
     def __setstate__(self, attributes: dict[str, Any]) -> None:
-        generator = torch.Generator(device=attributes["_device"])
+        generator = torch.Generator(device=attributes["device"])
         generator.set_state(attributes["_generator"])
         self.__dict__.update(attributes, _generator=generator)
 
     def _draw_clicks(self, observation: Observation, slates: torch.Tensor) -> torch.Tensor:
         probabilities = self._response.probabilities(observation, slates)
-        draws = torch.rand(slates.shape, generator=self._generator, device=self._device)
+        draws = torch.rand(slates.shape, generator=self._generator, device=self.device)
         return draw_clicks(probabilities, draws)
 
     def _new_sessions(self, count: int) -> tuple[SessionState, torch.Tensor]:
         rows = torch.randint(
-            len(self._pool), (count,), generator=self._generator, device=self._device
+            len(self._pool), (count,), generator=self._generator, device=self.device
         )
         users = self._pool.users[rows].to(torch.int64)
         return self.rules.start(self._pool.observation(rows)), users

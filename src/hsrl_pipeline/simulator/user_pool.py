@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -120,11 +120,14 @@ class UserPool:
 
     def to(self, device: torch.device | str) -> UserPool:
         """Return the pool on another device."""
-        return UserPool(
-            *(
-                value.to(device) if isinstance(value, torch.Tensor) else value
-                for value in (getattr(self, name) for name in self.__dataclass_fields__)
-            )
+        return replace(
+            self,
+            user_categories=self.user_categories.to(device),
+            user_dense=self.user_dense.to(device),
+            timeline=self.timeline.to(device),
+            history_start=self.history_start.to(device),
+            history_end=self.history_end.to(device),
+            users=self.users.to(device),
         )
 
     def check_items(self, n_items: int) -> None:
