@@ -8,6 +8,9 @@ from typing import Literal
 from pydantic import Field, field_validator
 
 from hsrl_pipeline.config.base import FrozenConfig
+from hsrl_pipeline.config.ingestion_kuairand import KuaiRandConfig
+from hsrl_pipeline.config.ingestion_rl4rs import RL4RSConfig
+from hsrl_pipeline.config.ingestion_tabular import TabularConfig
 
 
 class SyntheticConfig(FrozenConfig):
@@ -64,6 +67,15 @@ class IngestionConfig(FrozenConfig):
     )
     synthetic: SyntheticConfig = Field(
         default_factory=SyntheticConfig, description="Settings of the synthetic source"
+    )
+    kuairand: KuaiRandConfig = Field(
+        default_factory=KuaiRandConfig, description="Settings of the kuairand_pure source"
+    )
+    rl4rs: RL4RSConfig = Field(
+        default_factory=RL4RSConfig, description="Settings of the rl4rs source"
+    )
+    tabular: TabularConfig = Field(
+        default_factory=TabularConfig, description="Settings of the tabular source"
     )
 
     @field_validator("date", mode="before")

@@ -115,3 +115,24 @@ class RawArchive:
             where=str(self.archive),
             remedy=f"Delete it. {self._remedy()}",
         )
+
+
+def find_folder(raw_folder: Path, name: str, dataset: str) -> Path:
+    """Return the unpacked folder of a dataset; case does not matter in its name.
+
+    Args:
+        raw_folder: The folder of raw files (``data/01_raw``).
+        name: Official name of the dataset's folder.
+        dataset: Name of the dataset, for messages.
+
+    Raises:
+        UserError: There is no such folder.
+    """
+    places = sorted(raw_folder.iterdir()) if raw_folder.is_dir() else []
+    for path in (raw_folder / name, *places):
+        if path.name.lower() == name.lower() and path.is_dir():
+            return path
+    raise UserError(
+        f"The raw data of {dataset} is missing: there is no folder {raw_folder / name}",
+        remedy=f"Run `make data DATASET={dataset}`, or unpack the official files there.",
+    )

@@ -27,6 +27,11 @@ if TYPE_CHECKING:
 READERS = {
     "synthetic": "hsrl_pipeline.data.synthetic:read_synthetic",
     "ml1m": "hsrl_pipeline.data.movielens:read_ml1m",
+    "ml100k": "hsrl_pipeline.data.movielens_small:read_ml100k",
+    "ml_latest_small": "hsrl_pipeline.data.movielens_small:read_ml_latest_small",
+    "kuairand_pure": "hsrl_pipeline.data.kuairand:read_kuairand_pure",
+    "rl4rs": "hsrl_pipeline.data.rl4rs:read_rl4rs",
+    "tabular": "hsrl_pipeline.data.tabular:read_tabular",
 }
 """Name of a source to ``module:function`` of its reader, imported when it is used."""
 

@@ -1,0 +1,209 @@
+"""RL4RS logs: nine items shown in three shelves, each bought or not.
+
+Two forms are read: the raw '@'-separated log with click histories and a portrait of 42 numbers,
+and the impressions of BigDataCup 2021 with ten binary flags, without history or time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import reduce
+from operator import or_
+
+import ibis
+import ibis.expr.types as ir
+import pandas as pd
+
+from hsrl_pipeline.data.engine import Engine
+from hsrl_pipeline.data.raw_files import find_folder
+from hsrl_pipeline.data.repeated_rows import mark_repeats
+from hsrl_pipeline.data.rl4rs_files import (
+    RAW_COLUMNS,
+    SHELVES,
+    RL4RSFiles,
+    find_files,
+    log_columns,
+    read_items,
+)
+from hsrl_pipeline.data.rl4rs_portraits import FULL_PORTRAIT, TEN_FLAGS, read_portraits
+from hsrl_pipeline.data.sources import EventRules, ReadRequest, SlateRule, SourceLog, SplitRule
+
+SLATE_SIZE = 9
+NINE_IDS = rf"^[0-9]{{1,18}}(,[0-9]{{1,18}}){{{SLATE_SIZE - 1}}}$"
+NINE_LABELS = rf"^[01](,[01]){{{SLATE_SIZE - 1}}}$"
+HISTORY = r"^[0-9]{1,18}(,[0-9]{1,18})*$"
+WHOLE = r"^[0-9]{1,18}$"
+LONGEST_HISTORY = 1 << 16
+"""Place of a history's first click, counted in lines, behind that of the line before."""
+
+
+def read_rl4rs(request: ReadRequest) -> SourceLog:
+    """Return the log of the form that the parameters name or the files show.
+
+    Raises:
+        UserError: The raw data is missing or incomplete.
+    """
+    settings = request.config.rl4rs
+    files = find_files(find_folder(request.raw_folder, "rl4rs", "rl4rs"), settings)
+    items, item_accounts = read_items(files.item_info, request.workspace)
+    users, user_accounts = read_portraits(files, request.workspace)
+    return SourceLog(
+        draft_events=lambda engine: draft_events(engine, files, items),
+        items=items,
+        users=users,
+        slates=SlateRule(size=SLATE_SIZE, given=True),
+        split=SplitRule(
+            "user_modulo", modulo=10, train_remainders=tuple(settings.train_remainders)
+        ),
+        # whole lines are compared by the draft: one line is one slate
+        rules=EventRules(numeric_ids=True, duplicates_on=()),
+        accounts=item_accounts.merged(user_accounts),
+        unlisted_items="bad",
+    )
+
+
+def draft_events(engine: Engine, files: RL4RSFiles, items: pd.DataFrame) -> ibis.Table:
+    """Return the nine events of each line and, in the raw form, the clicks before the session.
+
+    Args:
+        engine: Where to run.
+        files: The chosen log.
+        items: The item frame, for shelves.
+    """
+    lines = engine.persist(judge_lines(engine, files, items), "rl4rs-lines")
+    drafts = [spread_slates(lines)]
+    if files.form == "raw":
+        drafts.append(spread_histories(lines, items))
+    return ibis.union(*drafts) if len(drafts) > 1 else drafts[0]
+
+
+def judge_lines(engine: Engine, files: RL4RSFiles, items: pd.DataFrame) -> ibis.Table:
+    """Return the lines of the log with the first defect of each, null when it is good.
+
+    A slate is feasible when its items are distinct and slots 1-3, 4-6 and 7-9 hold items of
+    shelves 1, 2 and 3 (protocol, Datasets).
+    """
+    raw = files.form == "raw"
+    columns = log_columns(files)
+    rows = engine.scan_csv(
+        files.log,
+        columns,
+        delimiter="@" if raw else ",",
+        names=None if files.header else RAW_COLUMNS,
+    )
+    if not raw:
+        nothing = ibis.null("string")
+        rows = rows.mutate(timestamp=ibis.literal("0"), history=nothing)
+    rows = mark_repeats(rows, [*columns, "timestamp", "history"])
+    rows = rows.mutate(
+        {name: rows[name].strip() for name in ("user_id", "exposed", "feedback", "portrait")}
+    )
+    whole = rows.exposed.re_search(NINE_IDS).fill_null(False)
+    shown = rows.exposed.split(",")
+    # an array must not be indexed beyond its end on every engine
+    slots = [ibis.ifelse(whole, shown[slot], ibis.null("string")) for slot in range(SLATE_SIZE)]
+    known = items["item_id"].tolist()
+    shelves = [
+        items.loc[items["shelf"] == shelf + 1, "item_id"].tolist() for shelf in range(SHELVES)
+    ]
+    per_shelf = SLATE_SIZE // SHELVES
+    portrait = rows.portrait.fill_null("")
+    defects: list[tuple[ir.BooleanValue, str, str]] = [
+        (~whole, f"exposed_items is not {SLATE_SIZE} item ids", "exposed"),
+        (
+            ~rows.feedback.re_search(NINE_LABELS).fill_null(False),
+            f"user_feedback is not {SLATE_SIZE} labels of 0 or 1",
+            "feedback",
+        ),
+        (_any(~slot.isin(known) for slot in slots), "item is not in the item file", "exposed"),
+        (
+            _any(slots[a] == slots[b] for a in range(SLATE_SIZE) for b in range(a)),
+            "slate repeats an item",
+            "exposed",
+        ),
+        (
+            _any(~slot.isin(shelves[k // per_shelf]) for k, slot in enumerate(slots)),
+            "slate is infeasible: an item stands on another shelf",
+            "exposed",
+        ),
+        (
+            (portrait != "") & ~portrait.re_search(FULL_PORTRAIT if raw else TEN_FLAGS),
+            "portrait is not 42 numbers" if raw else "portrait is not 10 flags of 0 or 1",
+            "portrait",
+        ),
+    ]
+    if raw:
+        readable = rows.history.fill_null("0").strip().re_search(HISTORY)
+        defects.append((~readable, "click history is not a list of item ids", "history"))
+    reason, column = rows.reason, rows.reason_column
+    text = rows.raw
+    for bad, why, name in defects:
+        hit = reason.isnull() & bad.fill_null(False)
+        text = ibis.ifelse(hit, rows[name], text)
+        column = ibis.ifelse(hit, columns[name], column)
+        reason = ibis.ifelse(hit, why, reason)
+    return rows.mutate(reason=reason, reason_column=column, raw=text.left(80), whole=whole)
+
+
+def spread_slates(lines: ibis.Table) -> ibis.Table:
+    """Return nine events of each line with nine items, one row of each other line."""
+    places = ibis.memtable({"place": list(range(SLATE_SIZE))}, schema={"place": "int64"})
+    both = lines.cross_join(places)
+    labelled = both.feedback.re_search(NINE_LABELS).fill_null(False) & both.whole
+    nothing = ibis.null("string")
+    return both.filter(both.whole | (both.place == 0)).select(
+        "file",
+        "file_order",
+        "line",
+        "user_id",
+        "timestamp",
+        "reason",
+        "reason_column",
+        "raw",
+        item_id=ibis.ifelse(both.whole, both.exposed.split(",")[both.place], nothing),
+        label=ibis.ifelse(labelled, both.feedback.split(",")[both.place], nothing),
+        slate_id=both.line.cast("string"),
+        position=both.place,
+        prior=ibis.literal(False),
+    )
+
+
+def spread_histories(lines: ibis.Table, items: pd.DataFrame) -> ibis.Table:
+    """Return the clicks from before a session, oldest first, as its first good line tells them.
+
+    Later lines of the session repeat the history, and what was bought in between is in the log
+    itself. Clicks on items that the item file lacks are passed over, and so is the 0 that stands
+    for no history.
+    """
+    good = lines.filter(lines.reason.isnull(), lines.timestamp.re_search(WHOLE))
+    good = good.mutate(seconds=good.timestamp.try_cast("int64"))
+    sessions = good.mutate(
+        start=good.seconds.min().over(ibis.window(group_by="user_id")),
+        rank=ibis.row_number().over(ibis.window(group_by="user_id", order_by="line")),
+    )
+    clicks = sessions.filter(
+        sessions.rank == 0, sessions.history.notnull(), sessions.history != "0"
+    ).mutate(clicked=ibis._.history.strip().split(","))
+    spread = clicks.mutate(place=ibis.range(clicks.clicked.length()).unnest())
+    spread = spread.mutate(item_id=spread.clicked[spread.place])
+    nothing = ibis.null("string")
+    return spread.filter(spread.item_id.isin(items["item_id"].tolist())).select(
+        "file",
+        # before every event, and in the history's own order
+        ibis.literal(-1, "int64").name("file_order"),
+        (spread.line * LONGEST_HISTORY + spread.place).name("line"),
+        "user_id",
+        spread.start.cast("string").name("timestamp"),
+        reason=nothing,
+        reason_column=nothing,
+        raw=nothing,
+        item_id=spread.item_id,
+        label=ibis.literal("1"),
+        slate_id=nothing,
+        position=ibis.null("int64"),
+        prior=ibis.literal(True),
+    )
+
+
+def _any(conditions: Iterable[ir.BooleanValue]) -> ir.BooleanValue:
+    return reduce(or_, conditions)

@@ -1,0 +1,295 @@
+"""Text logs to parquet, unparsed: every field a string, every row with the line it stood on.
+
+Downloads are text on one machine; from here on each engine reads the same parquet, so what a line
+means can't depend on the engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from hsrl_pipeline.errors import UserError
+
+BLOCK_BYTES = 16 << 20
+MALFORMED = "wrong number of fields"
+
+LINES_SCHEMA = pa.schema([("line", pa.int64()), ("text", pa.string())])
+
+
+def land_lines(path: Path, target: Path, *, encoding: str = "utf-8") -> Path:
+    r"""Write each line of a text file as one row; blank lines are kept, line ends are not.
+
+    Args:
+        path: Text file with ``\n`` or ``\r\n`` line ends.
+        target: Parquet file to write, with the columns ``line`` (from 1) and ``text``.
+        encoding: Encoding of the text.
+
+    Returns:
+        ``target``.
+
+    Raises:
+        UserError: The file is missing, empty or in another encoding.
+    """
+    with pq.ParquetWriter(target, LINES_SCHEMA) as writer:
+        for first_line, rows in _line_blocks(path, encoding):
+            lines = _line_numbers(first_line, len(rows))
+            table = pa.table({"line": lines, "text": rows.cast(pa.string())}, schema=LINES_SCHEMA)
+            writer.write_table(table)
+    return target
+
+
+def land_fields(
+    path: Path,
+    target: Path,
+    columns: Sequence[str],
+    *,
+    separator: str,
+    encoding: str = "utf-8",
+) -> Path:
+    r"""Write the fields of a file without header or quotes, split at a separator of any length.
+
+    Args:
+        path: Text file with ``\n`` or ``\r\n`` line ends.
+        target: Parquet file to write, with the columns ``line`` (from 1), ``columns``, ``reason``
+            and ``raw``. A line with another number of fields has nulls, a reason and its text.
+        columns: Names of all fields, in order.
+        separator: Text between two fields.
+        encoding: Encoding of the text.
+
+    Returns:
+        ``target``.
+
+    Raises:
+        UserError: The file is missing, empty or in another encoding.
+    """
+    schema = pa.schema(
+        [("line", pa.int64())]
+        + [(name, pa.string()) for name in columns]
+        + [("reason", pa.string()), ("raw", pa.string())]
+    )
+    width = len(columns)
+    with pq.ParquetWriter(target, schema) as writer:
+        for first_line, rows in _line_blocks(path, encoding):
+            fields = pc.split_pattern(rows, separator)
+            whole = pc.equal(pc.list_value_length(fields), width)
+            values = pc.list_flatten(fields.filter(whole))
+            odd = pc.invert(whole)
+            table = {"line": _line_numbers(first_line, len(rows)).filter(whole)}
+            for place, name in enumerate(columns):
+                picks = np.arange(place, len(values), width)
+                table[name] = values.take(pa.array(picks)).cast(pa.string())
+            good = pa.table(table)
+            bad = pa.table(
+                {
+                    "line": _line_numbers(first_line, len(rows)).filter(odd),
+                    "raw": rows.filter(odd).cast(pa.string()),
+                }
+            )
+            bad = bad.append_column("reason", pa.repeat(pa.scalar(MALFORMED), len(bad)))
+            writer.write_table(_completed(good, schema))
+            if len(bad):
+                writer.write_table(_completed(bad, schema))
+    return target
+
+
+def land_csv(
+    path: Path,
+    target: Path,
+    columns: Mapping[str, str],
+    *,
+    delimiter: str = ",",
+    names: Sequence[str] | None = None,
+    encoding: str = "utf-8",
+) -> Path:
+    """Write the wanted columns of a quoted, delimited file as text.
+
+    A line with too many or too few fields becomes a row of nulls with ``reason`` set, and stands
+    after all good rows.
+
+    Args:
+        path: Delimited file, optionally with double-quoted fields.
+        target: Parquet file to write, with the columns ``line`` (from 1, header counted), the keys
+            of ``columns``, ``reason`` and ``raw`` (a malformed line's text).
+        columns: Name to give to each wanted column, and its name in the file.
+        delimiter: One character between fields.
+        names: Names of all columns of a file without header; None when its first line names them.
+        encoding: Encoding of the text.
+
+    Returns:
+        ``target``.
+
+    Raises:
+        UserError: The file is missing, empty, in another encoding, or lacks a wanted column.
+    """
+    _require_content(path)
+    header = list(names) if names is not None else _header(path, delimiter, encoding)
+    _require_columns(path.name, header, columns.values(), delimiter)
+    first_line = 1 if names is not None else 2
+    malformed: list[pa_csv.InvalidRow] = []
+
+    def skip(row: pa_csv.InvalidRow) -> str:
+        malformed.append(row)
+        return "skip"
+
+    schema = pa.schema(
+        [("line", pa.int64())]
+        + [(name, pa.string()) for name in columns]
+        + [("reason", pa.string()), ("raw", pa.string())]
+    )
+    try:
+        reader = pa_csv.open_csv(
+            path,
+            read_options=pa_csv.ReadOptions(
+                use_threads=False,  # line numbers of malformed rows exist only in sequence
+                block_size=BLOCK_BYTES,
+                column_names=header,
+                skip_rows=first_line - 1,
+                encoding=encoding,
+            ),
+            parse_options=pa_csv.ParseOptions(
+                delimiter=delimiter, ignore_empty_lines=False, invalid_row_handler=skip
+            ),
+            convert_options=pa_csv.ConvertOptions(
+                column_types=dict.fromkeys(header, pa.string()),
+                include_columns=list(columns.values()),
+                null_values=[""],
+                strings_can_be_null=True,
+            ),
+        )
+        with pq.ParquetWriter(target, schema) as writer:
+            ordinal = 0
+            for batch in reader:
+                numbers = np.array([row.number for row in malformed], dtype=np.int64)
+                lines = _lines_of(ordinal, batch.num_rows, first_line, numbers)
+                ordinal += batch.num_rows
+                fields = {name: batch.column(raw) for name, raw in columns.items()}
+                table = pa.table({"line": pa.array(lines), **fields})
+                writer.write_table(_completed(table, schema))
+            if malformed:
+                writer.write_table(_completed(_malformed_table(malformed), schema))
+    except (pa.ArrowInvalid, UnicodeDecodeError) as error:
+        _locate_undecodable(path, encoding)
+        raise UserError(
+            f"{path.name} can't be read as text with fields separated by {delimiter!r}: {error}",
+            where=str(path),
+            remedy="Check separator, quotes and encoding.",
+        ) from error
+    return target
+
+
+def _require_content(path: Path) -> None:
+    if not path.is_file():
+        raise UserError(f"{path} does not exist", remedy="Place the file there.")
+    if path.stat().st_size == 0:
+        raise UserError(
+            f"{path.name} is empty", where=str(path), remedy="Replace it with the full file."
+        )
+
+
+def _whole_line_blocks(path: Path) -> Iterator[bytes]:
+    """Yield the file in pieces that end between two lines, without the line end."""
+    rest = b""
+    with path.open("rb") as file:
+        while block := file.read(BLOCK_BYTES):
+            whole, newline, rest_of_block = block.rpartition(b"\n")
+            if not newline:
+                rest += block
+                continue
+            yield rest + whole
+            rest = rest_of_block
+    if rest:
+        yield rest
+
+
+def _decode(block: bytes, encoding: str, file: str, first_line: int) -> str:
+    try:
+        return block.decode(encoding)
+    except UnicodeDecodeError as error:
+        line = first_line + block.count(b"\n", 0, error.start)
+        raise UserError(
+            f"{file} is not {encoding} text",
+            where=f"{file}, line {line}",
+            remedy=f"Save the file as {encoding}, or name its encoding in the parameters.",
+        ) from error
+    except LookupError as error:
+        raise UserError(
+            f"There is no text encoding named {encoding!r}", remedy="Name one such as utf-8."
+        ) from error
+
+
+def _locate_undecodable(path: Path, encoding: str) -> None:
+    """Raise the message that names the first line which is not in the encoding, if there is one."""
+    line = 1
+    for block in _whole_line_blocks(path):
+        _decode(block, encoding, path.name, line)
+        line += block.count(b"\n") + 1
+
+
+def _header(path: Path, delimiter: str, encoding: str) -> list[str]:
+    with path.open("rb") as file:
+        first = _decode(file.readline().rstrip(b"\r\n"), encoding, path.name, 1)
+    return [name.strip().strip('"') for name in first.removeprefix("\ufeff").split(delimiter)]
+
+
+def _require_columns(
+    file: str, header: Sequence[str], wanted: Sequence[str] | object, delimiter: str
+) -> None:
+    missing = [name for name in list(wanted) if name not in header]  # type: ignore[call-overload]
+    if missing:
+        raise UserError(
+            f"{file} has no column {', '.join(map(repr, missing))}; read with the separator "
+            f"{delimiter!r} its columns are {', '.join(map(repr, header))}",
+            where=f"{file}, line 1",
+            remedy="Check the separator and the column names.",
+        )
+
+
+def _line_blocks(path: Path, encoding: str) -> Iterator[tuple[int, pa.Array]]:
+    """Yield the number of a first line, from 1, and the lines from there on, as text."""
+    _require_content(path)
+    line = 1
+    for block in _whole_line_blocks(path):
+        text = _decode(block, encoding, path.name, line)
+        rows = pc.split_pattern(pa.array([text], pa.large_string()), "\n").values
+        yield line, pc.utf8_rtrim(rows, "\r")
+        line += len(rows)
+
+
+def _line_numbers(first_line: int, count: int) -> pa.Array:
+    return pa.array(np.arange(first_line, first_line + count, dtype=np.int64))
+
+
+def _completed(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """Return the table with all columns of the schema; those it lacks are null."""
+    for field in schema:
+        if field.name not in table.column_names:
+            table = table.append_column(field, pa.nulls(len(table), field.type))
+    return table.select(schema.names).cast(schema)
+
+
+def _lines_of(
+    ordinal: int, count: int, first_line: int, malformed: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Return the lines of good rows ``ordinal..ordinal+count``, given those of malformed rows."""
+    goods = np.arange(ordinal, ordinal + count, dtype=np.int64) + first_line
+    # the i-th malformed line has (its line - i) good lines up to it, numbered like `goods`
+    thresholds = malformed - np.arange(len(malformed))
+    return goods + np.searchsorted(thresholds, goods, side="right")
+
+
+def _malformed_table(malformed: Sequence[pa_csv.InvalidRow]) -> pa.Table:
+    return pa.table(
+        {
+            "line": pa.array([row.number for row in malformed], pa.int64()),
+            "reason": pa.repeat(pa.scalar(MALFORMED), len(malformed)),
+            "raw": pa.array([row.text for row in malformed], pa.string()),
+        }
+    )
