@@ -1,4 +1,4 @@
-"""The sid_tokenization pipeline."""
+"""Semantic IDs: item vectors, residual k-means codes, diagnostics."""
 
 from hsrl_pipeline.pipelines.sid_tokenization.pipeline import create_pipeline
 
