@@ -45,6 +45,10 @@ class EvaluationConfig(FrozenConfig):
         le=1_000_000,
         description="Sessions rolled out at once; changes speed and memory, not the draws.",
     )
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        default="auto",
+        description="Where to roll out; auto takes CUDA when there is one.",
+    )
     compare_with: PolicyName = Field(
         default="static_slate",
         description="Policy from which the paired differences are taken.",

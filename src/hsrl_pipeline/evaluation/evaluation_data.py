@@ -1,0 +1,118 @@
+"""What policies are evaluated on, and the versions that tell one evaluation from another."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from hsrl_pipeline.config.evaluation import EvaluationConfig
+from hsrl_pipeline.data.slate_log import DatasetInfo, ItemTable, SlateLog, UserTable
+from hsrl_pipeline.evaluation.rollouts import EvaluationSetting
+from hsrl_pipeline.simulator.user_pool import UserPool
+
+
+class SemanticIds(Protocol):
+    """What evaluation reads of a codebook."""
+
+    @property
+    def codes(self) -> NDArray[np.int64]:
+        """(item, level) int64. Semantic IDs, row 0 all -1."""
+        ...
+
+    @property
+    def vocab_sizes(self) -> tuple[int, ...]:
+        """Vocabulary size of each level."""
+        ...
+
+    @property
+    def version(self) -> str:
+        """Hash of the content."""
+        ...
+
+
+@dataclass(frozen=True)
+class EvaluationData:
+    """What policies are evaluated on.
+
+    Attributes:
+        info: Sizes of the dataset.
+        users: User features.
+        log: All logged slates, both splits.
+        item_vectors: (item, embed) float32. Row 0 is zero.
+        shelves: (item,) int64 or None.
+        codebook: Semantic IDs.
+    """
+
+    info: DatasetInfo
+    users: UserTable
+    log: SlateLog
+    item_vectors: NDArray[np.float32]
+    shelves: NDArray[np.int64] | None
+    codebook: SemanticIds
+
+    @classmethod
+    def from_tables(
+        cls,
+        *,
+        dataset_info: Mapping[str, Any],
+        users: pd.DataFrame,
+        items: pd.DataFrame,
+        slates: pd.DataFrame,
+        timeline: pd.DataFrame,
+        item_vectors: Mapping[str, Any],
+        codebook: SemanticIds,
+    ) -> EvaluationData:
+        """Return the data held by the canonical tables and what was made from them."""
+        info = DatasetInfo.from_dict(dataset_info)
+        return cls(
+            info=info,
+            users=UserTable.from_frame(users, info),
+            log=SlateLog.from_frames(slates, timeline),
+            item_vectors=np.asarray(item_vectors["state"]["vectors"], dtype=np.float32),
+            shelves=ItemTable.from_frame(items, info).shelves,
+            codebook=codebook,
+        )
+
+    def pool(self, split: str, history_size: int) -> UserPool:
+        """Return the users that sessions of a split start with.
+
+        Args:
+            split: ``train``, ``test`` or ``all``.
+            history_size: Window length H.
+
+        Raises:
+            UserError: The split holds no slate.
+        """
+        parts = {"train": self.log.train, "test": self.log.test, "all": self.log}
+        return UserPool.from_log(parts[split], self.users, history_size)
+
+
+def sessions_version(
+    dataset_version: str, evaluation: EvaluationConfig, setting: EvaluationSetting
+) -> str:
+    """Return a hash that is equal where policies met the same users, draws and rules."""
+    parts = (
+        dataset_version,
+        evaluation.split,
+        setting.seed,
+        setting.slate_size,
+        *(part.model_dump_json() for part in (setting.session, setting.reward, setting.candidates)),
+    )
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:12]
+
+
+def checkpoint_version(checkpoint: Mapping[str, Any]) -> str:
+    """Return a hash of a checkpoint's description and weights: 12 hexadecimal digits."""
+    digest = hashlib.sha256(json.dumps(checkpoint["config"], sort_keys=True).encode())
+    for name in sorted(checkpoint["state"]):
+        array = np.ascontiguousarray(np.asarray(checkpoint["state"][name]))
+        digest.update(f"{name}{array.dtype}{array.shape}".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()[:12]

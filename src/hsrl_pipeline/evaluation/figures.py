@@ -1,0 +1,73 @@
+"""Pictures of an evaluation."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+SIMULATORS = ("train", "eval")
+INCHES_PER_ROW = 0.32
+
+
+def plot_steps(steps: pd.DataFrame) -> Figure:
+    """Draw the mean reward and the share of running sessions by step.
+
+    Args:
+        steps: Columns ``policy``, ``simulator``, ``step``, ``survival``, ``reward``.
+
+    Returns:
+        One column of panels per simulator, one line per policy.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(11, 7), layout="constrained")
+    panels = figure.subplots(2, len(SIMULATORS), sharex=True, sharey="row")
+    for column, simulator in enumerate(SIMULATORS):
+        own = steps[steps["simulator"] == simulator]
+        for row, measure in enumerate(("reward", "survival")):
+            axes = panels[row, column]
+            for policy, line in own.groupby("policy", sort=False):
+                axes.plot(line["step"], line[measure], marker=".", label=policy)
+            axes.grid(alpha=0.3)
+        panels[0, column].set_title(f"{simulator} simulator")
+        panels[1, column].set_xlabel("step of the session")
+    panels[0, 0].set_ylabel("mean reward of running sessions")
+    panels[1, 0].set_ylabel("share of sessions running")
+    panels[0, -1].legend(fontsize="small")
+    return figure
+
+
+def plot_differences(differences: pd.DataFrame) -> Figure:
+    """Draw the paired differences in total reward on the evaluation simulator.
+
+    Args:
+        differences: As ``comparison.paired_differences`` returns them.
+
+    Returns:
+        One row per policy and seed with its 95 % interval, best on top.
+    """
+    from matplotlib.figure import Figure
+
+    own = differences[differences["simulator"] == "eval"]
+    own = own.sort_values("total_reward_difference")
+    figure = Figure(figsize=(8, 1.8 + INCHES_PER_ROW * len(own)), layout="constrained")
+    axes = figure.subplots()
+    mean = own["total_reward_difference"]
+    whiskers = [
+        mean - own["total_reward_difference_ci_low"],
+        own["total_reward_difference_ci_high"] - mean,
+    ]
+    rows = range(len(own))
+    axes.errorbar(mean, rows, xerr=whiskers, fmt="o", capsize=3)
+    axes.set_yticks(
+        rows, [f"{p}, seed {s}" for p, s in zip(own["policy"], own["seed"], strict=True)]
+    )
+    axes.axvline(0.0, color="black", linewidth=0.8)
+    names = ", ".join(own["compared_with"].unique())
+    axes.set_xlabel(f"total reward minus that of {names}, same sessions, 95 % interval")
+    axes.grid(alpha=0.3, axis="x")
+    return figure

@@ -1,0 +1,168 @@
+"""One evaluation: an agent and the five references, on both simulators, in common sessions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from hsrl_pipeline.agents.base import Policy
+from hsrl_pipeline.agents.policy_checkpoint import agent_context, restore_policy
+from hsrl_pipeline.agents.slate_selection import SlateSelector
+from hsrl_pipeline.config.evaluation import EvaluationConfig
+from hsrl_pipeline.config.session import CandidatesConfig, RewardConfig, SessionConfig
+from hsrl_pipeline.errors import UserError
+from hsrl_pipeline.evaluation.evaluation_data import (
+    EvaluationData,
+    checkpoint_version,
+    sessions_version,
+)
+from hsrl_pipeline.evaluation.references import build_references, training_clicks
+from hsrl_pipeline.evaluation.rollout_metrics import long_tail_items
+from hsrl_pipeline.evaluation.rollouts import EvaluationSetting, SessionRecords, evaluate_policy
+from hsrl_pipeline.evaluation.tables import EvaluationTables, tabulate
+from hsrl_pipeline.networks.user_response import UserResponseModel
+from hsrl_pipeline.progress import Progress
+from hsrl_pipeline.seeding import derive_seed
+from hsrl_pipeline.simulator.response_checkpoint import build_response_model
+
+STATIC_SLATE_SESSIONS = 2000
+"""Sessions of training users in which a static slate is fitted, unless fewer are evaluated."""
+
+
+def evaluate_on(
+    data: EvaluationData,
+    simulators: Mapping[str, Mapping[str, Any]],
+    trained_policy: Mapping[str, Any],
+    *,
+    agent_name: str,
+    seed: int,
+    evaluation: EvaluationConfig,
+    session: SessionConfig,
+    reward: RewardConfig,
+    candidates: CandidatesConfig,
+) -> EvaluationTables:
+    """Evaluate a trained agent and the references on both simulators.
+
+    Args:
+        data: What to evaluate on.
+        simulators: Checkpoints of the simulators ``train`` and ``eval``.
+        trained_policy: Checkpoint of the agent.
+        agent_name: Name of the run's agent.
+        seed: Seed of the run; names the rows.
+        evaluation: Number of sessions, their seed and split.
+        session: Horizon, patience, history window.
+        reward: From clicks to reward.
+        candidates: Rules for slates.
+
+    Raises:
+        UserError: The policy is another agent's, or was trained on other data or codes.
+    """
+    device = evaluation.device
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    _refuse_stale(trained_policy["config"], data, agent_name)
+    responses = {
+        name: build_response_model(checkpoint, device) for name, checkpoint in simulators.items()
+    }
+    shelves = data.shelves if candidates.enforce_shelves else None
+    setting = EvaluationSetting(
+        pool=data.pool(evaluation.split, session.history_size),
+        session=session,
+        reward=reward,
+        candidates=candidates,
+        slate_size=data.info.slate_size,
+        item_vectors=data.item_vectors,
+        n_episodes=evaluation.n_episodes,
+        seed=evaluation.seed,
+        batch_size=evaluation.batch_size,
+        shelves=shelves,
+        device=device,
+    )
+    clicks = training_clicks(data.log, data.info.n_items)
+    agent = restore_policy(
+        trained_policy,
+        agent_context(
+            data.info,
+            item_vectors=data.item_vectors,
+            codes=data.codebook.codes,
+            vocab_sizes=data.codebook.vocab_sizes,
+            shelves=data.shelves,
+            session=session,
+            candidates=candidates,
+            device=torch.device(device),
+            seed=seed,
+        ),
+    )
+    references = build_references(
+        responses,
+        clicks,
+        SlateSelector(data.info.n_items, data.info.slate_size, shelves, device),
+        replace(
+            setting,
+            pool=data.pool("train", session.history_size),
+            n_episodes=min(evaluation.n_episodes, STATIC_SLATE_SESSIONS),
+            seed=derive_seed(evaluation.seed, "evaluation.static_slate"),
+        ),
+    )
+    records = roll_out([agent, *references], responses, setting)
+    versions = {
+        "sessions_version": sessions_version(data.info.version, evaluation, setting),
+        "dataset_version": data.info.version,
+        "codebook_version": data.codebook.version,
+    }
+    return tabulate(
+        records,
+        long_tail_items(clicks),
+        agent_name=agent_name,
+        seed=seed,
+        evaluation=evaluation,
+        versions=versions,
+        simulator_versions={
+            name: checkpoint_version(checkpoint) for name, checkpoint in simulators.items()
+        },
+    )
+
+
+def roll_out(
+    policies: Sequence[Policy],
+    responses: Mapping[str, UserResponseModel],
+    setting: EvaluationSetting,
+) -> dict[tuple[str, str], SessionRecords]:
+    """Roll every policy out on every simulator, in the same sessions.
+
+    Args:
+        policies: Policies of different names.
+        responses: Simulators by name.
+        setting: What all policies share.
+
+    Returns:
+        Records by (policy, simulator).
+    """
+    total = len(policies) * len(responses) * setting.n_episodes
+    records = {}
+    with Progress("Evaluating", total, unit="sessions") as progress:
+        for policy in policies:
+            for simulator, response in responses.items():
+                records[policy.name, simulator] = evaluate_policy(
+                    policy, response, setting, progress
+                )
+    return records
+
+
+def _refuse_stale(config: Mapping[str, Any], data: EvaluationData, agent_name: str) -> None:
+    """Refuse a policy of another agent, dataset or codebook."""
+    expected = {
+        "agent": agent_name,
+        "dataset_version": data.info.version,
+        "codebook_version": data.codebook.version,
+    }
+    for name, value in expected.items():
+        if config.get(name) != value:
+            raise UserError(
+                f"The trained policy has {name} {config.get(name)!r}, this run has {value!r}",
+                where=f"policy of agent {agent_name}",
+                remedy="Run first: kedro run --pipeline agent_training with the same options.",
+            )

@@ -1,0 +1,132 @@
+"""The tables of an evaluation, made from the records of its sessions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from hsrl_pipeline.config.evaluation import EvaluationConfig
+from hsrl_pipeline.evaluation.bootstrap import bootstrap_intervals
+from hsrl_pipeline.evaluation.comparison import METRICS, SESSION_KEYS
+from hsrl_pipeline.evaluation.rollout_metrics import session_metrics, step_table, user_table
+from hsrl_pipeline.evaluation.rollouts import SessionRecords
+
+
+@dataclass(frozen=True)
+class EvaluationTables:
+    """What one evaluation found out.
+
+    Attributes:
+        summary: One row per (policy, seed, simulator), with the columns of summary.csv.
+        metrics: The agent's figures, flat, for tracking; of the evaluation simulator unless the
+            name says otherwise.
+        sessions: One row per (policy, seed, simulator, episode).
+        steps: Reward and survival by step, per (policy, seed, simulator).
+        users: Means per user, per (policy, seed, simulator).
+    """
+
+    summary: pd.DataFrame
+    metrics: dict[str, float]
+    sessions: pd.DataFrame
+    steps: pd.DataFrame
+    users: pd.DataFrame
+
+
+def tabulate(
+    records: Mapping[tuple[str, str], SessionRecords],
+    long_tail: NDArray[np.bool_],
+    *,
+    agent_name: str,
+    seed: int,
+    evaluation: EvaluationConfig,
+    versions: Mapping[str, str],
+    simulator_versions: Mapping[str, str],
+) -> EvaluationTables:
+    """Return the tables of an evaluation.
+
+    Args:
+        records: Sessions by (policy, simulator).
+        long_tail: (item,) bool. Items outside the head.
+        agent_name: The policy whose figures are tracked.
+        seed: Seed of the run.
+        evaluation: Resamples and seed of the intervals.
+        versions: Of sessions, dataset and codebook.
+        simulator_versions: Of each simulator.
+    """
+    rows: list[dict[str, Any]] = []
+    sessions, steps, users = [], [], []
+    for (policy, simulator), record in records.items():
+        key: dict[str, Any] = dict(zip(SESSION_KEYS, (policy, seed, simulator), strict=True))
+        outcome = np.column_stack([record.total_reward, record.depth.astype(np.float64)])
+        intervals = bootstrap_intervals(outcome, evaluation.n_resamples, evaluation.seed)
+        found = session_metrics(record, long_tail)
+        ends = {
+            f"{metric}_ci_{end}": float(intervals[number, side])
+            for number, metric in enumerate(METRICS)
+            for side, end in enumerate(("low", "high"))
+        }
+        rows.append(
+            {**key, "n_episodes": len(record.users), **found, **ends}
+            | {**versions, "simulator_version": simulator_versions[simulator]}
+        )
+        sessions.append(
+            pd.DataFrame(
+                {
+                    "episode": np.arange(len(record.users), dtype=np.int32),
+                    "user_index": record.users.astype(np.int32),
+                    "total_reward": record.total_reward,
+                    "depth": record.depth.astype(np.int32),
+                }
+            ).assign(
+                **key,
+                sessions_version=versions["sessions_version"],
+                simulator_version=simulator_versions[simulator],
+            )
+        )
+        steps.append(_keyed(step_table(record), key))
+        users.append(_keyed(user_table(record), key))
+    return EvaluationTables(
+        summary=pd.DataFrame(rows),
+        metrics=tracked_metrics(rows, agent_name),
+        sessions=pd.concat(sessions, ignore_index=True),
+        steps=pd.concat(steps, ignore_index=True),
+        users=pd.concat(users, ignore_index=True),
+    )
+
+
+def tracked_metrics(rows: Sequence[Mapping[str, Any]], agent_name: str) -> dict[str, float]:
+    """Return the figures of one evaluation as a flat dictionary.
+
+    Args:
+        rows: The rows of this evaluation's summary.
+        agent_name: The policy in the foreground.
+
+    Returns:
+        The agent's columns on the evaluation simulator under their own names, its rewards on the
+        training simulator as ``train_*``, ``train_eval_gap`` and the references' total reward as
+        ``reference_<name>_total_reward``. Figures that are not defined are left out.
+    """
+    by_key = {(row["policy"], row["simulator"]): row for row in rows}
+    figures = {
+        name: value
+        for name, value in by_key[agent_name, "eval"].items()
+        if isinstance(value, float)
+    }
+    for metric in METRICS:
+        figures[f"train_{metric}"] = by_key[agent_name, "train"][metric]
+    figures["train_eval_gap"] = figures["train_total_reward"] - figures["total_reward"]
+    for (policy, simulator), row in by_key.items():
+        if policy != agent_name and simulator == "eval":
+            figures[f"reference_{policy}_total_reward"] = row["total_reward"]
+    return {name: value for name, value in figures.items() if not math.isnan(value)}
+
+
+def _keyed(table: pd.DataFrame, key: Mapping[str, Any]) -> pd.DataFrame:
+    """Return a table with the key columns in front."""
+    return pd.concat([pd.DataFrame([key] * len(table), index=table.index), table], axis=1)

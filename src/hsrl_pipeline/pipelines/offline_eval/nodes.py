@@ -1,0 +1,117 @@
+"""Nodes of the offline evaluation pipeline: thin over the library."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from hsrl_pipeline.config.agent import AgentConfig
+from hsrl_pipeline.config.evaluation import EvaluationConfig
+from hsrl_pipeline.config.session import CandidatesConfig, RewardConfig, SessionConfig
+
+
+def evaluate_policies(
+    *,
+    dataset_info: dict[str, Any],
+    users: pd.DataFrame,
+    items: pd.DataFrame,
+    slates: pd.DataFrame,
+    timeline: pd.DataFrame,
+    item_vectors: dict[str, Any],
+    codebook: Any,
+    simulator_train: dict[str, Any],
+    simulator_eval: dict[str, Any],
+    trained_policy: dict[str, Any],
+    agent: AgentConfig,
+    evaluation: EvaluationConfig,
+    session: SessionConfig,
+    reward: RewardConfig,
+    candidates: CandidatesConfig,
+    seed: int,
+) -> tuple[pd.DataFrame, dict[str, float], pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Roll the agent and the references out on both simulators, in common sessions.
+
+    Args:
+        dataset_info: Sizes of the dataset.
+        users: Canonical table.
+        items: Canonical table.
+        slates: Canonical table.
+        timeline: Canonical table.
+        item_vectors: Checkpoint with ``vectors`` (item, embed) float32.
+        codebook: Semantic IDs of the items.
+        simulator_train: Checkpoint of the training simulator.
+        simulator_eval: Checkpoint of the evaluation simulator.
+        trained_policy: Checkpoint of the run's agent.
+        agent: Name of the agent.
+        evaluation: Number of sessions, their seed and split.
+        session: Horizon, patience, history window.
+        reward: From clicks to reward.
+        candidates: Rules for slates.
+        seed: Seed of the run.
+
+    Returns:
+        Rows of the summary, figures for tracking, sessions, steps and users.
+    """
+    from hsrl_pipeline.evaluation.evaluation_data import EvaluationData
+    from hsrl_pipeline.evaluation.run import evaluate_on
+
+    data = EvaluationData.from_tables(
+        dataset_info=dataset_info,
+        users=users,
+        items=items,
+        slates=slates,
+        timeline=timeline,
+        item_vectors=item_vectors,
+        codebook=codebook,
+    )
+    tables = evaluate_on(
+        data,
+        {"train": simulator_train, "eval": simulator_eval},
+        trained_policy,
+        agent_name=agent.name,
+        seed=seed,
+        evaluation=evaluation,
+        session=session,
+        reward=reward,
+        candidates=candidates,
+    )
+    return tables.summary, tables.metrics, tables.sessions, tables.steps, tables.users
+
+
+def compare_policies(
+    evaluation_sessions: pd.DataFrame, evaluation: EvaluationConfig
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Compare all policies evaluated so far, session by session.
+
+    Args:
+        evaluation_sessions: Sessions of this and earlier runs.
+        evaluation: Policy to compare with, resamples.
+
+    Returns:
+        Paired differences from ``evaluation.compare_with``, and train-eval gaps.
+    """
+    from hsrl_pipeline.evaluation.comparison import paired_differences, train_eval_gap
+
+    resampling = (evaluation.n_resamples, evaluation.seed)
+    return (
+        paired_differences(evaluation_sessions, evaluation.compare_with, *resampling),
+        train_eval_gap(evaluation_sessions, *resampling),
+    )
+
+
+def plot_evaluation(
+    evaluation_steps: pd.DataFrame, policy_differences: pd.DataFrame
+) -> tuple[Any, Any]:
+    """Draw reward and survival by step, and the paired differences.
+
+    Args:
+        evaluation_steps: Reward and survival by step of this run's policies.
+        policy_differences: Paired differences of all policies.
+
+    Returns:
+        Two matplotlib figures.
+    """
+    from hsrl_pipeline.evaluation.figures import plot_differences, plot_steps
+
+    return plot_steps(evaluation_steps), plot_differences(policy_differences)

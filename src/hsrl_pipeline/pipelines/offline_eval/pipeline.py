@@ -1,0 +1,60 @@
+"""Offline evaluation: from simulators and a trained policy to tables that hold."""
+
+from __future__ import annotations
+
+from kedro.pipeline import Pipeline, node, pipeline
+
+from hsrl_pipeline.pipelines.offline_eval.nodes import (
+    compare_policies,
+    evaluate_policies,
+    plot_evaluation,
+)
+
+
+def create_pipeline(**_: object) -> Pipeline:
+    """Return the offline evaluation pipeline."""
+    return pipeline(
+        [
+            node(
+                evaluate_policies,
+                inputs={
+                    "dataset_info": "dataset_info",
+                    "users": "users",
+                    "items": "items",
+                    "slates": "slates",
+                    "timeline": "timeline",
+                    "item_vectors": "item_vectors",
+                    "codebook": "codebook",
+                    "simulator_train": "simulator_train",
+                    "simulator_eval": "simulator_eval",
+                    "trained_policy": "trained_policy",
+                    "agent": "params:agent",
+                    "evaluation": "params:evaluation",
+                    "session": "params:session",
+                    "reward": "params:reward",
+                    "candidates": "params:candidates",
+                    "seed": "params:seed",
+                },
+                outputs=[
+                    "summary",
+                    "evaluation_metrics",
+                    "evaluation_sessions",
+                    "evaluation_steps",
+                    "evaluation_users",
+                ],
+                name="evaluate_policies",
+            ),
+            node(
+                compare_policies,
+                inputs=["evaluation_sessions", "params:evaluation"],
+                outputs=["policy_differences", "train_eval_gap"],
+                name="compare_policies",
+            ),
+            node(
+                plot_evaluation,
+                inputs=["evaluation_steps", "policy_differences"],
+                outputs=["reward_by_step_plot", "policy_differences_plot"],
+                name="plot_evaluation",
+            ),
+        ]
+    )

@@ -1,0 +1,122 @@
+"""Small but complete inputs of the offline evaluation: tables, simulators, codes, a policy."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import torch
+
+from hsrl_pipeline.agents.policy_checkpoint import agent_context, describe_policy
+from hsrl_pipeline.agents.registry import build_agent
+from hsrl_pipeline.config.agent import AgentsConfig
+from hsrl_pipeline.config.session import CandidatesConfig, SessionConfig
+from hsrl_pipeline.data.slate_log import DatasetInfo
+from hsrl_pipeline.networks.attention_response import AttentionResponse, ResponseSizes
+from hsrl_pipeline.simulator.response_checkpoint import describe_response_model
+
+N_ITEMS, N_USERS, SLATE, N_SLATES = 30, 8, 3, 60
+SESSION = SessionConfig(horizon=6, history_size=8)
+
+INFO = {
+    "dataset": "tiny",
+    "slate_size": SLATE,
+    "n_items": N_ITEMS,
+    "n_users": N_USERS,
+    "category_fields": [{"name": "group", "cardinality": 3}],
+    "dense_fields": ["age"],
+    "content_fields": ["length"],
+    "vector_size": 0,
+    "has_shelves": False,
+    "time_unit": "s",
+    "n_train_slates": 48,
+    "n_test_slates": 12,
+    "version": "0123456789ab",
+}
+
+
+def make_tables():
+    """Return users, items, slates and timeline as ingestion leaves them."""
+    rng = np.random.default_rng(0)
+    users = pd.DataFrame(
+        {
+            "user_index": np.arange(1, N_USERS + 1, dtype=np.int32),
+            "user_id": [f"u{n}" for n in range(N_USERS)],
+            "category_group": rng.integers(1, 3, N_USERS).astype(np.int32),
+            "dense_age": rng.normal(size=N_USERS).astype(np.float32),
+        }
+    )
+    items = pd.DataFrame(
+        {
+            "item_index": np.arange(1, N_ITEMS + 1, dtype=np.int32),
+            "item_id": [f"i{n}" for n in range(N_ITEMS)],
+            "title": [f"Item {n}" for n in range(N_ITEMS)],
+            "content_length": rng.normal(size=N_ITEMS).astype(np.float32),
+        }
+    )
+    shown = np.stack([rng.permutation(N_ITEMS)[:SLATE] + 1 for _ in range(N_SLATES)])
+    labels = rng.integers(0, 2, (N_SLATES, SLATE))
+    owner = np.repeat(np.arange(1, N_USERS + 1), N_SLATES // N_USERS + 1)[:N_SLATES]
+    slates = pd.DataFrame({"slate_index": np.arange(N_SLATES), "user_index": owner})
+    slates["timestamp"] = np.arange(N_SLATES)
+    slates["split"] = ["train"] * 48 + ["test"] * 12
+    first = slates.groupby("user_index")["slate_index"].transform("min").to_numpy()
+    positives = np.concatenate([[0], labels.sum(axis=1).cumsum()])
+    slates["history_start"], slates["history_end"] = positives[first], positives[:-1]
+    for slot in range(SLATE):
+        slates[f"item_{slot}"], slates[f"label_{slot}"] = shown[:, slot], labels[:, slot]
+    timeline = pd.DataFrame({"item_index": shown[labels > 0].astype(np.int32)})
+    return users, items, slates, timeline
+
+
+def make_simulator(seed):
+    """Return the checkpoint of an untrained response model with some taste."""
+    rng = np.random.default_rng(seed)
+    sizes = ResponseSizes(N_ITEMS, (3,), 1, 1, SESSION.history_size, 8, 2)
+    content = rng.normal(size=(N_ITEMS + 1, 1)).astype(np.float32)
+    clicks = rng.integers(0, 40, N_ITEMS + 1)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = AttentionResponse(sizes, content, clicks, np.full(N_ITEMS + 1, 50))
+    return describe_response_model([model], {"seed": seed})
+
+
+def make_inputs(**config):
+    """Return all inputs of the pipeline by catalog name; ``config`` overrides the policy's."""
+    users, items, slates, timeline = make_tables()
+    rng = np.random.default_rng(3)
+    vectors = rng.normal(size=(N_ITEMS + 1, 4)).astype(np.float32)
+    vectors[0] = 0.0
+    codes = np.full((N_ITEMS + 1, 2), -1)
+    codes[1:] = [[item // 6, item % 6] for item in range(N_ITEMS)]
+    codebook = SimpleNamespace(codes=codes, vocab_sizes=(5, 6), version="c0deb00c")
+    context = agent_context(
+        DatasetInfo.from_dict(INFO),
+        item_vectors=vectors,
+        codes=codes,
+        vocab_sizes=(5, 6),
+        shelves=None,
+        session=SESSION,
+        candidates=CandidatesConfig(),
+        device=torch.device("cpu"),
+        seed=0,
+    )
+    settings = AgentsConfig().sl
+    policy = describe_policy(
+        build_agent("sl", settings, context),
+        settings,
+        context,
+        {"dataset_version": INFO["version"], "codebook_version": "c0deb00c"},
+    )
+    policy["config"] |= config
+    return {
+        "dataset_info": INFO,
+        "users": users,
+        "items": items,
+        "slates": slates,
+        "timeline": timeline,
+        "item_vectors": {"config": {}, "state": {"vectors": torch.from_numpy(vectors)}},
+        "codebook": codebook,
+        "simulator_train": make_simulator(1),
+        "simulator_eval": make_simulator(2),
+        "trained_policy": policy,
+    }

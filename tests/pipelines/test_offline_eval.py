@@ -1,0 +1,160 @@
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from kedro.io import DataCatalog, MemoryDataset
+from kedro.runner import SequentialRunner
+
+from hsrl_pipeline.config.agent import AgentConfig
+from hsrl_pipeline.config.evaluation import REFERENCE_NAMES, EvaluationConfig
+from hsrl_pipeline.config.session import CandidatesConfig, RewardConfig
+from hsrl_pipeline.errors import UserError
+from hsrl_pipeline.io.csv_dataset import AtomicCSVDataset
+from hsrl_pipeline.io.figure_dataset import AtomicFigureDataset
+from hsrl_pipeline.io.session_dataset import SessionDataset
+from hsrl_pipeline.io.summary_dataset import SummaryDataset
+from hsrl_pipeline.pipelines.offline_eval import create_pipeline
+
+from .offline_eval_inputs import SESSION, make_inputs
+
+TABLES = ("evaluation_steps", "evaluation_users", "policy_differences", "train_eval_gap")
+
+
+def run(folder, *, seed=0, inputs=None, compare_with="static_slate", **evaluation):
+    """Run the pipeline with its tables in a folder and return the catalog."""
+    settings = {"n_episodes": 60, "n_resamples": 100, "split": "all", "device": "cpu"}
+    parameters = {
+        "agent": AgentConfig(name="sl"),
+        "evaluation": EvaluationConfig(compare_with=compare_with, **(settings | evaluation)),
+        "session": SESSION,
+        "reward": RewardConfig(),
+        "candidates": CandidatesConfig(),
+        "seed": seed,
+    }
+    datasets = {
+        **{
+            name: MemoryDataset(value, copy_mode="assign")
+            for name, value in (inputs or make_inputs()).items()
+        },
+        **{f"params:{name}": MemoryDataset(value) for name, value in parameters.items()},
+        "summary": SummaryDataset(filepath=str(folder / "summary.csv")),
+        "evaluation_sessions": SessionDataset(filepath=str(folder / "sessions.parquet")),
+        "evaluation_metrics": MemoryDataset(),
+        **{
+            name: AtomicCSVDataset(filepath=str(folder / name), save_args={"index": False})
+            for name in TABLES
+        },
+        **{
+            name: AtomicFigureDataset(filepath=str(folder / f"{name}.png"))
+            for name in ("reward_by_step_plot", "policy_differences_plot")
+        },
+    }
+    catalog = DataCatalog(datasets)
+    SequentialRunner().run(create_pipeline(), catalog)
+    return catalog
+
+
+@pytest.fixture(scope="module")
+def catalog(tmp_path_factory):
+    return run(tmp_path_factory.mktemp("eval"))
+
+
+def test_the_summary_has_the_agent_and_the_five_references_on_both_simulators(catalog):
+    summary = catalog.load("summary")
+    assert len(summary) == 12
+    assert set(summary["policy"]) == {"sl", *REFERENCE_NAMES}
+    assert set(summary["simulator"]) == {"train", "eval"}
+    assert (summary["n_episodes"] == 60).all()
+    assert (summary["total_reward_ci_low"] <= summary["total_reward"]).all()
+    assert (summary["total_reward"] <= summary["total_reward_ci_high"]).all()
+    assert (summary["depth_ci_low"] <= summary["depth"]).all()
+    assert summary["codebook_version"].eq("c0deb00c").all()
+    assert summary["simulator_version"].nunique() == 2
+    best = summary.query("simulator == 'eval'").set_index("policy")["total_reward"]
+    assert best.idxmax() == "greedy_eval_simulator"
+
+
+def test_tracked_figures_are_those_of_the_evaluation_simulator(catalog):
+    metrics = catalog.load("evaluation_metrics")
+    rows = catalog.load("summary").set_index(["policy", "simulator"])
+    for name in ("total_reward", "total_reward_ci_low", "depth", "depth_ci_high", "coverage"):
+        assert metrics[name] == pytest.approx(rows.loc[("sl", "eval"), name])
+    assert metrics["train_total_reward"] == pytest.approx(rows.loc[("sl", "train"), "total_reward"])
+    assert metrics["train_eval_gap"] == pytest.approx(
+        metrics["train_total_reward"] - metrics["total_reward"]
+    )
+    assert metrics["reference_popular_total_reward"] == pytest.approx(
+        rows.loc[("popular", "eval"), "total_reward"]
+    )
+    assert all(isinstance(value, float) and math.isfinite(value) for value in metrics.values())
+
+
+def test_sessions_steps_and_users_add_up_to_the_summary(catalog):
+    summary = catalog.load("summary").set_index(["policy", "simulator"])
+    sessions = catalog.load("evaluation_sessions")
+    means = sessions.groupby(["policy", "simulator"])[["total_reward", "depth"]].mean()
+    pd.testing.assert_series_equal(
+        means["total_reward"].sort_index(), summary["total_reward"].sort_index()
+    )
+    steps = catalog.load("evaluation_steps").set_index(["policy", "simulator"])
+    depth = (steps["survival"]).groupby(level=[0, 1]).sum()
+    np.testing.assert_allclose(depth.sort_index(), summary["depth"].sort_index())
+    users = catalog.load("evaluation_users").set_index(["policy", "simulator"])
+    total = (users["n_sessions"] * users["total_reward"]).groupby(level=[0, 1]).sum() / 60
+    np.testing.assert_allclose(total.sort_index(), summary["total_reward"].sort_index())
+
+
+def test_differences_are_from_the_named_policy_and_gaps_between_simulators(catalog):
+    differences = catalog.load("policy_differences")
+    assert len(differences) == 10
+    assert differences["compared_with"].eq("static_slate").all()
+    gaps = catalog.load("train_eval_gap")
+    assert set(gaps["policy"]) == {"sl", *REFERENCE_NAMES}
+    assert catalog.exists("reward_by_step_plot")
+    assert catalog.exists("policy_differences_plot")
+
+
+def test_the_same_run_gives_the_same_bytes(catalog, tmp_path):
+    run(tmp_path)
+    for name in ("summary.csv", "policy_differences", "train_eval_gap", "evaluation_steps"):
+        first = catalog.get("summary")._filepath.parent / name
+        assert (tmp_path / name).read_bytes() == first.read_bytes()
+
+
+def test_runs_of_other_seeds_meet_the_same_sessions_and_add_their_rows(tmp_path):
+    run(tmp_path)
+    again = run(tmp_path, seed=1, compare_with="popular")
+    assert len(again.load("summary")) == 24
+    sessions = again.load("evaluation_sessions")
+    assert sessions["sessions_version"].nunique() == 1
+    users = sessions.groupby(["policy", "seed", "simulator"])["user_index"].apply(list)
+    assert users.map(tuple).nunique() == 1
+    assert len(again.load("policy_differences")) == 20
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"agent": "td3"}, "agent 'td3', this run has 'sl'"),
+        ({"codebook_version": "old"}, "codebook_version 'old'"),
+        ({"dataset_version": "old"}, "dataset_version 'old'"),
+    ],
+)
+def test_a_policy_of_another_run_is_refused(tmp_path, config, message):
+    with pytest.raises(UserError, match=message):
+        run(tmp_path, inputs=make_inputs(**config))
+    assert not (tmp_path / "summary.csv").exists()
+
+
+def test_a_policy_never_evaluated_cannot_be_compared_with(tmp_path):
+    with pytest.raises(UserError, match=r"agent\.name=hsrl"):
+        run(tmp_path, compare_with="hsrl")
+    assert (tmp_path / "summary.csv").exists()
+
+
+def test_a_split_without_slates_is_refused(tmp_path):
+    inputs = make_inputs()
+    inputs["slates"] = inputs["slates"].assign(split="train")
+    with pytest.raises(UserError, match="pool is empty"):
+        run(tmp_path, inputs=inputs, split="test")
