@@ -45,3 +45,52 @@ class HsrlSettings(ValueSettings):
         default_factory=lambda: EncoderConfig(use_item_ids=False, use_item_codes=True),
         description="State encoder; without a vector per item its size ignores the catalogue",
     )
+    learning_rate: float = Field(
+        3e-4, gt=0.0, le=1.0, description="Step size of encoder and policy after the warm start"
+    )
+    critic_learning_rate: float = Field(1e-3, gt=0.0, le=1.0, description="Step size of the critic")
+    context_update: Literal["taken", "expected", "none"] = Field(
+        "taken",
+        description="What leaves the context after a level: the taken code's embedding, the "
+        "expected one (Eq. 13), or nothing",
+    )
+    valid_only: bool = Field(
+        True, description="Softmax over codes that lead to an item, not over the vocabulary"
+    )
+    use_leaf_vectors: bool = Field(
+        True, description="The last code is also scored by the vectors of the items it leads to"
+    )
+    warm_start_iterations: int = Field(
+        1_000, ge=0, description="First updates, spent on the click likelihood of logged slates"
+    )
+    warm_start_learning_rate: float = Field(
+        1e-3, gt=0.0, le=1.0, description="Step size of encoder and policy in the warm start"
+    )
+    log_batch_size: int = Field(128, ge=1, description="Logged slates per update")
+    click_temperature: float = Field(
+        0.3,
+        gt=0.0,
+        description="Log-odds of a click per nat of log-probability; small sharpens the policy",
+    )
+    likelihood_coef: float = Field(
+        0.0, ge=0.0, description="Weight of the click likelihood after the warm start"
+    )
+    item_credit: bool = Field(
+        True, description="Each item is credited with its own click, not only with the slate's sum"
+    )
+    slate_credit_coef: float = Field(
+        1.0, ge=0.0, description="Weight of the shared advantage of the whole slate"
+    )
+    without_replacement: bool = Field(
+        True, description="Likelihood of the slate as drawn without replacement, else independent"
+    )
+    entropy_coef: float = Field(0.02, ge=0.0, description="Weight of the entropy of the choices")
+    normalize_entropy: bool = Field(
+        True, description="Entropy of each choice divided by its maximum, the log of its children"
+    )
+    critic_hidden_size: int = Field(64, ge=1, description="Hidden width of the critic")
+    advantage_clip: float = Field(1.0, gt=0.0, description="Bound of the slate's advantage")
+    value_reaches_encoder: bool = Field(False, description="The critic loss trains the encoder too")
+    beam_width: int = Field(
+        64, ge=1, le=4096, description="Prefixes kept per level when acting greedily"
+    )

@@ -1,0 +1,210 @@
+"""``hsrl``: hierarchical semantic RL, as we found it to work best.
+
+What it shares with the paper is the action space, the coarse-to-fine policy with residual
+contexts and actor-critic learning. What it changes, each a switch of its settings: the decoder is
+conditioned on the codes taken and restricted to existing items, slates are drawn without
+replacement by their exact likelihood, every item is credited with its own click, and the policy
+starts from the click likelihood of the log.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from hsrl_pipeline.agents.base import Action, AgentContext, LogBatch, UpdateStats
+from hsrl_pipeline.agents.baseline import BaselineAgent
+from hsrl_pipeline.agents.encoding import build_state_encoder, initial_weights
+from hsrl_pipeline.agents.slate_decoding import ShelfDecoder
+from hsrl_pipeline.config.agents_hsrl import HsrlSettings
+from hsrl_pipeline.losses.returns import clipped_advantage, td_target
+from hsrl_pipeline.losses.slate_likelihood import own_click_advantage
+from hsrl_pipeline.networks.code_trie import CodeTrie
+from hsrl_pipeline.networks.multi_level_critic import MultiLevelCritic
+from hsrl_pipeline.networks.trie_policy import ItemLikelihood, TriePolicy
+from hsrl_pipeline.observation import Observation
+from hsrl_pipeline.replay.transitions import TransitionBatch
+
+
+class HsrlAgent(BaselineAgent):
+    """Trie policy and state-value critic on fresh transitions.
+
+    Args:
+        settings: Settings of the agent.
+        context: Sizes, item tables, semantic IDs, device and seed.
+    """
+
+    def __init__(self, settings: HsrlSettings, context: AgentContext) -> None:
+        width = settings.encoder.embedding_size
+        encoder = build_state_encoder(settings.encoder, context)
+        trie = CodeTrie(context.codes, context.vocab_sizes, context.shelves)
+        with initial_weights(context.seed, "agent.hsrl.networks"):
+            head = TriePolicy(
+                width,
+                context.vocab_sizes,
+                trie,
+                context_update=settings.context_update,
+                valid_only=settings.valid_only,
+                item_vectors=(
+                    torch.from_numpy(context.item_vectors) if settings.use_leaf_vectors else None
+                ),
+            )
+            click_bias = nn.Linear(width, 1)
+            critic = MultiLevelCritic(width, 1, settings.critic_hidden_size)
+        policy = nn.ModuleDict({"encoder": encoder, "head": head})
+        super().__init__(
+            "hsrl",
+            "fresh",
+            settings,
+            context,
+            policy=policy,
+            critics={"critic": critic, "click_bias": click_bias},
+        )
+        self.log_batch_size = settings.log_batch_size
+        self._own = settings
+        self._encoder, self._head, self._critic = encoder, head, critic
+        self._click_bias = click_bias
+        self._log_n_items = math.log(context.n_items)
+        self._decoder = ShelfDecoder(head, context.slate_size, settings.beam_width)
+        self._target_encoder = self._add_target("encoder", encoder)
+        self._target_critic = self._add_target("critic", critic)
+        self._add_optimizer(
+            "policy", [*policy.parameters(), *click_bias.parameters()], settings.learning_rate
+        )
+        self._add_optimizer("critic", critic.parameters(), settings.critic_learning_rate)
+        self._set_phase()
+
+    @property
+    def warming_up(self) -> bool:
+        """Whether updates still belong to the warm start."""
+        return self._n_updates < self._own.warm_start_iterations
+
+    @torch.no_grad()
+    def act(
+        self, observation: Observation, *, explore: bool, generator: torch.Generator | None = None
+    ) -> Action:
+        """Return the most likely items by beam search, or a draw when exploring."""
+        state = self._encoder(observation)
+        slates, item_log_prob, excluded = self._decoder.decode(
+            state, observation.shown, draw=explore, generator=generator
+        )
+        if explore:
+            log_prob = self._decoder.positions_log_prob(item_log_prob, excluded).sum(-1)
+        else:
+            log_prob = state.new_zeros(len(state))
+        return Action(slates, self._no_latent(slates), log_prob)
+
+    def update(self, batch: TransitionBatch | None, log: LogBatch | None) -> UpdateStats:
+        """Take one gradient step: click likelihood in the warm start, policy gradient after it.
+
+        Args:
+            batch: The newest transitions.
+            log: Logged slates of the training split; needed while ``uses_log``.
+
+        Raises:
+            ValueError: A needed input is missing.
+        """
+        if batch is None or (self.uses_log and log is None):
+            missing = "transitions" if batch is None else "logged slates"
+            raise ValueError(f"hsrl was updated without {missing}")
+        own, warming_up = self._own, self.warming_up
+        losses: dict[str, torch.Tensor] = {}
+        with self._updating():
+            target = self._td_target(batch)
+            state = self._encoder(batch.observation)
+            value = self._critic([state if own.value_reaches_encoder else state.detach()]).float()
+            losses["critic_loss"] = (value - target).square().mean()
+            total = losses["critic_loss"]
+            diagnostics = {
+                "value_mean": value.detach().mean(),
+                "value_error": (value.detach() - target).abs().mean(),
+            }
+            if not warming_up:
+                advantage = clipped_advantage(target, value, own.advantage_clip)
+                likelihood = self._head.item_likelihood(state, batch.slates)
+                entropy = self._entropy(likelihood)
+                losses["actor_loss"] = self._actor_loss(batch, likelihood, advantage)
+                total = total + losses["actor_loss"] - own.entropy_coef * entropy.mean()
+                diagnostics |= {
+                    f"entropy_level_{level}": mean
+                    for level, mean in enumerate(entropy.detach().mean((1, 2)), start=1)
+                }
+            if log is not None and self.uses_log:
+                losses["click_loss"] = self._click_loss(log)
+                total = total + losses["click_loss"] * (1.0 if warming_up else own.likelihood_coef)
+        torch.autograd.backward(total)
+        diagnostics["gradient_norm_actor"] = self._step("policy")
+        diagnostics["gradient_norm_critic"] = self._step("critic")
+        self._follow(self._target_encoder, self._encoder, own.tau)
+        self._follow(self._target_critic, self._critic, own.tau)
+        self._set_phase()
+        return UpdateStats({name: loss.detach() for name, loss in losses.items()}, diagnostics)
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what ``state_dict`` returned."""
+        super().load_state_dict(state)
+        self._set_phase()
+
+    def _set_phase(self) -> None:
+        """Put step size and need of the log in line with the number of updates."""
+        own = self._own
+        self.uses_log = self.warming_up or own.likelihood_coef > 0.0
+        rate = own.warm_start_learning_rate if self.warming_up else own.learning_rate
+        for group in self._optimizers["policy"].param_groups:
+            group["lr"] = rate
+
+    @torch.no_grad()
+    def _td_target(self, batch: TransitionBatch) -> torch.Tensor:
+        """(batch,) float32 target from the target networks, dropout off (Eq. 18)."""
+        state = self._target_encoder(batch.successor)
+        value = self._target_critic([state]).float()
+        return td_target(batch.reward, batch.terminated, value, self._own.gamma)
+
+    def _actor_loss(
+        self, batch: TransitionBatch, likelihood: ItemLikelihood, advantage: torch.Tensor
+    ) -> torch.Tensor:
+        """Return the policy gradient loss with the slate's and each item's own credit."""
+        own = self._own
+        log_prob = likelihood.log_prob.float()
+        if own.without_replacement:
+            excluded = self._excluded(batch.observation)
+            log_prob = self._decoder.positions_log_prob(log_prob, excluded)
+        credit = own.slate_credit_coef * advantage.unsqueeze(-1)
+        if own.item_credit:
+            credit = credit + own_click_advantage(batch.clicks)
+        return -(credit * log_prob).mean()
+
+    def _excluded(self, observation: Observation) -> torch.Tensor | None:
+        """Return the probability of items that could not be shown again, if there are such."""
+        if not observation.shown.shape[1]:
+            return None
+        with torch.no_grad():
+            return self._decoder.probability_of(self._encoder(observation), observation.shown)
+
+    def _entropy(self, likelihood: ItemLikelihood) -> torch.Tensor:
+        """(level, batch, slate) float32 entropy of the choices, as a share of its maximum."""
+        if not self._own.normalize_entropy:
+            return likelihood.entropy
+        most = likelihood.n_children.clamp(min=2).to(likelihood.entropy.dtype).log()
+        return likelihood.entropy / most
+
+    def _click_loss(self, log: LogBatch) -> torch.Tensor:
+        """Return the click likelihood of logged slates under the policy.
+
+        The log-odds of a click are taken to be linear in an item's log-probability relative to
+        the uniform one, plus a level that depends on the state alone: then the policy is the
+        softmax of click log-odds at ``click_temperature``.
+        """
+        state = self._encoder(log.observation)
+        relative = self._head.item_likelihood(state, log.slates).log_prob + self._log_n_items
+        logits = self._own.click_temperature * relative + self._click_bias(state)
+        return F.binary_cross_entropy_with_logits(logits.float(), log.clicks)
+
+
+def build_hsrl(settings: HsrlSettings, context: AgentContext) -> HsrlAgent:
+    """Return an untrained ``hsrl`` agent."""
+    return HsrlAgent(settings, context)

@@ -1,0 +1,56 @@
+"""Likelihood of ordered slates and credit of their items."""
+
+from __future__ import annotations
+
+import torch
+
+from hsrl_pipeline.shapes import check_shape
+
+SMALLEST_REMAINDER = 1e-4
+"""Probability left after the items before, below which the remainder counts as used up."""
+
+
+def slate_log_prob(
+    item_log_prob: torch.Tensor, excluded: torch.Tensor | None = None
+) -> torch.Tensor:
+    """Return the log-probability of each position of a slate drawn without replacement.
+
+    Position k is drawn from what the items before it leave:
+    ``log pi(i_k) - log(1 - sum_{j<k} pi(i_j))``.
+
+    Args:
+        item_log_prob: (batch, slate) float32. Log-probability of each item by itself.
+        excluded: (batch,) float32 or None. Probability of items that could not be drawn at all.
+
+    Returns:
+        (batch, slate) float32. Its row sums are log-probabilities of ordered slates.
+
+    References:
+        Kool, van Hoof and Welling 2019, "Stochastic Beams and Where to Find Them", section 2.3.
+    """
+    probs = item_log_prob.exp()
+    used = probs.cumsum(-1) - probs
+    if excluded is not None:
+        check_shape("excluded", excluded, item_log_prob.shape[0])
+        used = used + excluded.unsqueeze(-1)
+    left = (1.0 - used).clamp(min=SMALLEST_REMAINDER)
+    return item_log_prob - left.log()
+
+
+def own_click_advantage(clicks: torch.Tensor) -> torch.Tensor:
+    """Return by how much each item was clicked more than the rest of its slate.
+
+    The mean click of the other items does not depend on the item, so it is a baseline that leaves
+    the policy gradient's direction as it is.
+
+    Args:
+        clicks: (batch, slate) float32. 1.0 where the item was clicked.
+
+    Returns:
+        (batch, slate) float32 in ``[-1, 1]``; the clicks themselves for slates of one item.
+    """
+    size = clicks.shape[-1]
+    if size == 1:
+        return clicks
+    others = (clicks.sum(-1, keepdim=True) - clicks) / (size - 1)
+    return clicks - others

@@ -1,0 +1,166 @@
+"""Policy over the trie of semantic IDs: each level conditioned on the codes already taken."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+import torch
+from torch import nn
+
+from hsrl_pipeline.networks.code_trie import CodeTrie
+
+ContextUpdate = Literal["taken", "expected", "none"]
+
+
+class ItemLikelihood(NamedTuple):
+    """Likelihood of given items, level by level.
+
+    Attributes:
+        log_prob: (batch, slate) float32. Log-probability of each item, the shared code's
+            probability divided among its items.
+        entropy: (level, batch, slate) float32. Entropy, in nats, of the choice made at each level
+            on the way to the item.
+        n_children: (level, batch, slate) int64. How many choices there were.
+    """
+
+    log_prob: torch.Tensor
+    entropy: torch.Tensor
+    n_children: torch.Tensor
+
+
+class TriePolicy(nn.Module):
+    """Autoregressive code distributions that put mass on existing items only.
+
+    At each level the softmax runs over the children of the prefix taken so far. The context then
+    loses what was taken, ``c_l = LayerNorm(c_{l-1} - E_l[z_l])``: unlike Eq. 13, where the
+    expected embedding is taken out, later codes depend on earlier ones given the state.
+
+    Args:
+        embedding_size: Width d of contexts.
+        vocab_sizes: Number of codes per level.
+        trie: The catalogue's prefixes.
+        context_update: ``taken`` as above, ``expected`` as Eq. 13, ``none`` leaves the state.
+        valid_only: Normalise over valid children; otherwise over the vocabulary, so that mass is
+            lost on codes without items.
+        item_vectors: (item, vector) float32 or None. With them, the last code of an item is also
+            scored by the product of the projected context with the item's vector.
+    """
+
+    leaf_vectors: torch.Tensor | None
+
+    def __init__(
+        self,
+        embedding_size: int,
+        vocab_sizes: tuple[int, ...],
+        trie: CodeTrie,
+        *,
+        context_update: ContextUpdate = "taken",
+        valid_only: bool = True,
+        item_vectors: torch.Tensor | None = None,
+    ) -> None:
+        super().__init__()
+        self.trie = trie
+        self._context_update = context_update
+        self._valid_only = valid_only
+        self.heads = nn.ModuleList(nn.Linear(embedding_size, size) for size in vocab_sizes)
+        self.code_embeddings = nn.ParameterList()
+        self.norms = nn.ModuleList()
+        if context_update != "none":
+            for size in vocab_sizes[:-1]:
+                table = torch.empty(size, embedding_size)
+                self.code_embeddings.append(nn.Parameter(nn.init.normal_(table)))
+                self.norms.append(nn.LayerNorm(embedding_size))
+        self.vector_query: nn.Linear | None = None
+        leaf_vectors = None
+        if item_vectors is not None:
+            self.vector_query = nn.Linear(embedding_size, item_vectors.shape[1])
+            leaves = trie.item_nodes[1:, -2]
+            leaf_vectors = item_vectors.new_zeros(int(leaves.max()) + 1, item_vectors.shape[1])
+            leaf_vectors[leaves] = item_vectors[1:]
+        self.register_buffer("leaf_vectors", leaf_vectors, persistent=False)
+
+    def choose(
+        self, level: int, context: torch.Tensor, nodes: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Return the distribution over the children of nodes.
+
+        Args:
+            level: Level of the children, from 1 to L.
+            context: (..., embed) float32. c_{level-1} of each node.
+            nodes: (...) int64. Nodes of level ``level - 1``.
+
+        Returns:
+            log_probs: (..., slot) float32. ``-inf`` in empty slots.
+            children: (..., slot) int64. Node numbers.
+            codes: (..., slot) int64.
+        """
+        children, codes, valid = self.trie.branches(level, nodes)
+        scores = self.heads[level - 1](context)
+        if not self._valid_only:
+            scores = scores.log_softmax(-1)
+        scores = scores.expand(*codes.shape[:-1], -1).gather(-1, codes)
+        if (
+            level == self.trie.n_levels
+            and self.vector_query is not None
+            and self.leaf_vectors is not None
+        ):
+            query = self.vector_query(context).unsqueeze(-1)
+            scores = scores + (nn.functional.embedding(children, self.leaf_vectors) @ query)[..., 0]
+        scores = scores.masked_fill(~valid, -torch.inf)
+        return (scores.log_softmax(-1) if self._valid_only else scores), children, codes
+
+    def refine(self, level: int, context: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:
+        """Return the next context, after a code of ``level`` was taken.
+
+        Args:
+            level: Level of the taken codes, from 1 to L - 1.
+            context: (..., embed) float32. c_{level-1}.
+            codes: (...) int64. The taken codes.
+
+        Returns:
+            (..., embed) float32, c_level.
+        """
+        if self._context_update == "none":
+            return context
+        table = self.code_embeddings[level - 1]
+        if self._context_update == "taken":
+            removed = nn.functional.embedding(codes, table)
+        else:
+            removed = self.heads[level - 1](context).softmax(-1) @ table
+        refined: torch.Tensor = self.norms[level - 1](context - removed)
+        return refined
+
+    def item_likelihood(self, state: torch.Tensor, items: torch.Tensor) -> ItemLikelihood:
+        """Return the likelihood of given items by following their codes down the trie.
+
+        Args:
+            state: (batch, embed) float32. c_0.
+            items: (batch, slate) int64. Items in ``[1, n_items]``.
+
+        Returns:
+            Log-probabilities, and the entropies met on the way.
+        """
+        trie = self.trie
+        paths, slots = trie.item_nodes[items], trie.item_slots[items]
+        shared = nn.functional.embedding(
+            paths[..., trie.n_levels], trie.get_buffer(f"n_children_{trie.n_levels + 1}")[:, None]
+        )
+        log_prob = -shared[..., 0].to(state.dtype).log()
+        context = state.unsqueeze(1)
+        entropies, counts = [], []
+        for level in range(1, trie.n_levels + 1):
+            nodes = paths[..., level - 1]
+            # a single root has one distribution per state, whatever the item
+            asked = nodes[:, :1] if level == 1 and trie.n_roots == 1 else nodes
+            log_probs, _, codes = self.choose(level, context, asked)
+            slot = slots[..., level - 1 : level]
+            taken = log_probs.expand(*items.shape, -1).gather(-1, slot)
+            log_prob = log_prob + taken[..., 0]
+            finite = log_probs.masked_fill(log_probs == -torch.inf, 0.0)
+            entropy = -(log_probs.exp() * finite).sum(-1)
+            entropies.append(entropy.expand(items.shape))
+            counts.append(trie.n_children(level, nodes))
+            if level < trie.n_levels:
+                code = codes.expand(*items.shape, -1).gather(-1, slot)[..., 0]
+                context = self.refine(level, context, code)
+        return ItemLikelihood(log_prob, torch.stack(entropies), torch.stack(counts))
