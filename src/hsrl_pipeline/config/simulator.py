@@ -1,0 +1,106 @@
+"""Parameters of the simulated users: their networks, how they are fitted, how they are judged."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+from typing_extensions import Self
+
+from hsrl_pipeline.config.base import FrozenConfig
+
+
+class ResponseNetworkConfig(FrozenConfig):
+    """Sizes and regularisation of the response model (paper, App. B)."""
+
+    embedding_size: int = Field(
+        default=32,
+        ge=2,
+        le=1024,
+        description="Width of user, item and state vectors; a multiple of n_heads.",
+    )
+    n_heads: int = Field(default=4, ge=1, le=64, description="Heads of the history attention.")
+    taste_size: int = Field(
+        default=64,
+        ge=0,
+        le=1024,
+        description="Width of the item vectors from a truncated SVD of the fitting rows' feedback; "
+        "fewer if the log has less, 0 leaves them out.",
+    )
+    dropout: float = Field(
+        default=0.1, ge=0.0, lt=1.0, description="Dropout rate of attention weights and state."
+    )
+    history_dropout: float = Field(
+        default=0.5,
+        ge=0.0,
+        lt=1.0,
+        description="Share of history entries hidden in a training step, in [0, 1).",
+    )
+    id_dropout: float = Field(
+        default=0.05,
+        ge=0.0,
+        lt=1.0,
+        description="Share of items that lose their learned embedding in a training step, so that "
+        "content alone can answer for items without training data, in [0, 1).",
+    )
+
+    @model_validator(mode="after")
+    def _heads_divide_width(self) -> Self:
+        if self.embedding_size % self.n_heads:
+            raise ValueError(
+                f"embedding_size {self.embedding_size} is not a multiple of n_heads {self.n_heads}"
+            )
+        return self
+
+
+class SimulatorConfig(FrozenConfig):
+    """The two simulators: Psi_train for learners, Psi_eval for judging them."""
+
+    kind: Literal["learned", "constant"] = Field(
+        default="learned",
+        description="Training simulator: learned from the log, or constant, which answers every "
+        "item with the log's click rate (simulator ablation). Psi_eval is always learned.",
+    )
+    network: ResponseNetworkConfig = Field(default_factory=ResponseNetworkConfig)
+    user_id_embedding: bool = Field(
+        default=False,
+        description="Whether users have a free embedding each; it memorises (docs/simulators.md).",
+    )
+    n_members: int = Field(
+        default=1, ge=1, le=20, description="Members of each simulator's ensemble; 1 is none."
+    )
+    learning_rate: float = Field(
+        default=2e-3, gt=0.0, le=1.0, description="Highest learning rate of the one-cycle schedule."
+    )
+    weight_decay: float = Field(
+        default=1e-5, ge=0.0, le=10.0, description="Decoupled weight decay (AdamW)."
+    )
+    batch_size: int = Field(default=1024, ge=1, le=1_000_000, description="Slates per step.")
+    max_epochs: int = Field(
+        default=5, ge=1, le=1000, description="Length of the schedule, passes over the rows."
+    )
+    patience: int = Field(
+        default=1,
+        ge=1,
+        le=1000,
+        description="Epochs without a better held-out log-loss after which fitting stops.",
+    )
+    holdout_fraction: float = Field(
+        default=0.1,
+        gt=0.0,
+        le=0.5,
+        description="Latest share of a simulator's rows, held out to stop early and to calibrate.",
+    )
+    calibrate: bool = Field(
+        default=True,
+        description="Whether Psi_train's log-odds are rescaled on the held-out rows (Platt).",
+    )
+    calibration_warning: float = Field(
+        default=0.03,
+        gt=0.0,
+        le=1.0,
+        description="Expected calibration error above which the fidelity table warns.",
+    )
+    n_calibration_bins: int = Field(
+        default=15, ge=2, le=1000, description="Equal-width bins of calibration error and plot."
+    )
