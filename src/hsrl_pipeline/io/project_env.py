@@ -1,0 +1,298 @@
+"""Gymnasium environments from what a trained project has persisted, in one line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from kedro.config import OmegaConfigLoader
+from kedro.io import AbstractDataset
+
+from hsrl_pipeline.config.session import CandidatesConfig, RewardConfig, SessionConfig
+from hsrl_pipeline.errors import UserError
+
+if TYPE_CHECKING:
+    import gymnasium
+    from gymnasium.vector import VectorEnv
+
+    from hsrl_pipeline.simulator.action_decoders import ActionDecoder
+    from hsrl_pipeline.simulator.gym_env import SlateRecEnv
+    from hsrl_pipeline.simulator.slate_env import SlateSessions
+    from hsrl_pipeline.simulator.state_features import StateFeatures
+
+Simulator = Literal["train", "eval"]
+Observations = Literal["dict", "features"]
+Actions = Literal["items", "tokens", "vector"]
+
+BASE_DATASET = "synthetic"
+"""The dataset of conf/base; every other one has an environment of its own name."""
+
+MAKERS = {
+    "item_vectors": "sid_tokenization",
+    "codebook": "sid_tokenization",
+    "simulator_train": "simulator_training",
+    "simulator_eval": "simulator_training",
+}
+"""Which pipeline makes an artifact; everything else comes from ingestion."""
+
+
+class ProjectArtifacts:
+    """Parameters and persisted data of one dataset of a project.
+
+    Args:
+        project: Root folder of the project.
+        dataset: Name of the dataset; its environment under ``conf/`` applies.
+        parameters: Nested overrides, as ``--params`` would give them.
+
+    Raises:
+        UserError: The folder is no project, or it has no such dataset.
+    """
+
+    def __init__(
+        self, project: str | Path, dataset: str, parameters: Mapping[str, Any] | None = None
+    ) -> None:
+        self._project = Path(project).resolve()
+        self._dataset = dataset
+        conf = self._project / "conf"
+        if not (conf / "base").is_dir():
+            raise UserError(
+                f"{self._project} is no project: it has no conf/base folder",
+                where="project",
+                remedy="Give the folder that `kedro run` is started from.",
+            )
+        if dataset != BASE_DATASET and not (conf / dataset).is_dir():
+            raise UserError(
+                f"There is no dataset named {dataset!r}",
+                where="dataset",
+                remedy=f"{conf} has no folder of that name; the base dataset is {BASE_DATASET!r}.",
+            )
+        loader = OmegaConfigLoader(
+            conf_source=str(conf),
+            env=None if dataset == BASE_DATASET else dataset,
+            runtime_params=dict(parameters or {}),
+            base_env="base",
+            default_run_env="local",
+            merge_strategy={"parameters": "soft", "globals": "soft"},
+        )
+        self._catalog: dict[str, Any] = loader["catalog"]
+        self.parameters: dict[str, Any] = loader["parameters"]
+
+    def load(self, name: str) -> Any:
+        """Return an entry of the catalog.
+
+        Raises:
+            UserError: The entry was not made yet; names the pipeline that makes it.
+        """
+        config = dict(self._catalog[name])
+        config["filepath"] = str(self._project / config["filepath"])
+        entry: AbstractDataset[Any, Any] = AbstractDataset.from_config(name, config)
+        if not entry.exists():
+            env = "" if self._dataset == BASE_DATASET else f" --env {self._dataset}"
+            raise UserError(
+                f"The project has no {name} of dataset {self._dataset!r} yet",
+                where=config["filepath"],
+                remedy=f"Run first: kedro run --pipeline {MAKERS.get(name, 'ingestion')}{env}",
+            )
+        return entry.load()
+
+
+class _EnvParts:
+    """Sessions of a project and what their environments need around them."""
+
+    def __init__(
+        self,
+        project: str | Path,
+        dataset: str,
+        simulator: Simulator,
+        *,
+        n_sessions: int,
+        seed: int,
+        split: str | None,
+        parameters: Mapping[str, Any] | None,
+        device: str,
+    ) -> None:
+        from hsrl_pipeline.data.slate_log import DatasetInfo, ItemTable, SlateLog, UserTable
+        from hsrl_pipeline.simulator.response_checkpoint import build_response_model
+        from hsrl_pipeline.simulator.slate_env import SlateSessions
+        from hsrl_pipeline.simulator.user_pool import UserPool
+
+        _refuse_unknown("simulator", simulator, ("train", "eval"))
+        artifacts = ProjectArtifacts(project, dataset, parameters)
+        self._artifacts = artifacts
+        self._info = DatasetInfo.from_dict(artifacts.load("dataset_info"))
+        self._session = SessionConfig.model_validate(artifacts.parameters["session"])
+        candidates = CandidatesConfig.model_validate(artifacts.parameters["candidates"])
+        items = ItemTable.from_frame(artifacts.load("items"), self._info)
+        self.shelves = items.shelves if candidates.enforce_shelves else None
+        log = SlateLog.from_frames(artifacts.load("slates"), artifacts.load("timeline"))
+        splits = {"train": log.train, "test": log.test, "all": log}
+        chosen = split or _default_split(simulator, artifacts.parameters)
+        _refuse_unknown("split", chosen, tuple(splits))
+        users = UserTable.from_frame(artifacts.load("users"), self._info)
+        self.category_sizes = users.category_sizes
+        self._device = device
+        self.sessions: SlateSessions = SlateSessions(
+            build_response_model(artifacts.load(f"simulator_{simulator}"), device),
+            UserPool.from_log(splits[chosen], users, self._session.history_size),
+            session=self._session,
+            reward=RewardConfig.model_validate(artifacts.parameters["reward"]),
+            candidates=candidates,
+            slate_size=self._info.slate_size,
+            n_items=self._info.n_items,
+            batch_size=n_sessions,
+            seed=seed,
+            device=device,
+            shelves=self.shelves,
+        )
+
+    def features(self, observations: Observations) -> StateFeatures | None:
+        """Return what flattens observations, or None for a dict of arrays."""
+        from hsrl_pipeline.simulator.state_features import StateFeatures
+
+        _refuse_unknown("observations", observations, ("dict", "features"))
+        if observations == "dict":
+            return None
+        return StateFeatures(
+            self.category_sizes,
+            len(self._info.dense_fields),
+            self._vectors(),
+            self._session.horizon,
+            self._device,
+        )
+
+    def decoder(self, actions: Actions) -> ActionDecoder | None:
+        """Return what turns actions into slates, or None for slates."""
+        from hsrl_pipeline.simulator.action_decoders import (
+            HyperActionDecoder,
+            SemanticTokenDecoder,
+        )
+
+        _refuse_unknown("actions", actions, ("items", "tokens", "vector"))
+        if actions == "items":
+            return None
+        slate_size = self._info.slate_size
+        if actions == "vector":
+            return HyperActionDecoder(self._vectors(), slate_size, self.shelves, self._device)
+        codebook = self._artifacts.load("codebook")
+        return SemanticTokenDecoder(
+            codebook.codes, tuple(codebook.vocab_sizes), slate_size, self.shelves, self._device
+        )
+
+    def _vectors(self) -> np.ndarray:
+        vectors = self._artifacts.load("item_vectors")["state"]["vectors"]
+        return np.asarray(vectors, dtype=np.float32)
+
+
+def make_slate_env(
+    project: str | Path = ".",
+    dataset: str = BASE_DATASET,
+    simulator: Simulator = "train",
+    *,
+    observations: Observations = "dict",
+    actions: Actions = "items",
+    seed: int = 0,
+    split: str | None = None,
+    parameters: Mapping[str, Any] | None = None,
+) -> gymnasium.Env[Any, Any]:
+    """Return one simulated session at a time, as ``hsrl_pipeline/SlateRec-v0``.
+
+    Args:
+        project: Root folder of a project whose simulators were trained.
+        dataset: Name of the dataset.
+        simulator: ``train``, the only one to learn on, or ``eval``.
+        observations: ``dict`` of arrays, or ``features``: one flat row of numbers.
+        actions: ``items`` (a slate), ``tokens`` (a semantic ID per slot) or ``vector`` (a
+            hyper-action in item-vector space).
+        seed: Seed until ``reset`` gives another.
+        split: Whose users start sessions: ``train``, ``test`` or ``all``. By default the training
+            split for ``train`` and ``evaluation.split`` for ``eval``.
+        parameters: Nested overrides, as ``--params`` would give them.
+
+    Raises:
+        UserError: The project or an artifact is missing; says what to run first.
+    """
+    from hsrl_pipeline.simulator.action_wrappers import DecodedActions
+    from hsrl_pipeline.simulator.gym_env import SlateRecEnv
+
+    parts = _EnvParts(
+        project,
+        dataset,
+        simulator,
+        n_sessions=1,
+        seed=seed,
+        split=split,
+        parameters=parameters,
+        device="cpu",
+    )
+    env: SlateRecEnv = SlateRecEnv(
+        parts.sessions, parts.category_sizes, parts.shelves, parts.features(observations)
+    )
+    decoder = parts.decoder(actions)
+    return env if decoder is None else DecodedActions(env, decoder)
+
+
+def make_slate_vector_env(
+    num_envs: int = 1,
+    project: str | Path = ".",
+    dataset: str = BASE_DATASET,
+    simulator: Simulator = "train",
+    *,
+    observations: Observations = "dict",
+    actions: Actions = "items",
+    seed: int = 0,
+    split: str | None = None,
+    parameters: Mapping[str, Any] | None = None,
+    tensors: bool = False,
+    device: str = "cpu",
+) -> VectorEnv[Any, Any, Any]:
+    """Return many simulated sessions at once, see ``make_slate_env``.
+
+    Args:
+        num_envs: Number of parallel sessions.
+        project: Root folder of a project whose simulators were trained.
+        dataset: Name of the dataset.
+        simulator: ``train``, the only one to learn on, or ``eval``.
+        observations: ``dict`` or ``features``.
+        actions: ``items``, ``tokens`` or ``vector``.
+        seed: Seed until ``reset`` gives another.
+        split: Whose users start sessions.
+        parameters: Nested overrides, as ``--params`` would give them.
+        tensors: Take and give torch tensors instead of numpy arrays.
+        device: Torch device of the sessions.
+
+    Raises:
+        UserError: The project or an artifact is missing; says what to run first.
+    """
+    from hsrl_pipeline.simulator.action_wrappers import DecodedVectorActions
+    from hsrl_pipeline.simulator.gym_env import SlateRecVectorEnv
+
+    parts = _EnvParts(
+        project,
+        dataset,
+        simulator,
+        n_sessions=num_envs,
+        seed=seed,
+        split=split,
+        parameters=parameters,
+        device=device,
+    )
+    env = SlateRecVectorEnv(
+        parts.sessions,
+        parts.category_sizes,
+        parts.shelves,
+        parts.features(observations),
+        tensors=tensors,
+    )
+    decoder = parts.decoder(actions)
+    return env if decoder is None else DecodedVectorActions(env, decoder)
+
+
+def _default_split(simulator: Simulator, parameters: Mapping[str, Any]) -> str:
+    return "train" if simulator == "train" else str(parameters["evaluation"]["split"])
+
+
+def _refuse_unknown(name: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise UserError(f"{value!r} is not one of {', '.join(allowed)}", where=name)

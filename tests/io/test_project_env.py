@@ -1,0 +1,150 @@
+import json
+import pickle
+import shutil
+from pathlib import Path
+
+import gymnasium
+import numpy as np
+import pytest
+import torch
+from gymnasium.utils.env_checker import check_env
+
+from hsrl_pipeline.errors import UserError
+from hsrl_pipeline.io.checkpoint_dataset import CheckpointDataset
+from hsrl_pipeline.io.codebook_dataset import CodebookDataset
+from hsrl_pipeline.io.json_dataset import AtomicJSONDataset
+from hsrl_pipeline.io.parquet_dataset import AtomicParquetDataset
+from hsrl_pipeline.semantic_ids.codebook import Codebook
+from hsrl_pipeline.semantic_ids.residual_quantizer import QuantizerSettings, fit_residual_quantizer
+
+from ..pipelines.offline_eval_inputs import N_ITEMS, SLATE, make_inputs
+
+ID = "hsrl_pipeline/SlateRec-v0"
+SHORT = {"session": {"history_size": 8, "horizon": 6}}
+CONF = Path(__file__).parents[2] / "conf"
+ENTRIES = {
+    **dict.fromkeys(("items", "users", "slates"), ("AtomicParquetDataset", "03_primary")),
+    "timeline": ("AtomicParquetDataset", "04_feature"),
+    "dataset_info": ("AtomicJSONDataset", "03_primary"),
+    "item_vectors": ("CheckpointDataset", "04_feature"),
+    "codebook": ("CodebookDataset", "05_model_input"),
+    **dict.fromkeys(("simulator_train", "simulator_eval"), ("CheckpointDataset", "06_models")),
+}
+TYPES = {
+    kind.__name__: kind
+    for kind in (AtomicJSONDataset, AtomicParquetDataset, CheckpointDataset, CodebookDataset)
+}
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """The project's own parameters over small artifacts of the dataset ``synthetic``."""
+    root = tmp_path_factory.mktemp("project")
+    shutil.copytree(CONF, root / "conf", ignore=shutil.ignore_patterns("catalog*"))
+    inputs = make_inputs()
+    vectors = inputs["item_vectors"]["state"]["vectors"].numpy()
+    quantizer = fit_residual_quantizer(vectors[1:], QuantizerSettings((6, 6)), seed=0)
+    inputs["codebook"] = Codebook.build(quantizer, vectors)
+    catalog = {}
+    for name, (kind, folder) in ENTRIES.items():
+        TYPES[kind](filepath=str(root / f"data/{folder}/synthetic/{name}")).save(inputs[name])
+        module = TYPES[kind].__module__
+        path = f"data/{folder}/${{globals:dataset}}/{name}"
+        catalog[name] = {"type": f"{module}.{kind}", "filepath": path}
+    (root / "conf/base/catalog.yml").write_text(json.dumps(catalog))
+    return root
+
+
+def make(project, **options):
+    return gymnasium.make(ID, project=project, parameters=SHORT, **options)
+
+
+@pytest.mark.parametrize("simulator", ["train", "eval"])
+def test_one_line_makes_an_environment_of_a_trained_project(project, simulator):
+    env = make(project, simulator=simulator)
+    check_env(env.unwrapped, skip_render_check=True)
+    observation, _ = env.reset(seed=1)
+    assert observation["history"].shape == (8,)
+    assert env.action_space.sample().shape == (SLATE,)
+
+
+@pytest.mark.parametrize("actions", ["items", "tokens", "vector"])
+@pytest.mark.parametrize("observations", ["dict", "features"])
+def test_every_combination_plays_and_pickles(project, actions, observations):
+    env = make(project, actions=actions, observations=observations)
+    env.reset(seed=1)
+    env.action_space.seed(0)
+    twin = pickle.loads(pickle.dumps(env))
+    for _ in range(3):
+        action = env.action_space.sample()
+        assert env.step(action)[1] == twin.step(action)[1]
+
+
+def test_many_sessions_come_from_the_same_id(project):
+    env = gymnasium.make_vec(
+        ID,
+        num_envs=16,
+        vectorization_mode="vector_entry_point",
+        project=project,
+        actions="tokens",
+        observations="features",
+        tensors=True,
+        parameters=SHORT,
+    )
+    observation, _ = env.reset(seed=3)
+    assert isinstance(observation, torch.Tensor)
+    _, rewards, _, _, _ = env.step(env.action_space.sample())
+    assert rewards.shape == (16,)
+    assert float(rewards.min()) >= -0.2 - 1e-6
+
+
+def test_the_training_simulator_starts_from_training_users(project):
+    def starts(**options):
+        env = make(project, **options)
+        return len(env.unwrapped.sessions._pool)
+
+    assert starts(simulator="train") == 48
+    assert starts(simulator="eval") == 12
+    assert starts(simulator="eval", split="all") == 60
+
+
+def test_overrides_reach_the_rules(project):
+    parameters = {**SHORT, "candidates": {"exclude_shown": True}, "reward": {"miss_penalty": 1.0}}
+    env = gymnasium.make(ID, project=project, parameters=parameters)
+    observation, _ = env.reset(seed=0)
+    assert observation["shown"].shape == (6 * SLATE,)
+    assert env.unwrapped.sessions.rules.reward.miss_penalty == 1.0
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"project": "/nowhere"}, "no project"),
+        ({"dataset": "ml2m"}, "no dataset named 'ml2m'"),
+        ({"dataset": "ml1m"}, "no dataset_info .* --pipeline ingestion --env ml1m"),
+        ({"simulator": "test"}, "'test' is not one of train, eval"),
+        ({"actions": "words"}, "'words' is not one of items, tokens, vector"),
+        ({"observations": "pixels"}, "'pixels' is not one of dict, features"),
+        ({"split": "dev"}, "'dev' is not one of train, test, all"),
+    ],
+)
+def test_what_cannot_be_made_says_why(project, options, message):
+    with pytest.raises(UserError, match=message):
+        make(**({"project": project} | options))
+
+
+def test_a_missing_simulator_names_its_pipeline(project, tmp_path):
+    shutil.copytree(project, tmp_path / "copy")
+    model = tmp_path / "copy/data/06_models/synthetic/simulator_eval"
+    model.unlink()
+    with pytest.raises(UserError, match=r"Run first: kedro run --pipeline simulator_training$"):
+        make(tmp_path / "copy", simulator="eval")
+
+
+def test_hyper_actions_have_the_width_of_the_item_vectors(project):
+    env = make(project, actions="vector")
+    assert env.action_space.shape == (4,)
+    env.reset(seed=0)
+    slate = env.step(np.ones(4, np.float32))[4]["slate"]
+    assert len(set(slate.tolist())) == SLATE
+    assert slate.max() <= N_ITEMS
