@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import sys
 import time
 from types import TracebackType
@@ -120,7 +121,7 @@ class Progress:
 
 def _clock(seconds: float) -> str:
     """Return a duration as minutes and seconds, or a question mark when it is unknown."""
-    if seconds != seconds:  # not a number: nothing finished yet
+    if math.isnan(seconds):  # nothing finished yet
         return "?"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes}:{rest:02d}"

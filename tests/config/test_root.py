@@ -1,0 +1,67 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kedro.config import OmegaConfigLoader
+
+from hsrl_pipeline.config.root import validate_parameters
+from hsrl_pipeline.errors import UserError
+from hsrl_pipeline.settings import CONFIG_LOADER_ARGS
+
+CONF = Path(__file__).parents[2] / "conf"
+ENVIRONMENTS = sorted(folder.name for folder in CONF.iterdir() if (folder / "globals.yml").exists())
+
+
+def load(env: str, **runtime: Any) -> dict[str, Any]:
+    loader = OmegaConfigLoader(str(CONF), env=env, runtime_params=runtime, **CONFIG_LOADER_ARGS)
+    parameters: dict[str, Any] = loader["parameters"]
+    for name, values in runtime.items():
+        if isinstance(values, dict):
+            parameters.setdefault(name, {}).update(values)
+        else:
+            parameters[name] = values
+    return parameters
+
+
+@pytest.mark.parametrize("env", ENVIRONMENTS)
+def test_every_environment_is_valid(env: str) -> None:
+    tree = validate_parameters(load(env))
+    assert tree.seed == 0
+
+
+@pytest.mark.parametrize(
+    ("runtime", "parts"),
+    [
+        ({"sedd": 3}, ["unknown parameter 'sedd'", "did you mean 'seed'?", "training"]),
+        (
+            {"training": {"n_iteration": 5}},
+            ["unknown parameter 'training.n_iteration'", "did you mean 'n_iterations'?"],
+        ),
+        ({"training": {"n_iterations": -1}}, ["'training.n_iterations' is -1", "greater than"]),
+        ({"agent": {"name": "dqn"}}, ["'agent.name' is 'dqn'", "'hsrl'", "'td3'"]),
+        ({"seed": "x"}, ["'seed' is 'x'", "integer"]),
+        ({"sid": {"vocab_size": 0}}, ["sid.vocab_size", "0"]),
+        ({"agents": {"td3": {"tua": 1}}}, ["'agents.td3.tua'", "did you mean 'tau'?"]),
+        ({"agent": {"name": "td3", "entropy_coef": 0.1}}, ["no entropy term"]),
+        ({"evaluation": {"n_episodes": 0}}, ["evaluation.n_episodes"]),
+    ],
+)
+def test_a_refused_parameter_is_named_with_what_is_allowed(runtime, parts) -> None:
+    with pytest.raises(UserError) as caught:
+        validate_parameters(load("base", **runtime))
+    for part in parts:
+        assert part in str(caught.value)
+
+
+def test_all_problems_are_named_at_once() -> None:
+    with pytest.raises(UserError) as caught:
+        validate_parameters(load("base", sedd=1, training={"n_iterations": 0}))
+    assert "sedd" in str(caught.value)
+    assert "training.n_iterations" in str(caught.value)
+
+
+def test_a_missing_section_is_named() -> None:
+    parameters = load("base")
+    del parameters["training"]
+    with pytest.raises(UserError, match="'training' is missing"):
+        validate_parameters(parameters)
