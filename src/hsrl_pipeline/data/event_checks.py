@@ -15,7 +15,13 @@ import ibis.expr.types as ir
 
 from hsrl_pipeline.data.accounts import BadRows, RowAccounts
 from hsrl_pipeline.data.engine import Engine
-from hsrl_pipeline.data.event_groups import GOOD, Kinds, mark_broken_slates, mark_duplicates
+from hsrl_pipeline.data.event_groups import (
+    GOOD,
+    Kinds,
+    mark_broken_slates,
+    mark_duplicates,
+    mark_unlisted_items,
+)
 from hsrl_pipeline.data.sources import DRAFT_COLUMNS, EventRules, SourceLog
 from hsrl_pipeline.errors import UserError
 
@@ -63,7 +69,9 @@ def check_events(engine: Engine, source: SourceLog, date: str | None = None) -> 
     path = engine.fresh_path("judged")
     engine.write(judged, path)
     judged = engine.read(path)
-    kinds = [(defect.reason, defect.column) for defect in defects]
+    kinds: Kinds = [(defect.reason, defect.column) for defect in defects]
+    if source.unlisted_items == "bad" and source.items is not None:
+        judged = mark_unlisted_items(engine, judged, source.items["item_id"].tolist(), kinds)
     judged = mark_duplicates(engine, judged, source.rules.duplicates_on, kinds)
     if source.slates.given:
         judged = mark_broken_slates(engine, judged, source.slates.size, kinds)

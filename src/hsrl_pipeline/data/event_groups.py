@@ -1,4 +1,4 @@
-"""Defects that only show among rows: duplicates, and slates that are not whole."""
+"""Defects that show only beside other rows: unlisted items, duplicates, slates not whole."""
 
 from __future__ import annotations
 
@@ -12,6 +12,25 @@ GOOD = 0
 
 Kinds = list[tuple[str, str | None]]
 """Reason and column of each defect; the first has the number 1 in the column ``defect``."""
+
+
+def mark_unlisted_items(
+    engine: Engine, judged: ibis.Table, item_ids: Sequence[str], kinds: Kinds
+) -> ibis.Table:
+    """Mark each good row whose item is not among the given ids.
+
+    Args:
+        engine: Where to run.
+        judged: Typed events with ``item_id`` and ``defect``.
+        item_ids: Ids of all listed items.
+        kinds: Defects known so far; the new one is appended.
+    """
+    kinds.append(("item is not in the item file", "item_id"))
+    listed = ibis.memtable({"listed_id": list(item_ids)}, schema={"listed_id": "string"})
+    marked = judged.left_join(listed, judged.item_id == listed.listed_id)
+    unlisted = (marked.defect == GOOD) & marked.listed_id.isnull()
+    marked = marked.mutate(defect=ibis.ifelse(unlisted, len(kinds), marked.defect).cast("int16"))
+    return engine.persist(marked.drop("listed_id"), "listed")
 
 
 def mark_duplicates(

@@ -6,7 +6,7 @@ means can't depend on the engine.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -240,9 +240,9 @@ def _header(path: Path, delimiter: str, encoding: str) -> list[str]:
 
 
 def _require_columns(
-    file: str, header: Sequence[str], wanted: Sequence[str] | object, delimiter: str
+    file: str, header: Sequence[str], wanted: Collection[str], delimiter: str
 ) -> None:
-    missing = [name for name in list(wanted) if name not in header]  # type: ignore[call-overload]
+    missing = [name for name in wanted if name not in header]
     if missing:
         raise UserError(
             f"{file} has no column {', '.join(map(repr, missing))}; read with the separator "

@@ -1,0 +1,174 @@
+"""Good events on disk, in one base batch and one partition per later day.
+
+A manifest names the files that count. A batch is first written under a fresh name and takes effect
+when the manifest that names it replaces the old one, so a killed run leaves the last good state.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import ibis
+
+from hsrl_pipeline.data.accounts import RowAccounts
+from hsrl_pipeline.data.engine import Engine
+from hsrl_pipeline.data.event_checks import CheckedEvents, day_bounds
+from hsrl_pipeline.data.sources import SlateRule, SourceLog, SplitRule
+from hsrl_pipeline.errors import UserError
+
+MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True)
+class EventManifest:
+    """Which event files count, and how they are cut and split.
+
+    Attributes:
+        base: File name of the whole log as it was last ingested; None when there is none.
+        days: File name of each day's partition, by day; it replaces that day of the base.
+        day_starts: First timestamp of each partitioned day.
+        accounts: Accounts of ``"base"``, of each day and of the ``"features"`` files.
+        slates: How events become slates.
+        split: Which slates are training data.
+        time_unit: Unit of the timestamps.
+        utc_offset_hours: Time zone in which a day begins.
+    """
+
+    base: str | None
+    days: dict[str, str]
+    day_starts: dict[str, int]
+    accounts: dict[str, dict[str, Any]]
+    slates: SlateRule
+    split: SplitRule
+    time_unit: str
+    utc_offset_hours: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the manifest as a JSON-able dictionary."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> EventManifest:
+        """Return the manifest held in a dictionary as `to_dict` makes it."""
+        split = dict(values["split"])
+        split["train_remainders"] = tuple(split["train_remainders"])
+        return cls(
+            **{**values, "slates": SlateRule(**values["slates"]), "split": SplitRule(**split)}
+        )
+
+    @property
+    def day_length(self) -> int:
+        """Length of a day in the unit of the timestamps."""
+        return 86_400_000 if self.time_unit == "ms" else 86_400
+
+    def merged_accounts(self) -> RowAccounts:
+        """Return the accounts of all batches together."""
+        total = RowAccounts()
+        for values in self.accounts.values():
+            total = total.merged(RowAccounts.from_dict(values))
+        return total
+
+
+def load_manifest(folder: Path) -> EventManifest | None:
+    """Return the manifest in force in a folder of events, or None."""
+    path = folder / MANIFEST
+    if not path.is_file():
+        return None
+    return EventManifest.from_dict(json.loads(path.read_text("utf-8")))
+
+
+def stage_events(
+    folder: Path, checked: CheckedEvents, source: SourceLog, date: str | None
+) -> EventManifest:
+    """Place a batch beside the others and return the manifest that would make it count.
+
+    Args:
+        folder: Folder of events; files that no manifest names are swept from it.
+        checked: The batch.
+        source: The log that it comes from.
+        date: The batch's day, ``YYYY-MM-DD``; None when it is the whole log.
+
+    Raises:
+        UserError: The batch is empty.
+    """
+    if checked.accounts.rows_out == 0:
+        raise UserError(
+            f"The log has no usable event{'' if date is None else f' on {date}'}",
+            where="ingestion.date" if date is not None else None,
+            remedy="Check the raw files, their columns and the date.",
+        )
+    before = load_manifest(folder)
+    _sweep(folder, before)
+    name = f"{date or 'base'}-{uuid.uuid4().hex}.parquet"
+    _move(checked.path, folder / name)
+    whole = date is None or before is None
+    days = {} if whole or before is None else dict(before.days)
+    starts = {} if whole or before is None else dict(before.day_starts)
+    accounted = {} if whole or before is None else dict(before.accounts)
+    if date is not None:
+        days[date] = name
+        starts[date] = day_bounds(date, source)[0]
+    accounted[date or "base"] = checked.accounts.to_dict()
+    accounted["features"] = source.accounts.to_dict()
+    base = name if date is None else before.base if before is not None else None
+    return EventManifest(
+        base=base,
+        days=dict(sorted(days.items())),
+        day_starts=dict(sorted(starts.items())),
+        accounts=dict(sorted(accounted.items())),
+        slates=source.slates,
+        split=source.split,
+        time_unit=source.time_unit,
+        utc_offset_hours=source.utc_offset_hours,
+    )
+
+
+def scan_events(engine: Engine, folder: Path, manifest: EventManifest) -> ibis.Table:
+    """Return all events that count; ``order`` keeps batches and their rows in sequence.
+
+    Raises:
+        UserError: A file that the manifest names is gone.
+    """
+    files = [name for name in (manifest.base, *manifest.days.values()) if name is not None]
+    for name in files:
+        if not (folder / name).is_file():
+            raise UserError(
+                f"{folder / name} is missing", remedy="Run the ingestion pipeline again."
+            )
+    if manifest.base is None:
+        parts = []
+    else:
+        base = engine.read(folder / manifest.base)
+        for start in manifest.day_starts.values():
+            end = start + manifest.day_length - 1
+            base = base.filter(~base.timestamp.between(start, end))
+        parts = [base]
+    parts += [engine.read(folder / name) for name in manifest.days.values()]
+    names = [name for name in parts[0].columns if name not in ("defect", "reason", "reason_column")]
+    return ibis.union(*(part.select(*names) for part in parts)) if len(parts) > 1 else parts[0]
+
+
+def _sweep(folder: Path, manifest: EventManifest | None) -> None:
+    """Remove what killed or replaced batches left behind."""
+    folder.mkdir(parents=True, exist_ok=True)
+    kept = set() if manifest is None else {manifest.base, *manifest.days.values()}
+    for path in folder.glob("*.parquet*"):
+        if path.name not in kept:
+            path.unlink()
+
+
+def _move(source: Path, target: Path) -> None:
+    """Move a file into place, also from another file system."""
+    try:
+        os.replace(source, target)
+    except OSError:
+        partial = target.with_name(f"{target.name}.partial")
+        shutil.copyfile(source, partial)
+        os.replace(partial, target)

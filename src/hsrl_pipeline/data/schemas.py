@@ -1,0 +1,157 @@
+"""The canonical tables, declared once, and the check of them at the pipeline's boundary."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pandera.pandas as pa
+import pyarrow.parquet as pq
+
+from hsrl_pipeline.errors import UserError
+
+BATCH_ROWS = 1 << 20
+
+
+def _is_text(series: pd.Series) -> bool:
+    if pd.api.types.is_string_dtype(series.dtype):
+        return True
+    return all(isinstance(value, str) for value in series.dropna())
+
+
+def _text(*, nullable: bool = False, unique: bool = False) -> pa.Column:
+    return pa.Column(
+        None, pa.Check(_is_text, error="must be text"), nullable=nullable, unique=unique
+    )
+
+
+def _whole(
+    dtype: str, low: int, high: int | None = None, *, unique: bool = False, required: bool = True
+) -> pa.Column:
+    bound = pa.Check.ge(low) if high is None else pa.Check.in_range(low, high)
+    return pa.Column(dtype, bound, unique=unique, required=required)
+
+
+def _family(dtype: str, *checks: pa.Check, finite: bool = False) -> pa.Column:
+    """Return any number of columns whose names share a pattern."""
+    limits = [pa.Check.in_range(-3e38, 3e38)] if finite else []
+    return pa.Column(dtype, [*checks, *limits], regex=True, required=False)
+
+
+ITEMS = pa.DataFrameSchema(
+    {
+        "item_index": _whole("int32", 1, unique=True),
+        "item_id": _text(unique=True),
+        "title": _text(nullable=True),
+        r"content_.+": _family("float32", finite=True),
+        r"vector_\d+": _family("float32", finite=True),
+        "shelf": _whole("int8", 0, required=False),
+        "special": _whole("int8", 0, 1, required=False),
+        "price": pa.Column("float32", nullable=True, required=False),
+        "released_at": pa.Column("Int64", nullable=True, required=False),
+        "quality": pa.Column("float32", nullable=True, required=False),
+    },
+    strict=True,
+    name="items",
+)
+
+USERS = pa.DataFrameSchema(
+    {
+        "user_index": _whole("int32", 1, unique=True),
+        "user_id": _text(unique=True),
+        r"category_.+": _family("int32", pa.Check.ge(0)),
+        r"dense_.+": _family("float32", finite=True),
+    },
+    strict=True,
+    name="users",
+)
+
+INTERACTIONS = pa.DataFrameSchema(
+    {
+        "user_index": _whole("int32", 1),
+        "item_index": _whole("int32", 1),
+        "timestamp": _whole("int64", 0),
+        "label": _whole("int8", 0, 1),
+        "value": pa.Column("float32", nullable=True),
+        "slate_index": _whole("int32", -1),
+        "position": _whole("int8", -1),
+        "session_index": _whole("int32", 0, required=False),
+    },
+    strict=True,
+    name="interactions",
+)
+
+SLATES = pa.DataFrameSchema(
+    {
+        "slate_index": _whole("int32", 0),
+        "user_index": _whole("int32", 1),
+        "timestamp": _whole("int64", 0),
+        "split": pa.Column(None, pa.Check.isin(["train", "test"])),
+        "history_start": _whole("int64", 0),
+        "history_end": _whole("int64", 0),
+        "session_index": _whole("int32", 0, required=False),
+        r"item_\d+": _family("int32", pa.Check.ge(1)),
+        r"label_\d+": _family("int8", pa.Check.isin([0, 1])),
+    },
+    checks=pa.Check(
+        lambda slates: slates["history_start"] <= slates["history_end"],
+        error="history_start must not exceed history_end",
+    ),
+    strict=True,
+    name="slates",
+)
+
+TIMELINE = pa.DataFrameSchema({"item_index": _whole("int32", 1)}, strict=True, name="timeline")
+
+SCHEMAS = {
+    "items": ITEMS,
+    "users": USERS,
+    "interactions": INTERACTIONS,
+    "slates": SLATES,
+    "timeline": TIMELINE,
+}
+"""Schema of each canonical table by its catalog name."""
+
+
+def validate_frame(name: str, frame: pd.DataFrame) -> None:
+    """Refuse a table that breaks its canonical schema.
+
+    Args:
+        name: Catalog name of the table.
+        frame: The table or consecutive rows of it.
+
+    Raises:
+        UserError: Column, check and an offending value are named.
+    """
+    try:
+        SCHEMAS[name].validate(frame, lazy=True)
+    except pa.errors.SchemaErrors as error:
+        first = error.failure_cases.iloc[0]
+        raise UserError(
+            f"The table {name} breaks its schema: column {first['column']!r} fails "
+            f"{first['check']!r} with {first['failure_case']!r}",
+            remedy="Correct the source that it was read from.",
+        ) from error
+
+
+def validate_file(name: str, path: Path) -> None:
+    """Refuse a parquet file that breaks its canonical schema; reads it piece by piece.
+
+    Raises:
+        UserError: As for `validate_frame`, or the numbering of slates has gaps.
+    """
+    rows = 0
+    for frame in _pieces(path):
+        validate_frame(name, frame)
+        if name == "slates":
+            expected = range(rows, rows + len(frame))
+            if not (frame["slate_index"].to_numpy() == list(expected)).all():
+                raise UserError("The table slates breaks its schema: slate_index has gaps")
+        rows += len(frame)
+
+
+def _pieces(path: Path) -> Iterator[pd.DataFrame]:
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(BATCH_ROWS):
+            yield batch.to_pandas()
