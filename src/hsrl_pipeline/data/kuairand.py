@@ -161,7 +161,10 @@ def describe_videos(videos: FeatureFile) -> pd.DataFrame:
     uploaded = pd.to_datetime(rows["upload_dt"], format="%Y-%m-%d", errors="coerce", utc=True)
     midnight = pd.Timestamp("1970-01-01", tz="UTC") + pd.Timedelta(hours=BEIJING)
     kinds = [
-        mark_names(f"content_{prefix}_", [[text] if text else [] for text in rows[column]])
+        mark_names(
+            f"content_{prefix}_",
+            [[text.removesuffix(".0")] if text else [] for text in rows[column]],
+        )
         for prefix, column in (
             ("type", "video_type"),
             ("upload", "upload_type"),
@@ -176,7 +179,7 @@ def describe_videos(videos: FeatureFile) -> pd.DataFrame:
             "released_at": ((uploaded - midnight) // pd.Timedelta(seconds=1)).astype("Int64"),
             "content_portrait": shape.astype(np.float32),
             # an hour's video counts as 1
-            "content_log_seconds": np.nan_to_num(np.log1p(seconds) / np.log1p(3600)),
+            "content_log_seconds": np.log1p(seconds) / np.log1p(3600),
         }
     )
     return pd.concat([described, *kinds, mark_names("content_tag_", tags)], axis=1)

@@ -149,7 +149,7 @@ def draft_stars(ratings: ibis.Table, pattern: str, reason: str) -> ibis.Table:
     wrong = ratings.reason.isnull() & between
     return ratings.mutate(
         reason=ibis.ifelse(wrong, reason, ratings.reason),
-        reason_column=ibis.ifelse(wrong, "value", ratings.reason_column),
+        reason_column=ibis.ifelse(wrong, "value", ibis.null("string")),
         raw=ibis.ifelse(wrong, ratings.value, ratings.raw),
     )
 

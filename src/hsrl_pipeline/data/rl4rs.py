@@ -6,12 +6,7 @@ and the impressions of BigDataCup 2021 with ten binary flags, without history or
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from functools import reduce
-from operator import or_
-
 import ibis
-import ibis.expr.types as ir
 import pandas as pd
 
 from hsrl_pipeline.data.engine import Engine
@@ -58,7 +53,6 @@ def read_rl4rs(request: ReadRequest) -> SourceLog:
         # whole lines are compared by the draft: one line is one slate
         rules=EventRules(numeric_ids=True, duplicates_on=()),
         accounts=item_accounts.merged(user_accounts),
-        unlisted_items="bad",
     )
 
 
@@ -70,18 +64,19 @@ def draft_events(engine: Engine, files: RL4RSFiles, items: pd.DataFrame) -> ibis
         files: The chosen log.
         items: The item frame, for shelves.
     """
-    lines = engine.persist(judge_lines(engine, files, items), "rl4rs-lines")
-    drafts = [spread_slates(lines)]
-    if files.form == "raw":
-        drafts.append(spread_histories(lines, items))
-    return ibis.union(*drafts) if len(drafts) > 1 else drafts[0]
+    lines = engine.persist(judge_lines(engine, files), "rl4rs-lines")
+    lines = engine.persist(judge_slates(lines, items), "rl4rs-slates")
+    if files.form == "bigdatacup":
+        return spread_slates(lines)
+    return ibis.union(spread_slates(lines), spread_histories(lines, items))
 
 
-def judge_lines(engine: Engine, files: RL4RSFiles, items: pd.DataFrame) -> ibis.Table:
-    """Return the lines of the log with the first defect of each, null when it is good.
+def judge_lines(engine: Engine, files: RL4RSFiles) -> ibis.Table:
+    """Return the lines of the log with the first defect that each shows by itself.
 
-    A slate is feasible when its items are distinct and slots 1-3, 4-6 and 7-9 hold items of
-    shelves 1, 2 and 3 (protocol, Datasets).
+    Columns: ``file``, ``file_order``, ``line``, the canonical names of `log_columns`, ``timestamp``
+    and ``history`` in both forms, ``whole`` (nine item ids), and ``reason``, ``reason_column`` and
+    ``raw``, null in good lines.
     """
     raw = files.form == "raw"
     columns = log_columns(files)
@@ -91,58 +86,76 @@ def judge_lines(engine: Engine, files: RL4RSFiles, items: pd.DataFrame) -> ibis.
         delimiter="@" if raw else ",",
         names=None if files.header else RAW_COLUMNS,
     )
+    nothing = ibis.null("string")
     if not raw:
-        nothing = ibis.null("string")
         rows = rows.mutate(timestamp=ibis.literal("0"), history=nothing)
     rows = mark_repeats(rows, [*columns, "timestamp", "history"])
     rows = rows.mutate(
         {name: rows[name].strip() for name in ("user_id", "exposed", "feedback", "portrait")}
     )
     whole = rows.exposed.re_search(NINE_IDS).fill_null(False)
-    shown = rows.exposed.split(",")
-    # an array must not be indexed beyond its end on every engine
-    slots = [ibis.ifelse(whole, shown[slot], ibis.null("string")) for slot in range(SLATE_SIZE)]
-    known = items["item_id"].tolist()
-    shelves = [
-        items.loc[items["shelf"] == shelf + 1, "item_id"].tolist() for shelf in range(SHELVES)
-    ]
-    per_shelf = SLATE_SIZE // SHELVES
+    labelled = rows.feedback.re_search(NINE_LABELS).fill_null(False)
     portrait = rows.portrait.fill_null("")
-    defects: list[tuple[ir.BooleanValue, str, str]] = [
-        (~whole, f"exposed_items is not {SLATE_SIZE} item ids", "exposed"),
-        (
-            ~rows.feedback.re_search(NINE_LABELS).fill_null(False),
-            f"user_feedback is not {SLATE_SIZE} labels of 0 or 1",
-            "feedback",
+    drawn = (portrait == "") | portrait.re_search(FULL_PORTRAIT if raw else TEN_FLAGS)
+    told = rows.history.fill_null("0").strip().re_search(HISTORY)
+    form = "42 numbers" if raw else "10 flags of 0 or 1"
+    checks = (
+        (whole, f"exposed_items is not {SLATE_SIZE} item ids", "exposed"),
+        (labelled, f"user_feedback is not {SLATE_SIZE} labels of 0 or 1", "feedback"),
+        (drawn, f"portrait is not {form}", "portrait"),
+        (told, "click history is not a list of item ids", "history"),
+    )
+    shown = [(check, why, name) for check, why, name in checks if name in columns]
+    found = rows.mutate(
+        whole=whole,
+        why=ibis.cases(*((~good, why) for good, why, _ in shown), else_=nothing),
+        where=ibis.cases(*((~good, columns[name]) for good, _, name in shown), else_=nothing),
+        what=ibis.cases(*((~good, rows[name].left(80)) for good, _, name in shown), else_=nothing),
+    )
+    fresh = found.reason.isnull()
+    return found.mutate(
+        reason=ibis.ifelse(fresh, found.why, found.reason),
+        reason_column=ibis.ifelse(fresh, found.where, nothing),
+        raw=ibis.ifelse(fresh, found.what, found.raw.left(80)),
+    ).drop("why", "where", "what")
+
+
+def judge_slates(lines: ibis.Table, items: pd.DataFrame) -> ibis.Table:
+    """Return the lines with a reason also for slates that can't have been shown.
+
+    A slate is feasible when its items are listed and distinct and the slots 1-3, 4-6 and 7-9 hold
+    items of the shelves 1, 2 and 3 (protocol, Datasets).
+    """
+    shelves = ibis.memtable(
+        {"listed": items["item_id"].tolist(), "shelf": items["shelf"].astype(int).tolist()},
+        schema={"listed": "string", "shelf": "int64"},
+    )
+    shown = spread_slates(lines.filter(lines.reason.isnull()))
+    placed = shown.left_join(shelves, shown.item_id == shelves.listed)
+    slots_per_shelf = SLATE_SIZE // SHELVES
+    slates = placed.group_by("line").agg(
+        unlisted=placed.shelf.isnull().sum(),
+        n_items=placed.item_id.nunique(),
+        astray=(placed.shelf != (placed.position // slots_per_shelf) + 1).sum(),
+    )
+    verdicts = slates.select(
+        bad_line="line",
+        verdict=ibis.cases(
+            (slates.unlisted > 0, "item is not in the item file"),
+            (slates.n_items < SLATE_SIZE, "slate repeats an item"),
+            (slates.astray > 0, "slate is infeasible: an item stands on another shelf"),
+            else_=ibis.null("string"),
         ),
-        (_any(~slot.isin(known) for slot in slots), "item is not in the item file", "exposed"),
-        (
-            _any(slots[a] == slots[b] for a in range(SLATE_SIZE) for b in range(a)),
-            "slate repeats an item",
-            "exposed",
-        ),
-        (
-            _any(~slot.isin(shelves[k // per_shelf]) for k, slot in enumerate(slots)),
-            "slate is infeasible: an item stands on another shelf",
-            "exposed",
-        ),
-        (
-            (portrait != "") & ~portrait.re_search(FULL_PORTRAIT if raw else TEN_FLAGS),
-            "portrait is not 42 numbers" if raw else "portrait is not 10 flags of 0 or 1",
-            "portrait",
-        ),
-    ]
-    if raw:
-        readable = rows.history.fill_null("0").strip().re_search(HISTORY)
-        defects.append((~readable, "click history is not a list of item ids", "history"))
-    reason, column = rows.reason, rows.reason_column
-    text = rows.raw
-    for bad, why, name in defects:
-        hit = reason.isnull() & bad.fill_null(False)
-        text = ibis.ifelse(hit, rows[name], text)
-        column = ibis.ifelse(hit, columns[name], column)
-        reason = ibis.ifelse(hit, why, reason)
-    return rows.mutate(reason=reason, reason_column=column, raw=text.left(80), whole=whole)
+    )
+    verdicts = verdicts.filter(verdicts.verdict.notnull())
+    marked = lines.left_join(verdicts, lines.line == verdicts.bad_line)
+    infeasible = marked.verdict.notnull()
+    return marked.mutate(
+        file_order=marked.file_order.cast("int64"),
+        reason=ibis.coalesce(marked.reason, marked.verdict),
+        reason_column=ibis.ifelse(infeasible, "exposed_items", marked.reason_column),
+        raw=ibis.ifelse(infeasible, marked.exposed, marked.raw),
+    ).drop("bad_line", "verdict")
 
 
 def spread_slates(lines: ibis.Table) -> ibis.Table:
@@ -169,7 +182,7 @@ def spread_slates(lines: ibis.Table) -> ibis.Table:
 
 
 def spread_histories(lines: ibis.Table, items: pd.DataFrame) -> ibis.Table:
-    """Return the clicks from before a session, oldest first, as its first good line tells them.
+    """Return the clicks from before a session, oldest first, as its earliest good line tells them.
 
     Later lines of the session repeat the history, and what was bought in between is in the log
     itself. Clicks on items that the item file lacks are passed over, and so is the 0 that stands
@@ -179,7 +192,7 @@ def spread_histories(lines: ibis.Table, items: pd.DataFrame) -> ibis.Table:
     good = good.mutate(seconds=good.timestamp.try_cast("int64"))
     sessions = good.mutate(
         start=good.seconds.min().over(ibis.window(group_by="user_id")),
-        rank=ibis.row_number().over(ibis.window(group_by="user_id", order_by="line")),
+        rank=ibis.row_number().over(ibis.window(group_by="user_id", order_by=["seconds", "line"])),
     )
     clicks = sessions.filter(
         sessions.rank == 0, sessions.history.notnull(), sessions.history != "0"
@@ -203,7 +216,3 @@ def spread_histories(lines: ibis.Table, items: pd.DataFrame) -> ibis.Table:
         position=ibis.null("int64"),
         prior=ibis.literal(True),
     )
-
-
-def _any(conditions: Iterable[ir.BooleanValue]) -> ir.BooleanValue:
-    return reduce(or_, conditions)

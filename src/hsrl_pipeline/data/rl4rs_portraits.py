@@ -67,7 +67,7 @@ def read_portraits(files: RL4RSFiles, workspace: Path) -> tuple[pd.DataFrame, Ro
         }
     )
     return portraits.drop_duplicates("user_id", ignore_index=True), RowAccounts(
-        notes={"lines without a portrait": missing}
+        notes={"lines without a portrait": missing} if missing else {}
     )
 
 

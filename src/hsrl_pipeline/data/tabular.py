@@ -93,9 +93,7 @@ def draft_log(engine: Engine, folder: Path, settings: TabularConfig) -> ibis.Tab
         )
     else:
         nothing = ibis.null("string")
-        rows = engine.scan_parquet(path, columns).mutate(
-            reason=nothing, reason_column=nothing, raw=nothing
-        )
+        rows = engine.scan_parquet(path, columns).mutate(reason=nothing, raw=nothing)
     time, unreadable = to_epoch(rows.timestamp, settings.time_format)
     bad = rows.reason.isnull() & unreadable
     rows = rows.mutate(
@@ -103,7 +101,7 @@ def draft_log(engine: Engine, folder: Path, settings: TabularConfig) -> ibis.Tab
         reason=ibis.ifelse(
             bad, "timestamp is not a date and time like 2024-05-31 18:30:00", rows.reason
         ),
-        reason_column=ibis.ifelse(bad, "timestamp", rows.reason_column),
+        reason_column=ibis.ifelse(bad, "timestamp", ibis.null("string")),
         raw=ibis.ifelse(bad, rows.timestamp.cast("string"), rows.raw),
     )
     if settings.columns.slate is not None and settings.columns.position is None:
@@ -178,7 +176,7 @@ def read_item_features(
     for name in mapped.numbers:
         numbers = rows[name].to_numpy(np.float64)
         file.note(f"items without {name}", int(np.isnan(numbers).sum()))
-        parts.append(pd.DataFrame({f"content_{name}": np.nan_to_num(numbers)}))
+        parts.append(pd.DataFrame({f"content_{name}": numbers}))
     for name in mapped.tags:
         lists = [[tag.strip() for tag in text.split("|")] if text else [] for text in rows[name]]
         parts.append(mark_names(f"content_{name}_", lists))
