@@ -31,7 +31,7 @@ class ResponseNetworkConfig(FrozenConfig):
         default=0.1, ge=0.0, lt=1.0, description="Dropout rate of attention weights and state."
     )
     history_dropout: float = Field(
-        default=0.5,
+        default=0.3,
         ge=0.0,
         lt=1.0,
         description="Share of history entries hidden in a training step, in [0, 1).",
@@ -70,7 +70,7 @@ class SimulatorConfig(FrozenConfig):
         default=1, ge=1, le=20, description="Members of each simulator's ensemble; 1 is none."
     )
     learning_rate: float = Field(
-        default=2e-3, gt=0.0, le=1.0, description="Highest learning rate of the one-cycle schedule."
+        default=3e-3, gt=0.0, le=1.0, description="Highest learning rate of the one-cycle schedule."
     )
     weight_decay: float = Field(
         default=1e-5, ge=0.0, le=10.0, description="Decoupled weight decay (AdamW)."

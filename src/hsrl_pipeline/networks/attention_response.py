@@ -99,6 +99,7 @@ class AttentionResponse(UserResponseModel):
         item_clicks: (item,) int64. Clicks of each item in the fitting rows.
         item_exposures: (item,) int64. Appearances of each item in the fitting rows.
         dropout: Dropout rate of attention weights and state while training, in [0, 1).
+        history_dropout: Share of history entries hidden while training, in [0, 1).
         id_dropout: Share of items that lose their learned embedding and bias in a training step,
             in [0, 1).
 
@@ -120,6 +121,7 @@ class AttentionResponse(UserResponseModel):
         item_exposures: NDArray[np.int64],
         *,
         dropout: float = 0.0,
+        history_dropout: float = 0.0,
         id_dropout: float = 0.0,
     ) -> None:
         super().__init__()
@@ -130,6 +132,7 @@ class AttentionResponse(UserResponseModel):
         self.sizes = sizes
         self.n_items = sizes.n_items
         self.history_size = sizes.history_size
+        self.history_dropout = history_dropout
         self.id_dropout = id_dropout
         width = sizes.embed_dim
         prior, bias = click_log_odds(item_clicks, item_exposures)
@@ -306,6 +309,10 @@ class AttentionResponse(UserResponseModel):
         keys, values = entries.unbind(dim=2)
         empty_key, empty_value = self.empty_memory.view(2, heads, width // heads)
         present = history != PAD_ID
+        n_present = torch.log1p(present.sum(dim=1, keepdim=True).to(user.dtype))
+        if self.training and self.history_dropout > 0.0:
+            kept = torch.rand(history.shape, device=history.device) >= self.history_dropout
+            present = present & kept
         scores = torch.matmul(query, keys.permute(0, 2, 3, 1)).squeeze(2) + self.recency_bias
         scores = scores.masked_fill(~present.unsqueeze(1), -torch.inf)
         # One slot that is always there keeps the softmax defined for an empty history.
@@ -314,7 +321,6 @@ class AttentionResponse(UserResponseModel):
         weights = self.dropout(weights)
         context = torch.matmul(weights[..., :length].unsqueeze(2), values.transpose(1, 2))
         context = context.squeeze(2) + weights[..., length:] * empty_value
-        n_present = torch.log1p(present.sum(dim=1, keepdim=True).to(user.dtype))
         state = (
             user
             + self.context_projection(context.reshape(batch, width))

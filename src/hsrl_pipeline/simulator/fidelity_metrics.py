@@ -1,0 +1,114 @@
+"""How well predicted click probabilities agree with logged clicks."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hsrl_pipeline.shapes import check_shape
+
+Floats = NDArray[np.float32] | NDArray[np.float64]
+
+
+class ReliabilityBins(NamedTuple):
+    """Predictions and outcomes by equal-width bins of the predicted probability.
+
+    Attributes:
+        n_predictions: (bin,) int64. Predictions in the bin.
+        predicted: (bin,) float64. Mean prediction, NaN in an empty bin.
+        observed: (bin,) float64. Share of clicks, NaN in an empty bin.
+    """
+
+    n_predictions: NDArray[np.int64]
+    predicted: NDArray[np.float64]
+    observed: NDArray[np.float64]
+
+
+def sigmoid(log_odds: Floats) -> NDArray[np.float64]:
+    """Return probabilities of the same shape, without overflow."""
+    half = np.tanh(0.5 * np.asarray(log_odds, dtype=np.float64))
+    return np.asarray(0.5 * (1.0 + half))
+
+
+def log_loss(log_odds: Floats, labels: NDArray[np.int8]) -> float:
+    """Return the mean negative log-likelihood in nats, from log-odds without clipping.
+
+    Args:
+        log_odds: (row, slate) or any shape.
+        labels: Of the same shape; 0 or 1.
+    """
+    raw = np.asarray(log_odds, dtype=np.float64)
+    return float(np.mean(np.logaddexp(0.0, raw) - raw * labels))
+
+
+def area_under_curve(scores: Floats, labels: NDArray[np.int8]) -> float:
+    """Return the chance that a clicked item is scored above an unclicked one, ties counting half.
+
+    Args:
+        scores: Any shape.
+        labels: Of the same shape; 0 or 1.
+
+    Returns:
+        In [0, 1]; NaN when all labels are equal.
+    """
+    flat, hits = np.ravel(scores), np.ravel(labels) > 0
+    n_hits, n_misses = int(hits.sum()), int((~hits).sum())
+    if not n_hits or not n_misses:
+        return float("nan")
+    order = np.argsort(flat, kind="stable")
+    _, first, counts = np.unique(flat[order], return_index=True, return_counts=True)
+    ranks = np.empty(len(flat))
+    ranks[order] = np.repeat(first + (counts + 1) / 2.0, counts)
+    return float((ranks[hits].sum() - n_hits * (n_hits + 1) / 2.0) / (n_hits * n_misses))
+
+
+def reliability(probabilities: Floats, labels: NDArray[np.int8], n_bins: int) -> ReliabilityBins:
+    """Return predictions and outcomes by equal-width bins.
+
+    Args:
+        probabilities: Any shape, in [0, 1]; 1.0 belongs to the last bin.
+        labels: Of the same shape; 0 or 1.
+        n_bins: Number of bins, at least 1.
+    """
+    flat = np.ravel(probabilities).astype(np.float64)
+    bins = np.minimum((flat * n_bins).astype(np.int64), n_bins - 1)
+    count = np.bincount(bins, minlength=n_bins)
+    with np.errstate(invalid="ignore"):
+        return ReliabilityBins(
+            n_predictions=count,
+            predicted=np.bincount(bins, weights=flat, minlength=n_bins) / count,
+            observed=np.bincount(bins, weights=np.ravel(labels), minlength=n_bins) / count,
+        )
+
+
+def expected_calibration_error(bins: ReliabilityBins) -> float:
+    """Return the mean distance of prediction and outcome, weighted by the bins' counts.
+
+    References:
+        Guo et al., On Calibration of Modern Neural Networks, 2017, Eq. 3.
+    """
+    gaps = np.abs(np.nan_to_num(bins.predicted) - np.nan_to_num(bins.observed))
+    return float((bins.n_predictions * gaps).sum() / max(int(bins.n_predictions.sum()), 1))
+
+
+def clicks_per_slate(probabilities: Floats) -> NDArray[np.float64]:
+    """Return how many clicks slates get when items are clicked independently.
+
+    Args:
+        probabilities: (row, slate) float. Click probability of each item.
+
+    Returns:
+        (slate + 1,) float64. Share of slates with 0, 1, ..., K clicks in expectation: the mean of
+        the rows' Poisson-binomial distributions.
+    """
+    check_shape("probabilities", probabilities, None, None)
+    rows, size = probabilities.shape
+    shares = np.zeros((rows, size + 1))
+    shares[:, 0] = 1.0
+    for position in range(size):
+        click = probabilities[:, position, None].astype(np.float64)
+        shares[:, 1:] = shares[:, 1:] * (1.0 - click) + shares[:, :-1] * click
+        shares[:, 0] *= 1.0 - click[:, 0]
+    return np.asarray(shares.mean(axis=0))

@@ -1,0 +1,230 @@
+"""Fitting one response model to logged slates: schedule, early stopping, calibration, refit."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from hsrl_pipeline.config.simulator import SimulatorConfig
+from hsrl_pipeline.data.slate_log import ItemTable, SlateLog, UserTable
+from hsrl_pipeline.errors import UserError
+from hsrl_pipeline.networks.attention_response import AttentionResponse, ResponseSizes
+from hsrl_pipeline.progress import Progress
+from hsrl_pipeline.seeding import derive_seed, numpy_generator
+from hsrl_pipeline.simulator.calibration import PlattScaling, fit_platt_scaling
+from hsrl_pipeline.simulator.fidelity_metrics import area_under_curve, log_loss
+from hsrl_pipeline.simulator.item_content import build_item_content, count_items
+from hsrl_pipeline.simulator.log_batches import ResponseRows
+
+WARM_UP_SHARE = 0.1
+"""Share of the one-cycle schedule in which the learning rate rises."""
+
+OnEpoch = Callable[[int, Mapping[str, float]], None]
+"""Gets the number of the finished epoch, from 1, and its figures."""
+
+
+@dataclass(frozen=True)
+class ResponseProblem:
+    """What every member of every simulator of a run is fitted with.
+
+    Attributes:
+        users: Features of every user.
+        items: Features of every item.
+        history_size: Window length H.
+        config: Parameters of the simulators.
+        seed: Seed of the run.
+    """
+
+    users: UserTable
+    items: ItemTable
+    history_size: int
+    config: SimulatorConfig
+    seed: int
+
+    def rows(self, log: SlateLog) -> ResponseRows:
+        """Return a log's rows as batches."""
+        return ResponseRows(log, self.users, self.history_size)
+
+
+@dataclass(frozen=True)
+class HoldoutReport:
+    """What the held-out rows said about a model that was fitted without them.
+
+    Attributes:
+        n_epochs: Epochs after which their log-loss was lowest.
+        auc: Area under the curve at that epoch.
+        log_loss: Log-loss at that epoch, nats, before calibration.
+        calibration: The map of log-odds that fits them best.
+    """
+
+    n_epochs: int
+    auc: float
+    log_loss: float
+    calibration: PlattScaling
+
+
+def split_latest(log: SlateLog, fraction: float) -> tuple[SlateLog, SlateLog]:
+    """Return the earlier rows and the latest share of a log, at least one row each.
+
+    Raises:
+        UserError: The log has fewer than two slates.
+    """
+    if len(log) < 2:
+        raise UserError(
+            f"A simulator needs at least 2 slates to fit and to hold out, the log has {len(log)}",
+            where="slates",
+            remedy="Give a longer log, or lower ingestion's filters.",
+        )
+    order = np.argsort(log.timestamps, kind="stable")
+    n_held_out = min(max(round(fraction * len(log)), 1), len(log) - 1)
+    return log.select(order[:-n_held_out]), log.select(order[-n_held_out:])
+
+
+def fit_response_model(
+    problem: ResponseProblem,
+    log: SlateLog,
+    stream: str,
+    *,
+    refit: bool,
+    on_epoch: OnEpoch,
+) -> tuple[AttentionResponse, HoldoutReport]:
+    """Fit a model to the earlier rows of a log and choose its epoch on the latest ones.
+
+    Args:
+        problem: Features, parameters and seed.
+        log: All rows that this model may see.
+        stream: Name of the random stream; another name gives another model.
+        refit: Whether to fit again on all rows, for as many epochs as served best. Such a model
+            is not calibrated: no row is left that it has not seen.
+        on_epoch: Gets the figures of every epoch.
+
+    Returns:
+        The model in evaluation mode, and the report of the rows held out in the first fit.
+
+    Raises:
+        UserError: The log is too short, a feature is not finite, or the loss is not.
+    """
+    config = problem.config
+    fitting, held_out = split_latest(log, config.holdout_fraction)
+    held_out_rows = problem.rows(held_out)
+    best: dict[str, torch.Tensor] = {}
+    report: HoldoutReport | None = None
+    with _Fit(problem, fitting, stream, config.max_epochs) as fit:
+        for epoch in range(1, config.max_epochs + 1):
+            train_loss = fit.run_epoch()
+            log_odds = held_out_rows.log_odds(fit.model)
+            loss = log_loss(log_odds, held_out.labels)
+            auc = area_under_curve(log_odds, held_out.labels)
+            on_epoch(epoch, {"loss": train_loss, "holdout_log_loss": loss, "holdout_auc": auc})
+            if report is None or loss < report.log_loss:
+                calibration = fit_platt_scaling(log_odds, held_out.labels)
+                report = HoldoutReport(epoch, auc, loss, calibration)
+                best = copy.deepcopy(fit.model.state_dict())
+            elif epoch - report.n_epochs >= config.patience:
+                break
+    assert report is not None  # max_epochs is at least 1
+    if refit:
+        with _Fit(problem, log, stream, report.n_epochs) as fit:
+            for _ in range(report.n_epochs):
+                fit.run_epoch()
+    else:
+        fit.model.load_state_dict(best)
+        if config.calibrate:
+            fit.model.calibrate(report.calibration.scale, report.calibration.shift)
+    return fit.model.eval(), report
+
+
+class _Fit:
+    """A whole learning-rate schedule on fixed rows; a context with its own random numbers."""
+
+    def __init__(self, problem: ResponseProblem, log: SlateLog, stream: str, n_epochs: int) -> None:
+        self._problem = problem
+        self._rows = problem.rows(log)
+        self._stream = stream
+        self._steps_per_epoch = math.ceil(len(log) / problem.config.batch_size)
+        self._n_steps = self._steps_per_epoch * n_epochs
+        self._progress = Progress(
+            f"Fitting {stream} to {len(log)} slates", self._n_steps, unit="steps"
+        )
+
+    def __enter__(self) -> _Fit:
+        seed = self._problem.seed
+        self._order = numpy_generator(seed, f"{self._stream}.order")
+        self._fork = torch.random.fork_rng(devices=[])
+        self._fork.__enter__()
+        torch.manual_seed(derive_seed(seed, self._stream))
+        self.model = _initial_model(self._problem, self._rows.log, self._stream)
+        config = self._problem.config
+        self._optimizer = torch.optim.AdamW(
+            self.model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
+        )
+        self._schedule = torch.optim.lr_scheduler.OneCycleLR(
+            self._optimizer,
+            config.learning_rate,
+            total_steps=self._n_steps + 1,
+            pct_start=WARM_UP_SHARE,
+        )
+        self._progress.__enter__()
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        self._progress.__exit__(None, None, None)
+        self._fork.__exit__(None, None, None)
+
+    def run_epoch(self) -> float:
+        """Visit every row once in a new order; return the mean loss in nats."""
+        self.model.train()
+        order: NDArray[np.int64] = self._order.permutation(len(self._rows))
+        total = torch.zeros(())
+        for rows in np.array_split(order, self._steps_per_epoch):
+            batch = self._rows.batch(rows)
+            loss = nn.functional.binary_cross_entropy_with_logits(
+                self.model.logits(*batch[:4]), batch.labels
+            )
+            self._optimizer.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            self._optimizer.step()
+            self._schedule.step()
+            total += loss.detach()
+            self._progress.advance(1, **({"loss": loss.item()} if self._progress.due() else {}))
+        mean = float(total) / self._steps_per_epoch
+        if not math.isfinite(mean):
+            raise UserError(
+                f"The loss of {self._stream} is not finite",
+                where="simulator.learning_rate",
+                remedy="Lower simulator.learning_rate and check the user and item features.",
+            )
+        return mean
+
+
+def _initial_model(problem: ResponseProblem, log: SlateLog, stream: str) -> AttentionResponse:
+    """Return a model with initial weights and the item statistics of its fitting rows."""
+    network = problem.config.network
+    items, users = problem.items, problem.users
+    svd_seed = derive_seed(problem.seed, f"{stream}.taste") % 2**32
+    content = build_item_content(items, log, network.taste_size, svd_seed)
+    counts = count_items(log, items.n_items)
+    return AttentionResponse(
+        ResponseSizes(
+            n_items=items.n_items,
+            category_sizes=users.category_sizes,
+            n_dense=users.dense.shape[1],
+            content_size=content.shape[1],
+            history_size=problem.history_size,
+            embed_dim=network.embedding_size,
+            n_heads=network.n_heads,
+        ),
+        content,
+        counts.clicks,
+        counts.exposures,
+        dropout=network.dropout,
+        history_dropout=network.history_dropout,
+        id_dropout=network.id_dropout,
+    )
