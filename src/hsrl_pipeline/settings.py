@@ -13,6 +13,9 @@ from hsrl_pipeline.hooks.tracking_hook import TrackingHook
 
 HOOKS = (ResultsHook(), TimingHook(), TrackingHook(), MissingInputsHook(), ParametersHook())
 
+# Where it happens to be installed it would track every run a second time (ADR 0001).
+DISABLE_HOOKS_FOR_PLUGINS = ("kedro-mlflow",)
+
 CONFIG_LOADER_ARGS = {
     "base_env": "base",
     "default_run_env": "local",
