@@ -47,7 +47,7 @@ ITEMS = pa.DataFrameSchema(
         r"content_.+": _family("float32", finite=True),
         r"vector_\d+": _family("float32", finite=True),
         "shelf": _whole("int8", 0, required=False),
-        "special": _whole("int8", 0, 1, required=False),
+        "special": _whole("int8", 0, 2, required=False),
         "price": pa.Column("float32", nullable=True, required=False),
         "released_at": pa.Column("Int64", nullable=True, required=False),
         "quality": pa.Column("float32", nullable=True, required=False),

@@ -1,4 +1,4 @@
-"""The ingestion pipeline."""
+"""Ingestion: raw logs to canonical tables and a data-quality report."""
 
 from hsrl_pipeline.pipelines.ingestion.pipeline import create_pipeline
 

@@ -1,0 +1,107 @@
+"""Nodes of the ingestion pipeline: thin over the library."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from hsrl_pipeline.config.ingestion import IngestionConfig
+
+
+def land_events(
+    raw_folder: Path, work_folder: Path, ingestion: IngestionConfig, seed: int
+) -> tuple[dict[str, Any], pd.DataFrame, pd.DataFrame]:
+    """Check every row of the raw log and stage its good events.
+
+    Args:
+        raw_folder: Folder of raw files.
+        work_folder: The dataset's intermediate folder.
+        ingestion: Parameters of ingestion.
+        seed: Seed of the run.
+
+    Returns:
+        Manifest of the events that count, raw item features, raw user features.
+    """
+    from hsrl_pipeline.data.ingest import land_log
+
+    landed = land_log(raw_folder, work_folder, ingestion, seed)
+    return landed.manifest.to_dict(), landed.items, landed.users
+
+
+def make_synthetic_truth(ingestion: IngestionConfig, seed: int) -> dict[str, Any]:
+    """Return the true click probabilities behind the synthetic log.
+
+    Args:
+        ingestion: Parameters of ingestion.
+        seed: Seed of the run.
+
+    Returns:
+        Checkpoint of the truth; without arrays for a real log, whose truth nobody knows.
+    """
+    if ingestion.source != "synthetic":
+        return {"config": {}, "state": {}}
+    from hsrl_pipeline.data.synthetic import make_population
+
+    truth, _, _ = make_population(ingestion.synthetic, seed)
+    return truth.to_checkpoint()
+
+
+def build_canonical_tables(
+    work_folder: Path,
+    event_manifest: dict[str, Any],
+    item_features: pd.DataFrame,
+    user_features: pd.DataFrame,
+    ingestion: IngestionConfig,
+) -> dict[str, Any]:
+    """Cut, split and index all events that count.
+
+    Args:
+        work_folder: The dataset's intermediate folder; its name is the dataset's.
+        event_manifest: Which event files count.
+        item_features: Raw item features.
+        user_features: Raw user features.
+        ingestion: Parameters of ingestion.
+
+    Returns:
+        The canonical tables and what describes them, by catalog name.
+    """
+    from hsrl_pipeline.data.event_store import EventManifest
+    from hsrl_pipeline.data.ingest import LandedLog, build_tables
+
+    manifest = EventManifest.from_dict(event_manifest)
+    landed = LandedLog(manifest=manifest, items=item_features, users=user_features)
+    tables = build_tables(work_folder, landed, ingestion, work_folder.name)
+    return {
+        "interactions": tables.interactions,
+        "slates": tables.slates,
+        "timeline": tables.timeline,
+        "items": tables.items,
+        "users": tables.users,
+        "dataset_info": tables.info.to_dict(),
+        "category_values": tables.category_values,
+        "item_popularity": tables.popularity,
+        "log_summary": tables.summary,
+    }
+
+
+def report_data_quality(
+    event_manifest: dict[str, Any], log_summary: dict[str, Any], item_popularity: pd.DataFrame
+) -> tuple[dict[str, Any], Any, dict[str, float]]:
+    """Report rows in, out and dropped, the log's figures and its long tail.
+
+    Args:
+        event_manifest: Accounts of all rows.
+        log_summary: Figures of the canonical log.
+        item_popularity: Events per item.
+
+    Returns:
+        Report, figure and flat metrics.
+    """
+    from hsrl_pipeline.data.event_store import EventManifest
+    from hsrl_pipeline.data.quality import make_report, plot_long_tail, report_metrics
+
+    accounts = EventManifest.from_dict(event_manifest).merged_accounts()
+    report = make_report(accounts, log_summary, item_popularity)
+    return report, plot_long_tail(report, item_popularity), report_metrics(report)

@@ -1,0 +1,62 @@
+"""Ingestion: from a raw log to canonical tables and a data-quality report."""
+
+from __future__ import annotations
+
+from kedro.pipeline import Pipeline, node, pipeline
+
+from hsrl_pipeline.pipelines.ingestion.nodes import (
+    build_canonical_tables,
+    land_events,
+    make_synthetic_truth,
+    report_data_quality,
+)
+
+TABLES = (
+    "interactions",
+    "slates",
+    "timeline",
+    "items",
+    "users",
+    "dataset_info",
+    "category_values",
+    "item_popularity",
+    "log_summary",
+)
+
+
+def create_pipeline(**_: object) -> Pipeline:
+    """Return the ingestion pipeline."""
+    return pipeline(
+        [
+            node(
+                land_events,
+                inputs=["raw_folder", "work_folder", "params:ingestion", "params:seed"],
+                outputs=["event_manifest", "item_features", "user_features"],
+                name="land_events",
+            ),
+            node(
+                make_synthetic_truth,
+                inputs=["params:ingestion", "params:seed"],
+                outputs="synthetic_truth",
+                name="make_synthetic_truth",
+            ),
+            node(
+                build_canonical_tables,
+                inputs=[
+                    "work_folder",
+                    "event_manifest",
+                    "item_features",
+                    "user_features",
+                    "params:ingestion",
+                ],
+                outputs={name: name for name in TABLES},
+                name="build_canonical_tables",
+            ),
+            node(
+                report_data_quality,
+                inputs=["event_manifest", "log_summary", "item_popularity"],
+                outputs=["data_quality_report", "data_quality_plot", "data_quality_metrics"],
+                name="report_data_quality",
+            ),
+        ]
+    )
