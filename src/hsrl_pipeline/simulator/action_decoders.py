@@ -13,6 +13,9 @@ from hsrl_pipeline.shapes import PAD_ID, check_shape
 LARGEST_KEY = 2**62
 """Codes are compared as one integer each, which must not overflow."""
 
+NEVER = -(2**62)
+"""Score of what may not be chosen."""
+
 
 class ActionDecoder(Protocol):
     """Turns a batch of foreign actions into valid slates."""
@@ -75,12 +78,15 @@ class SemanticTokenDecoder:
         if sizes.min() < self._share:
             raise ValueError(f"{sizes.min()} items have a code, a slate needs {self._share}")
 
+        ends = np.cumsum(sizes)
+        slot_shelf = np.repeat(np.arange(len(names)), self._share)
         self._items = torch.as_tensor(items[order], device=device)
         self._codes = torch.as_tensor(codes[items[order]], device=device)
         self._keys = torch.as_tensor((rank * n_codes + keys)[order], device=device)
-        self._n_codes = n_codes
+        self._slot_keys = torch.as_tensor(slot_shelf * n_codes, device=device)
+        self._slot_starts = torch.as_tensor((ends - sizes)[slot_shelf][:, None], device=device)
+        self._slot_ends = torch.as_tensor(ends[slot_shelf][:, None], device=device)
         self._strides = torch.as_tensor(strides.copy(), device=device)
-        self._ends = np.cumsum(sizes)
         self._vocab_sizes = torch.as_tensor(vocab_sizes, device=device)
 
     def decode(self, actions: torch.Tensor, shown: torch.Tensor) -> torch.Tensor:
@@ -104,37 +110,39 @@ class SemanticTokenDecoder:
             row, position = outside.flatten(1).nonzero()[0].tolist()
             token = int(actions[row, position])
             raise ValueError(f"actions[{row}, {position}] is {token}, outside its vocabulary")
-        keys = (tokens * self._strides).sum(dim=2)
-        taken = torch.cat([shown, shown.new_zeros((len(shown), self._slate_size))], dim=1)
+        items, scores = self._neighbours(tokens, shown.shape[1] + self._slate_size)
+        # Columns of ``taken`` fill up slot by slot; PAD_ID in the free ones is no item's number.
+        taken = torch.nn.functional.pad(shown, (0, self._slate_size), value=PAD_ID)
         for slot in range(self._slate_size):
-            taken[:, shown.shape[1] + slot] = self._nearest(
-                tokens[:, slot], keys[:, slot], slot // self._share, taken
-            )
+            used = (items[:, slot, :, None] == taken[:, None, :]).any(dim=2)
+            best = scores[:, slot].masked_fill(used, NEVER).argmax(dim=1, keepdim=True)
+            taken[:, shown.shape[1] + slot] = items[:, slot].gather(1, best).squeeze(1)
         return taken[:, shown.shape[1] :]
 
-    def _nearest(
-        self, tokens: torch.Tensor, keys: torch.Tensor, shelf: int, taken: torch.Tensor
-    ) -> torch.Tensor:
-        """Return (batch,) int64, the closest free item of a shelf for each code.
+    def _neighbours(self, tokens: torch.Tensor, n_taken: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the items around each slot's code in sorted order, and how close they are.
 
         Moving away from a code in sorted order, the shared prefix only gets shorter. Of as many
         neighbours on either side as items can be taken, one more at least holds the best free one.
+
+        Args:
+            tokens: (batch, slate, level) int64.
+            n_taken: Most items that can be taken when a slot is filled.
+
+        Returns:
+            items: (batch, slate, neighbour) int64.
+            scores: (batch, slate, neighbour) int64. Shared prefix first, then nearness; ``NEVER``
+                outside the slot's shelf.
         """
-        reach = taken.shape[1] + 1
-        start, end = int(self._ends[shelf - 1]) if shelf else 0, int(self._ends[shelf])
-        place = torch.searchsorted(self._keys, keys + shelf * self._n_codes)
-        offsets = torch.arange(-reach, reach, device=keys.device)
-        rows = place[:, None] + offsets
-        inside = (rows >= start) & (rows < end)
-        rows = rows.clamp(start, end - 1)
-        shared = (self._codes[rows] == tokens[:, None]).to(torch.int64).cumprod(dim=2).sum(dim=2)
-        items = self._items[rows]
-        free = inside & ~(items[:, :, None] == taken[:, None, :]).any(dim=2)
-        # Sorted rows at and after ``place`` are 0, 1, ... away, those before it 1, 2, ...
-        distance = torch.where(offsets >= 0, offsets, -offsets)
-        score = shared * (2 * reach + 1) - distance
-        best = score.masked_fill(~free, -(2 * reach + 2)).argmax(dim=1, keepdim=True)
-        return items.gather(1, best).squeeze(1)
+        keys = (tokens * self._strides).sum(dim=2) + self._slot_keys
+        offsets = torch.arange(-n_taken - 1, n_taken + 1, device=keys.device)
+        rows = torch.searchsorted(self._keys, keys)[:, :, None] + offsets
+        inside = (rows >= self._slot_starts) & (rows < self._slot_ends)
+        rows = rows.clamp(0, len(self._keys) - 1)
+        shared = (self._codes[rows] == tokens[:, :, None]).cumprod(dim=3).sum(dim=3)
+        # Sorted rows at and after the code's place are 0, 1, ... away, those before it 1, 2, ...
+        scores = shared * len(offsets) - offsets.abs()
+        return self._items[rows], scores.masked_fill(~inside, NEVER)
 
 
 class HyperActionDecoder:
