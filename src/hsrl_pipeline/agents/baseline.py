@@ -60,6 +60,7 @@ class BaselineAgent:
         self._modules.eval()
         self._targets = nn.ModuleDict()
         self._optimizers: dict[str, torch.optim.Optimizer] = {}
+        self._weights: dict[int, list[torch.Tensor]] = {}
 
     def state_dict(self) -> dict[str, Any]:
         """Return weights, target weights, optimiser state and the number of updates."""
@@ -111,7 +112,15 @@ class BaselineAgent:
     def _follow(self, target: nn.Module, online: nn.Module, tau: float) -> None:
         """Move the target's weights the share ``tau`` towards the online ones (Polyak)."""
         with torch.no_grad():
-            torch._foreach_lerp_(list(target.parameters()), list(online.parameters()), tau)
+            pair = self._weights_of(target), self._weights_of(online)
+            torch._foreach_lerp_(*pair, tau)
+
+    def _weights_of(self, module: nn.Module) -> list[torch.Tensor]:
+        """Return a module's parameters; looked up once, for walking a module tree is slow."""
+        key = id(module)
+        if key not in self._weights:
+            self._weights[key] = list(module.parameters())
+        return self._weights[key]
 
     def _step(self, name: str) -> torch.Tensor:
         """Clip the gradient, step one optimiser and return the norm before clipping."""

@@ -30,7 +30,7 @@ from hsrl_pipeline.losses.auxiliary import alignment_loss, pooled_items
 from hsrl_pipeline.losses.deterministic_pg import (
     critics_loss,
     deterministic_policy_loss,
-    smoothed_action,
+    noisy_action,
 )
 from hsrl_pipeline.losses.returns import td_target
 from hsrl_pipeline.losses.supervised import click_loss
@@ -73,12 +73,12 @@ class HyperActorCriticAgent(BaselineAgent):
         """Return a slate; exploring adds noise to the hyper-action and draws the items."""
         latent = self._actor.head(self._actor.encoder(observation))
         if explore:
-            latent = smoothed_action(
+            latent = noisy_action(
                 latent,
                 noise_std=self._hac.exploration_noise_std,
                 noise_clip=torch.inf,
                 generator=generator,
-            )
+            ).clamp(-1.0, 1.0)
         scores = observation.mask_shown(self._actor.score_all(latent))
         if explore and self._hac.sample_items:
             slates, log_prob = self._selector.sample(scores, generator)

@@ -4,7 +4,8 @@ An internal policy draws a representation e ~ N(mu(s), sigma); a mapping f turns
 here a softmax over the dot products of e with the items' representations, from which the slate
 is drawn without replacement. Only the internal policy receives the policy gradient. The items'
 representations are learned by supervision alone: an inference network g reads a transition (s, s')
-and must point at the items that caused it, ``-log f(a | g(s, s'))``.
+and must point at the items that caused it, ``-log f(a | g(s, s'))``; here these are the clicked
+items, for the others leave no trace in s'.
 
 The table of the HSRL paper has a row "PG-RA" that its text calls "DDPG-RA", DDPG with the action
 representations of Chandak et al. The cited algorithm is a policy gradient and the row is named so;
@@ -32,7 +33,7 @@ from hsrl_pipeline.losses.auxiliary import (
 )
 from hsrl_pipeline.losses.policy_gradient import policy_gradient_loss
 from hsrl_pipeline.losses.returns import clipped_advantage, td_target
-from hsrl_pipeline.networks.actors import GaussianActor, HyperActor, build_mlp
+from hsrl_pipeline.networks.actors import GaussianActor, HyperActor, LatentActor
 from hsrl_pipeline.networks.critics import StateValue
 from hsrl_pipeline.networks.item_representation import ItemRepresentation
 from hsrl_pipeline.observation import Observation
@@ -58,7 +59,8 @@ class ActionRepresentationAgent(BaselineAgent):
             head = GaussianActor(size, hidden, latent, settings.initial_std)
             actor = HyperActor(encoder, head, items)
             value = StateValue(size, hidden)
-            inference = build_mlp(2 * size, hidden, latent)
+            # bounded like the internal policy, so that the items spread within its reach
+            inference = LatentActor(2 * size, hidden, latent)
         critics: dict[str, nn.Module] = {"value_mean": value, "inference": inference}
         super().__init__("pg_ra", "fresh", settings, context, policy=actor, critics=critics)
         self.latent_size = latent
@@ -112,7 +114,8 @@ class ActionRepresentationAgent(BaselineAgent):
         policy_loss = policy_gradient_loss(advantage, log_prob)
         value_loss = (value - target).square().mean()
         logits = batch.observation.mask_shown(scores)
-        inferred = representation_loss(self._selector.log_prob(logits, batch.slates))
+        log_likelihood = self._selector.log_prob(logits, batch.slates)
+        inferred = representation_loss(log_likelihood, batch.clicks)
         loss = (
             policy_loss
             - self._pg_ra.entropy_coef * entropy

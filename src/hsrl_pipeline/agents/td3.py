@@ -1,7 +1,8 @@
 """``td3`` and the mechanics it shares with ``ddpg``: a continuous action that ranks the catalogue.
 
-The actor emits a hyper-action z in ``[-1, 1]``; items are scored by their dot product with z, and
-the best K make the slate. Critics judge (s, z), noise on z explores.
+The actor emits a hyper-action z; items are scored by their dot product with z, and the best K
+make the slate. Critics judge (s, z), noise on z explores. Only the direction of z ranks items, so
+z lives on a sphere rather than in the box of the original papers (ADR 0060).
 
 References:
     Fujimoto, van Hoof and Meger 2018, "Addressing Function Approximation Error in Actor-Critic
@@ -23,11 +24,11 @@ from hsrl_pipeline.config.agents_baselines import HyperActionSettings, TD3Settin
 from hsrl_pipeline.losses.deterministic_pg import (
     critics_loss,
     deterministic_policy_loss,
-    smoothed_action,
+    noisy_action,
 )
 from hsrl_pipeline.losses.returns import td_target
 from hsrl_pipeline.losses.supervised import click_loss
-from hsrl_pipeline.networks.actors import HyperActor, ItemSpace, LatentActor
+from hsrl_pipeline.networks.actors import DirectionActor, HyperActor, ItemSpace, scale_to_sphere
 from hsrl_pipeline.networks.critics import ActionValues
 from hsrl_pipeline.observation import Observation
 from hsrl_pipeline.replay.transitions import TransitionBatch
@@ -81,7 +82,7 @@ class DeterministicAgent(BaselineAgent):
             vectors = torch.from_numpy(context.item_vectors)
             items = encoder.items if learned else ItemSpace(vectors, variant.latent_size)
             latent_size = size if learned else min(variant.latent_size, vectors.shape[1])
-            actor = HyperActor(encoder, LatentActor(size, hidden, latent_size), items)
+            actor = HyperActor(encoder, DirectionActor(size, hidden, latent_size), items)
             critics = ActionValues(size, latent_size, hidden, variant.n_critics)
         super().__init__(
             variant.name, "replay", settings, context, policy=actor, critics={"critics": critics}
@@ -107,11 +108,9 @@ class DeterministicAgent(BaselineAgent):
         """Return the top-K slate of the hyper-action, which is noisy when exploring."""
         latent = self._actor.head(self._actor.encoder(observation))
         if explore:
-            latent = smoothed_action(
-                latent,
-                noise_std=self._hyper.exploration_noise_std,
-                noise_clip=torch.inf,
-                generator=generator,
+            noise_std = self._hyper.exploration_noise_std
+            latent = scale_to_sphere(
+                noisy_action(latent, noise_std=noise_std, noise_clip=torch.inf, generator=generator)
             )
         slates = self._selector.greedy(observation.mask_shown(self._actor.score_all(latent)))
         return Action(slates, latent, latent.new_zeros(latent.shape[0]))
@@ -161,13 +160,13 @@ class DeterministicAgent(BaselineAgent):
     @torch.no_grad()
     def _target_of(self, batch: TransitionBatch, generator: torch.Generator) -> torch.Tensor:
         next_states = self._target_actor.encoder(batch.successor)
-        next_action = smoothed_action(
+        next_action = noisy_action(
             self._target_actor.head(next_states),
             noise_std=self._variant.target_noise_std,
             noise_clip=self._variant.target_noise_clip,
             generator=generator,
         )
-        next_values = self._target_critics(next_states, next_action).float()
+        next_values = self._target_critics(next_states, scale_to_sphere(next_action)).float()
         # the smaller of twin critics (Fujimoto et al. 2018, Eq. 10); with one critic, DDPG's own
         return td_target(batch.reward, batch.terminated, next_values.amin(0), self._hyper.gamma)
 

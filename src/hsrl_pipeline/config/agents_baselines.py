@@ -36,7 +36,10 @@ class HyperActionSettings(ValueSettings):
     )
     hidden_size: int = Field(128, ge=1, description="Hidden width of actor and critics")
     exploration_noise_std: float = Field(
-        0.1, ge=0.0, le=2.0, description="Noise on the hyper-action while training, in [-1, 1]"
+        0.1,
+        ge=0.0,
+        le=2.0,
+        description="Noise on the hyper-action while training, per dimension of size about 1",
     )
 
 
@@ -56,7 +59,7 @@ class TD3Settings(HyperActionSettings):
     latent_size: int = Field(32, ge=1, le=1024, description="Width of the hyper-action")
     policy_delay: int = Field(2, ge=1, description="Critic updates per actor update")
     target_noise_std: float = Field(
-        0.2, ge=0.0, le=2.0, description="Noise on the target action, in [-1, 1]"
+        0.2, ge=0.0, le=2.0, description="Noise on the target action, per dimension"
     )
     target_noise_clip: float = Field(0.5, gt=0.0, description="Bound of the target noise")
 

@@ -47,22 +47,26 @@ def alignment_loss(hyper_action: torch.Tensor, recovered: torch.Tensor) -> torch
     return (hyper_action - recovered.detach()).square().sum(-1).mean()
 
 
-def representation_loss(log_prob: torch.Tensor) -> torch.Tensor:
-    """Return PG-RA's supervised loss ``-log P(a | s, s')``, averaged over a slate's items.
+def representation_loss(log_prob: torch.Tensor, clicks: torch.Tensor) -> torch.Tensor:
+    """Return PG-RA's supervised loss ``-log P(a | s, s')``, averaged over the clicked items.
+
+    Only clicked items enter the next state, so nothing in ``(s, s')`` tells of the others: fitting
+    those as well would only teach which items are shown often.
 
     Args:
         log_prob: (batch, slate) float32. Log-probability of each shown item under the items that
             the transition from ``s`` to ``s'`` points at.
+        clicks: (batch, slate) float32. 1.0 where the item was clicked.
 
     Returns:
-        0-dim float32.
+        0-dim float32; 0 when nothing was clicked.
 
     References:
         Chandak et al. 2019, section 3.2 (the objective that action representations and their
         mapping are fitted to).
     """
-    check_shape("log_prob", log_prob, None, None)
-    return -log_prob.mean()
+    check_shape("clicks", clicks, *log_prob.shape)
+    return -(log_prob * clicks).sum() / clicks.sum().clamp(min=1.0)
 
 
 def gaussian_log_prob(sample: torch.Tensor, mean: torch.Tensor, std: torch.Tensor) -> torch.Tensor:

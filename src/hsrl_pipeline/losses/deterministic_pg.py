@@ -13,25 +13,26 @@ import torch
 from hsrl_pipeline.shapes import check_shape
 
 
-def smoothed_action(
+def noisy_action(
     action: torch.Tensor,
     *,
     noise_std: float,
     noise_clip: float,
     generator: torch.Generator | None = None,
 ) -> torch.Tensor:
-    """Add clipped Gaussian noise to an action in ``[-1, 1]``.
+    """Add clipped Gaussian noise to an action.
 
-    Serves both the exploration noise of DDPG and the target policy smoothing of TD3.
+    Serves both exploration and the target policy smoothing of TD3; the caller puts the result
+    back into the action space, as clipping at the bounds does in the reference.
 
     Args:
-        action: (batch, embed) float32 in ``[-1, 1]``.
+        action: (batch, latent) float32.
         noise_std: Standard deviation of the noise, at least 0; 0 returns the action.
-        noise_clip: Largest noise in either direction, above 0.
+        noise_clip: Largest noise in either direction, above 0; infinity leaves it unclipped.
         generator: Random stream on the device of the action.
 
     Returns:
-        (batch, embed) float32 in ``[-1, 1]``.
+        (batch, latent) float32.
 
     References:
         Fujimoto et al. 2018, Eq. 14.
@@ -40,7 +41,7 @@ def smoothed_action(
     if noise_std == 0.0:
         return action
     noise = torch.randn(action.shape, generator=generator, device=action.device, dtype=action.dtype)
-    return (action + (noise * noise_std).clamp(-noise_clip, noise_clip)).clamp(-1.0, 1.0)
+    return action + (noise * noise_std).clamp(-noise_clip, noise_clip)
 
 
 def critics_loss(values: torch.Tensor, td_target: torch.Tensor) -> torch.Tensor:

@@ -6,6 +6,7 @@ import math
 
 import torch
 from torch import nn
+from torch.nn import functional
 
 from hsrl_pipeline.networks.item_representation import ItemRepresentation
 from hsrl_pipeline.networks.state_encoder import StateEncoder
@@ -28,6 +29,16 @@ def build_mlp(in_size: int, hidden_size: int, out_size: int) -> nn.Sequential:
         nn.ReLU(),
         nn.Linear(hidden_size, out_size),
     )
+
+
+def scale_to_sphere(vectors: torch.Tensor) -> torch.Tensor:
+    """Return the vectors scaled to the norm ``sqrt(latent)``, a root mean square of one.
+
+    Args:
+        vectors: (batch, latent) float32. A zero vector stays zero.
+    """
+    unit: torch.Tensor = functional.normalize(vectors, dim=-1)
+    return unit * math.sqrt(vectors.shape[-1])
 
 
 class ItemActor(nn.Module):
@@ -78,6 +89,27 @@ class ItemActor(nn.Module):
         return scores + self.item_bias[slates]
 
 
+class DirectionActor(nn.Module):
+    """Maps a state to a hyper-action that is a direction, of norm ``sqrt(latent_size)``.
+
+    A ranking by dot products does not change with the length of the hyper-action, so the length
+    is no part of the action; and a direction, unlike a point in a box, cannot get stuck at a bound.
+
+    Args:
+        state_size: Width of a state.
+        hidden_size: Hidden width.
+        latent_size: Width of the hyper-action.
+    """
+
+    def __init__(self, state_size: int, hidden_size: int, latent_size: int) -> None:
+        super().__init__()
+        self.layers = build_mlp(state_size, hidden_size, latent_size)
+
+    def forward(self, states: torch.Tensor) -> torch.Tensor:
+        """Return the hyper-action, (batch, embed) to (batch, latent) float32."""
+        return scale_to_sphere(self.layers(states))
+
+
 class LatentActor(nn.Module):
     """Maps a state to a hyper-action in ``[-1, 1]``.
 
@@ -90,10 +122,6 @@ class LatentActor(nn.Module):
     def __init__(self, state_size: int, hidden_size: int, latent_size: int) -> None:
         super().__init__()
         self.layers = build_mlp(state_size, hidden_size, latent_size)
-        # a small last layer keeps first actions off the flat ends of tanh (Lillicrap et al. 2015)
-        output = self.layers[-1]
-        if isinstance(output, nn.Linear):
-            nn.init.uniform_(output.weight, -3e-2, 3e-2)
 
     def forward(self, states: torch.Tensor) -> torch.Tensor:
         """Return the hyper-action, (batch, embed) to (batch, latent) float32."""
@@ -178,7 +206,7 @@ class HyperActor(nn.Module):
     def __init__(
         self,
         encoder: StateEncoder,
-        head: LatentActor | GaussianActor,
+        head: DirectionActor | LatentActor | GaussianActor,
         items: ItemSpace | ItemRepresentation,
     ) -> None:
         super().__init__()
