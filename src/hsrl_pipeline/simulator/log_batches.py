@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from hsrl_pipeline.data.slate_log import SlateLog, UserTable
 from hsrl_pipeline.errors import UserError
 from hsrl_pipeline.networks.user_response import UserResponseModel
+from hsrl_pipeline.observation import Observation
+from hsrl_pipeline.simulator.ensemble import EnsembleResponse
 
 PREDICTION_BATCH = 4096
 """Slates per forward pass when the log is only read."""
@@ -72,6 +74,17 @@ class ResponseRows:
             torch.from_numpy(self.log.slates[rows].astype(np.int64)),
             torch.from_numpy(self.log.labels[rows].astype(np.float32)),
         )
+
+    def disagreement(self, model: EnsembleResponse) -> float:
+        """Return how far an ensemble's members lie apart, on average over all rows and items."""
+        total = 0.0
+        with torch.inference_mode():
+            for start in range(0, len(self), PREDICTION_BATCH):
+                rows = np.arange(start, min(start + PREDICTION_BATCH, len(self)))
+                batch = self.batch(rows)
+                observation = Observation(*batch[:3], torch.zeros(len(rows), dtype=torch.int64))
+                total += float(model.disagreement(observation, batch.slates).sum())
+        return total / self.log.slates.size
 
     def log_odds(self, model: UserResponseModel) -> NDArray[np.float32]:
         """Return a model's answers to every row: (row, slate) float32, without dropout."""

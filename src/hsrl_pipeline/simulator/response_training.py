@@ -18,8 +18,14 @@ from hsrl_pipeline.errors import UserError
 from hsrl_pipeline.networks.attention_response import AttentionResponse, ResponseSizes
 from hsrl_pipeline.progress import Progress
 from hsrl_pipeline.seeding import derive_seed, numpy_generator
-from hsrl_pipeline.simulator.calibration import PlattScaling, fit_platt_scaling
-from hsrl_pipeline.simulator.fidelity_metrics import area_under_curve, log_loss
+from hsrl_pipeline.simulator.calibration import fit_platt_scaling
+from hsrl_pipeline.simulator.fidelity_metrics import (
+    area_under_curve,
+    expected_calibration_error,
+    log_loss,
+    reliability,
+    sigmoid,
+)
 from hsrl_pipeline.simulator.item_content import build_item_content, count_items
 from hsrl_pipeline.simulator.log_batches import ResponseRows
 
@@ -59,15 +65,44 @@ class HoldoutReport:
 
     Attributes:
         n_epochs: Epochs after which their log-loss was lowest.
-        auc: Area under the curve at that epoch.
+        n_slates: Number of held-out slates.
         log_loss: Log-loss at that epoch, nats, before calibration.
-        calibration: The map of log-odds that fits them best.
+        auc: Area under the curve at that epoch.
+        ece: Expected calibration error at that epoch, before calibration.
+        click_rate_log: Share of clicks in the held-out rows.
+        click_rate_model: Mean predicted probability, before calibration.
+        scale: Factor of the log-odds that fits them best.
+        shift: What is then added to the log-odds.
     """
 
     n_epochs: int
-    auc: float
+    n_slates: int
     log_loss: float
-    calibration: PlattScaling
+    auc: float
+    ece: float
+    click_rate_log: float
+    click_rate_model: float
+    scale: float
+    shift: float
+
+    @classmethod
+    def measure(
+        cls, n_epochs: int, log_odds: NDArray[np.float32], labels: NDArray[np.int8], n_bins: int
+    ) -> HoldoutReport:
+        """Return the report of (row, slate) answers and labels."""
+        probabilities = sigmoid(log_odds)
+        calibration = fit_platt_scaling(log_odds, labels)
+        return cls(
+            n_epochs=n_epochs,
+            n_slates=len(labels),
+            log_loss=log_loss(log_odds, labels),
+            auc=area_under_curve(log_odds, labels),
+            ece=expected_calibration_error(reliability(probabilities, labels, n_bins)),
+            click_rate_log=float(labels.mean()),
+            click_rate_model=float(probabilities.mean()),
+            scale=calibration.scale,
+            shift=calibration.shift,
+        )
 
 
 def split_latest(log: SlateLog, fraction: float) -> tuple[SlateLog, SlateLog]:
@@ -119,13 +154,22 @@ def fit_response_model(
     with _Fit(problem, fitting, stream, config.max_epochs) as fit:
         for epoch in range(1, config.max_epochs + 1):
             train_loss = fit.run_epoch()
-            log_odds = held_out_rows.log_odds(fit.model)
-            loss = log_loss(log_odds, held_out.labels)
-            auc = area_under_curve(log_odds, held_out.labels)
-            on_epoch(epoch, {"loss": train_loss, "holdout_log_loss": loss, "holdout_auc": auc})
-            if report is None or loss < report.log_loss:
-                calibration = fit_platt_scaling(log_odds, held_out.labels)
-                report = HoldoutReport(epoch, auc, loss, calibration)
+            current = HoldoutReport.measure(
+                epoch,
+                held_out_rows.log_odds(fit.model),
+                held_out.labels,
+                config.n_calibration_bins,
+            )
+            on_epoch(
+                epoch,
+                {
+                    "loss": train_loss,
+                    "holdout_log_loss": current.log_loss,
+                    "holdout_auc": current.auc,
+                },
+            )
+            if report is None or current.log_loss < report.log_loss:
+                report = current
                 best = copy.deepcopy(fit.model.state_dict())
             elif epoch - report.n_epochs >= config.patience:
                 break
@@ -137,7 +181,7 @@ def fit_response_model(
     else:
         fit.model.load_state_dict(best)
         if config.calibrate:
-            fit.model.calibrate(report.calibration.scale, report.calibration.shift)
+            fit.model.calibrate(report.scale, report.shift)
     return fit.model.eval(), report
 
 

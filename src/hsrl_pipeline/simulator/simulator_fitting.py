@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from typing import Any, Literal
 
 from hsrl_pipeline.config.simulator import SimulatorConfig
@@ -82,15 +83,7 @@ def fit_simulator(
             on_epoch=_named(name, on_metrics),
         )
         members.append(model)
-        reports.append(
-            {
-                "n_epochs": report.n_epochs,
-                "auc": report.auc,
-                "log_loss": report.log_loss,
-                "scale": report.calibration.scale,
-                "shift": report.calibration.shift,
-            }
-        )
+        reports.append(asdict(report))
     return describe_response_model(members, {**provenance, "holdout": reports})
 
 

@@ -1,0 +1,151 @@
+"""Nodes of the simulator_training pipeline: thin over the library."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from hsrl_pipeline.config.session import SessionConfig
+from hsrl_pipeline.config.simulator import SimulatorConfig
+
+
+def fit_training_simulator(
+    *,
+    users: pd.DataFrame,
+    items: pd.DataFrame,
+    slates: pd.DataFrame,
+    timeline: pd.DataFrame,
+    dataset_info: dict[str, Any],
+    simulator_curves: Any,
+    simulator: SimulatorConfig,
+    session: SessionConfig,
+    seed: int,
+) -> dict[str, Any]:
+    """Fit Psi_train to the training split; the only simulator a learner may touch.
+
+    Args:
+        users: Canonical table.
+        items: Canonical table.
+        slates: Canonical table; the training split alone is used.
+        timeline: Canonical table.
+        dataset_info: Sizes and field names.
+        simulator_curves: Gets the figures of every epoch.
+        simulator: Parameters of the simulators.
+        session: History window.
+        seed: Seed of the run.
+
+    Returns:
+        Checkpoint of the simulator.
+    """
+    from hsrl_pipeline.data.slate_log import DatasetInfo, ItemTable, SlateLog, UserTable
+    from hsrl_pipeline.simulator.simulator_fitting import fit_simulator
+
+    info = DatasetInfo.from_dict(dataset_info)
+    return fit_simulator(
+        "train",
+        SlateLog.from_frames(slates, timeline),
+        UserTable.from_frame(users, info),
+        ItemTable.from_frame(items, info),
+        simulator,
+        history_size=session.history_size,
+        seed=seed,
+        on_metrics=simulator_curves,
+    )
+
+
+def fit_evaluation_simulator(
+    *,
+    users: pd.DataFrame,
+    items: pd.DataFrame,
+    slates: pd.DataFrame,
+    timeline: pd.DataFrame,
+    dataset_info: dict[str, Any],
+    simulator_curves: Any,
+    simulator: SimulatorConfig,
+    session: SessionConfig,
+    seed: int,
+) -> dict[str, Any]:
+    """Fit Psi_eval to all rows with other random numbers; it only judges.
+
+    Args:
+        users: Canonical table.
+        items: Canonical table.
+        slates: Canonical table, all of it.
+        timeline: Canonical table.
+        dataset_info: Sizes and field names.
+        simulator_curves: Gets the figures of every epoch.
+        simulator: Parameters of the simulators.
+        session: History window.
+        seed: Seed of the run.
+
+    Returns:
+        Checkpoint of the simulator.
+    """
+    from hsrl_pipeline.data.slate_log import DatasetInfo, ItemTable, SlateLog, UserTable
+    from hsrl_pipeline.simulator.simulator_fitting import fit_simulator
+
+    info = DatasetInfo.from_dict(dataset_info)
+    return fit_simulator(
+        "eval",
+        SlateLog.from_frames(slates, timeline),
+        UserTable.from_frame(users, info),
+        ItemTable.from_frame(items, info),
+        simulator,
+        history_size=session.history_size,
+        seed=seed,
+        on_metrics=simulator_curves,
+    )
+
+
+def report_fidelity(
+    *,
+    simulator_train: dict[str, Any],
+    simulator_eval: dict[str, Any],
+    users: pd.DataFrame,
+    slates: pd.DataFrame,
+    timeline: pd.DataFrame,
+    dataset_info: dict[str, Any],
+    simulator: SimulatorConfig,
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame, dict[str, float], Any, Any, Any]:
+    """Compare both simulators with the log, split by split.
+
+    Args:
+        simulator_train: Checkpoint of Psi_train.
+        simulator_eval: Checkpoint of Psi_eval.
+        users: Canonical table.
+        slates: Canonical table.
+        timeline: Canonical table.
+        dataset_info: Sizes and field names.
+        simulator: Bins and warning threshold.
+
+    Returns:
+        Scores, reliability, slate clicks and popularity as tables; figures for MLflow by name;
+        the reliability, slate-click and popularity plots.
+    """
+    from hsrl_pipeline.data.slate_log import DatasetInfo, SlateLog, UserTable
+    from hsrl_pipeline.simulator.fidelity import measure_fidelity
+    from hsrl_pipeline.simulator.fidelity_plots import (
+        plot_popularity,
+        plot_reliability,
+        plot_slate_clicks,
+    )
+
+    info = DatasetInfo.from_dict(dataset_info)
+    tables = measure_fidelity(
+        {"train": simulator_train, "eval": simulator_eval},
+        SlateLog.from_frames(slates, timeline),
+        UserTable.from_frame(users, info),
+        info.n_items,
+        simulator,
+    )
+    return (
+        tables.scores,
+        tables.reliability,
+        tables.slate_clicks,
+        tables.popularity,
+        tables.metrics(),
+        plot_reliability(tables),
+        plot_slate_clicks(tables),
+        plot_popularity(tables),
+    )
