@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import signal
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
@@ -43,6 +44,8 @@ def _with_messages(callback: Callable[..., Any]) -> Callable[..., Any]:
 
     def run(**options: Any) -> Any:
         signal.signal(signal.SIGTERM, _stop)
+        # Users type --pipeline (it is in every Kedro tutorial); it works, so it needs no warning.
+        warnings.filterwarnings("ignore", message="Option '--pipeline' is deprecated")
         try:
             _check_names(options)
             return callback(**options)

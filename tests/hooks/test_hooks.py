@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import pandas as pd
 import pytest
+from kedro.config import OmegaConfigLoader
 from kedro.io import DataCatalog, MemoryDataset
 from kedro.pipeline import Pipeline, node
 
@@ -15,10 +16,11 @@ from hsrl_pipeline.hooks.timing_hook import TimingHook
 from hsrl_pipeline.hooks.tracking_hook import TrackingHook
 from hsrl_pipeline.io.csv_dataset import AtomicCSVDataset
 from hsrl_pipeline.io.json_dataset import AtomicJSONDataset
+from hsrl_pipeline.settings import CONFIG_LOADER_ARGS
 from hsrl_pipeline.tracking.run import active_run, set_active_run
 from hsrl_pipeline.tracking.store import open_client
 
-PARAMETERS = {"seed": 3, "agent": {"name": "hsrl"}, "training": {"n_iterations": 10}}
+CONF = Path(__file__).parents[2] / "conf"
 
 ROW = {
     "policy": "hsrl",
@@ -40,8 +42,10 @@ def _same(x):
 
 
 def _context(project: Path, dataset: str = "toy") -> SimpleNamespace:
+    parameters = OmegaConfigLoader(str(CONF), **CONFIG_LOADER_ARGS)["parameters"]
+    parameters["seed"] = 3
     loader = {"globals": {"dataset": dataset}}
-    return SimpleNamespace(project_path=project, params=PARAMETERS, config_loader=loader)
+    return SimpleNamespace(project_path=project, params=parameters, config_loader=loader)
 
 
 @pytest.fixture
@@ -89,6 +93,7 @@ def test_time_is_charged_to_the_pipeline_of_each_node(chain, monkeypatch, caplog
     monkeypatch.setattr(timing_hook.time, "monotonic", lambda: next(now))
     hook = TimingHook()
     hook.before_pipeline_run()
+    hook.before_dataset_loaded()
     hook.after_node_run(chain["ingestion"].nodes[0])
     hook.after_dataset_saved(chain["ingestion"].nodes[0])
     hook.after_node_run(chain["offline_eval"].nodes[0])
@@ -124,7 +129,9 @@ class TestTracking:
         assert run.data.tags["dataset"] == "toy"
         assert run.data.tags["agent"] == "hsrl"
         assert run.data.tags["seed"] == "3"
-        assert run.data.params["training.n_iterations"] == "10"
+        assert int(run.data.params["training.n_iterations"]) > 0
+        agents = {name.split(".")[1] for name in run.data.params if name.startswith("agents.")}
+        assert agents == {"hsrl"}
 
     def test_the_catalog_says_what_is_logged(self, project, hook) -> None:
         hook.figures.save({"total_reward": 2.0})

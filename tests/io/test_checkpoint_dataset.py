@@ -46,3 +46,10 @@ def test_a_failed_save_keeps_the_last_state(tmp_path: Path) -> None:
     with pytest.raises(DatasetError):
         dataset.save({"config": {"bad": object()}, "state": {"w": torch.zeros(2)}})
     assert torch.equal(dataset.load()["state"]["w"], torch.ones(2))
+
+
+def test_others_may_read_what_the_umask_allows(tmp_path: Path) -> None:
+    path = tmp_path / "policy.safetensors"
+    CheckpointDataset(filepath=str(path)).save({"config": {}, "state": {"w": torch.ones(1)}})
+    (tmp_path / "plain").touch()
+    assert path.stat().st_mode == (tmp_path / "plain").stat().st_mode

@@ -21,11 +21,11 @@ class TimingHook:
     def __init__(self) -> None:
         self._seconds: dict[str, float] = defaultdict(float)
         self._owner: dict[str, str] = {}
-        self._last = 0.0
+        self._last: float | None = None
 
     @hook_impl
     def before_pipeline_run(self) -> None:
-        """Start the clock."""
+        """Learn which pipeline each node belongs to."""
         self._seconds.clear()
         self._owner = {
             node.name: name
@@ -33,7 +33,13 @@ class TimingHook:
             if name in pipelines
             for node in pipelines[name].nodes
         }
-        self._last = time.monotonic()
+        self._last = None
+
+    @hook_impl
+    def before_dataset_loaded(self) -> None:
+        """Start the clock with the first thing the run does itself."""
+        if self._last is None:
+            self._last = time.monotonic()
 
     @hook_impl
     def after_node_run(self, node: Node) -> None:
@@ -47,7 +53,8 @@ class TimingHook:
 
     def _charge(self, node: Node) -> None:
         now = time.monotonic()
-        self._seconds[self._owner.get(node.name, "other")] += now - self._last
+        if self._last is not None:
+            self._seconds[self._owner.get(node.name, "other")] += now - self._last
         self._last = now
 
     @hook_impl

@@ -12,6 +12,7 @@ from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 
+from hsrl_pipeline.config.root import validate_parameters
 from hsrl_pipeline.tracking.run import TrackedRun, active_run, set_active_run
 from hsrl_pipeline.tracking.store import EXPERIMENT_PREFIX
 
@@ -35,7 +36,7 @@ class TrackingHook:
     def after_context_created(self, context: KedroContext) -> None:
         """Remember what the run's name and tags are made of."""
         self._project = Path(context.project_path)
-        self._parameters = context.params
+        self._parameters = validate_parameters(context.params).model_dump(mode="json")
         self._dataset = str(context.config_loader["globals"]["dataset"])
 
     @hook_impl(trylast=True)
@@ -44,7 +45,7 @@ class TrackingHook:
     ) -> None:
         """Start the run, after every other check has passed."""
         self._catalog = catalog
-        agent = str(self._parameters["agent"]["name"])
+        agent: str = self._parameters["agent"]["name"]
         seed = str(self._parameters["seed"])
         names = run_params.get("pipeline_names") or ["__default__"]
         uses_agent = "trained_policy" in pipeline.datasets()
@@ -59,7 +60,8 @@ class TrackingHook:
                 **({"agent": agent} if uses_agent else {}),
             },
         )
-        run.log_params(self._parameters)
+        settings = {agent: self._parameters["agents"][agent]}
+        run.log_params({**self._parameters, "agents": settings})
         set_active_run(run)
 
     @hook_impl

@@ -22,8 +22,11 @@ def staged_path(final: str | os.PathLike[str]) -> Iterator[Path]:
     target = Path(final)
     target.parent.mkdir(parents=True, exist_ok=True)
     staging = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    staging.touch()
+    mode = staging.stat().st_mode  # what the user's umask gives; some writers are stricter
     try:
         yield staging
+        staging.chmod(mode)
         os.replace(staging, target)
     finally:
         staging.unlink(missing_ok=True)
