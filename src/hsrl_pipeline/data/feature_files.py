@@ -156,6 +156,7 @@ def read_feature_text(
             )
         )
     rows = landed.loc[landed["reason"].isna(), list(columns)].astype(object)
+    rows = rows[rows.notna().any(axis="columns")]
     return FeatureFile(path.name, rows.where(rows.notna(), None), bad)
 
 

@@ -139,7 +139,7 @@ def read_items(path: Path, workspace: Path) -> tuple[pd.DataFrame, RowAccounts]:
             column,
         )
     parts = file.rows["item_vec"].fillna("").str.split(",")
-    width = int(parts.str.len().mode().iloc[0]) if len(parts) else 0
+    width = int(parts.map(len).mode().iloc[0]) if len(parts) else 0
     vectors = [_numbers(values, width) for values in parts]
     file.refuse(
         pd.Series([vector is None for vector in vectors], index=file.rows.index, dtype=bool),

@@ -27,8 +27,9 @@ from hsrl_pipeline.errors import UserError
 FOLDER = "tabular"
 TEXT_SUFFIXES = (".csv", ".tsv", ".txt")
 DATE_AND_TIME = (
-    r"^([0-9]{4}-[0-9]{2}-[0-9]{2})([T ]([01][0-9]|2[0-3]):([0-5][0-9])(:([0-5][0-9])(\.[0-9]+)?)?"
-    r"\s*(Z|UTC|([+-])([01][0-9]|2[0-3]):?([0-5][0-9]))?)?$"
+    r"^[0-9]{4}-[0-9]{2}-[0-9]{2}"
+    r"(?:[T ]([01][0-9]|2[0-3]):([0-5][0-9])(?::([0-5][0-9])(?:\.[0-9]+)?)?"
+    r"\s*(?:Z|UTC|([+-])([01][0-9]|2[0-3]):?([0-5][0-9]))?)?$"
 )
 WHOLE_PART = r"^([-+]?[0-9]+)\.[0-9]*$"
 
@@ -91,6 +92,8 @@ def draft_log(engine: Engine, folder: Path, settings: TabularConfig) -> ibis.Tab
         rows = engine.scan_csv(
             path, columns, delimiter=settings.delimiter, encoding=settings.encoding
         )
+        # a blank line is a row of nothing
+        rows = rows.filter(rows.reason.notnull() | ibis.or_(*(rows[c].notnull() for c in columns)))
     else:
         nothing = ibis.null("string")
         rows = engine.scan_parquet(path, columns).mutate(reason=nothing, raw=nothing)
@@ -152,9 +155,9 @@ def _parse_date_and_time(text: ir.StringValue) -> ir.IntegerValue:
 
     day = whole.left(10).try_cast("date")
     days = (day.cast("timestamp").epoch_seconds()).cast("int64")
-    sign = ibis.ifelse(whole.re_extract(DATE_AND_TIME, 9) == "-", 1, -1)
-    clock = part(3) * 3600 + part(4) * 60 + part(6)
-    return days + clock + sign * (part(10) * 3600 + part(11) * 60)
+    sign = ibis.ifelse(whole.re_extract(DATE_AND_TIME, 4) == "-", 1, -1)
+    clock = part(1) * 3600 + part(2) * 60 + part(3)
+    return days + clock + sign * (part(5) * 3600 + part(6) * 60)
 
 
 def read_item_features(
