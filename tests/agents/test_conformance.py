@@ -39,7 +39,7 @@ OWN = {
 WITHOUT_OTHER_USE_OF_SUCCESSOR = {"pg_ra": {"representation_coef": 0.0}}
 BEST_REWARD = 1.0
 LEARNED = 0.8
-UPDATES = {"ddpg": 500, "td3": 500, "pg_ra": 300}
+UPDATES = {"ddpg": 450, "td3": 450, "pg_ra": 250}
 LEARNERS = [name for name in AGENT_NAMES if name != "sl"]
 
 
@@ -182,7 +182,7 @@ def assert_equal_states(first: object, second: object) -> None:
 @pytest.mark.parametrize("name", AGENT_NAMES)
 def test_learns_a_problem_with_a_known_optimum(name: str) -> None:
     agent = make_agent(name)
-    bandit_learn(agent, UPDATES.get(name, 300))
+    bandit_learn(agent, UPDATES.get(name, 100))
     observation = observe(200, torch_generator(1, "judge"))
     slates = agent.act(observation, explore=False).slates
     reward = (1.2 * click(observation, slates) - 0.2).mean()

@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hsrl_pipeline.agents.slate_selection import SlateSelector
+
+LOGITS = torch.log(torch.tensor([[9.0, 0.4, 0.3, 0.2, 0.1]]))
+
+
+def test_greedy_takes_the_best_items_in_order_and_never_padding() -> None:
+    scores = torch.tensor([[99.0, 1.0, 4.0, 2.0, 3.0], [99.0, -1.0, -4.0, -2.0, -3.0]])
+    slates = SlateSelector(4, 3).greedy(scores)
+    assert slates.tolist() == [[2, 4, 3], [1, 3, 4]]
+
+
+def test_log_prob_is_drawing_without_replacement() -> None:
+    log_prob = SlateSelector(4, 2).log_prob(LOGITS, torch.tensor([[2, 1]]))
+    # 0.3 of all, then 0.4 of the remaining 0.7
+    assert log_prob.exp()[0].tolist() == pytest.approx([0.3, 0.4 / 0.7])
+
+
+def test_the_probabilities_of_all_ordered_slates_sum_to_one() -> None:
+    slates = torch.tensor(list(itertools.permutations(range(1, 5), 3)))
+    logits = LOGITS.expand(len(slates), -1)
+    total = SlateSelector(4, 3).log_prob(logits, slates).sum(-1).exp().sum()
+    assert total.item() == pytest.approx(1.0)
+
+
+def test_samples_follow_their_log_prob() -> None:
+    selector = SlateSelector(4, 2)
+    logits = LOGITS.expand(40_000, -1)
+    slates, log_prob = selector.sample(logits, torch.Generator().manual_seed(0))
+    first = (slates[:, 0] == 2).float().mean().item()
+    both = ((slates[:, 0] == 2) & (slates[:, 1] == 1)).float().mean().item()
+    assert first == pytest.approx(0.3, abs=0.01)
+    assert both == pytest.approx(0.3 * 0.4 / 0.7, abs=0.01)
+    assert torch.allclose(log_prob, selector.log_prob(logits, slates).sum(-1))
+
+
+def test_the_likelihood_stays_exact_when_almost_all_probability_is_chosen() -> None:
+    logits = torch.tensor([[0.0, 50.0, 48.0, -50.0, -51.0]], requires_grad=True)
+    log_prob = SlateSelector(4, 3).log_prob(logits, torch.tensor([[1, 2, 3]]))
+    expected = [-math.log1p(math.exp(-2.0)), 0.0, -math.log1p(math.exp(-1.0))]
+    assert log_prob[0].tolist() == pytest.approx(expected, abs=1e-5)
+    log_prob.sum().backward()
+    assert bool(logits.grad.isfinite().all())
+
+
+def test_a_slate_of_the_whole_catalogue_has_a_gradient() -> None:
+    logits = torch.randn(1, 4, requires_grad=True)
+    SlateSelector(3, 3).log_prob(logits, torch.tensor([[3, 1, 2]])).sum().backward()
+    assert bool(logits.grad.isfinite().all())
+
+
+def test_excluded_items_are_never_drawn_and_have_no_probability() -> None:
+    logits = LOGITS.expand(200, -1).clone()
+    logits[:, 1] = -torch.inf
+    selector = SlateSelector(4, 3)
+    slates, _ = selector.sample(logits, torch.Generator().manual_seed(0))
+    assert not bool((slates == 1).any())
+    assert selector.distribution(logits).exp()[0].tolist() == pytest.approx(
+        [0.0, 0.0, 0.5, 1 / 3, 1 / 6]
+    )
+
+
+def test_shelves_share_the_slate_and_are_ranked_apart() -> None:
+    shelves = np.array([0, 1, 2, 1, 2])
+    selector = SlateSelector(4, 2, shelves)
+    assert selector.greedy(LOGITS).tolist() == [[1, 2]]
+    log_prob = selector.log_prob(LOGITS, torch.tensor([[3, 4]]))
+    # item 3 has 0.2 of its shelf's 0.6, item 4 has 0.1 of its shelf's 0.4
+    assert log_prob.exp()[0].tolist() == pytest.approx([1 / 3, 1 / 4])
+    assert selector.distribution(LOGITS).exp()[0].tolist() == pytest.approx(
+        [0.0, 2 / 3, 3 / 4, 1 / 3, 1 / 4]
+    )
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(2, 9), st.integers(1, 5), st.integers(0, 10_000))
+def test_any_slate_is_distinct_and_in_range(n_items: int, slate: int, seed: int) -> None:
+    slate = min(slate, n_items)
+    generator = torch.Generator().manual_seed(seed)
+    logits = 30.0 * torch.randn(7, n_items + 1, generator=generator)
+    selector = SlateSelector(n_items, slate)
+    drawn, log_prob = selector.sample(logits, generator)
+    for slates in (drawn, selector.greedy(logits)):
+        assert all(len(set(row)) == slate for row in slates.tolist())
+        assert int(slates.min()) >= 1 and int(slates.max()) <= n_items
+    assert bool((log_prob <= 1e-4).all()) and bool(log_prob.isfinite().all())
+
+
+@pytest.mark.parametrize(
+    ("n_items", "slate", "shelves", "message"),
+    [
+        (3, 4, None, "holds 3"),
+        (4, 3, np.array([0, 1, 1, 2, 2]), "does not divide"),
+        (4, 4, np.array([0, 1, 2, 2, 2]), "holds 1"),
+        (4, 2, np.array([0, 1, 2]), "shelves has shape"),
+    ],
+)
+def test_slates_that_cannot_be_filled_are_refused(
+    n_items: int, slate: int, shelves: np.ndarray | None, message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        SlateSelector(n_items, slate, shelves)
+
+
+def test_scores_of_another_catalogue_are_refused() -> None:
+    with pytest.raises(ValueError, match="scores has shape"):
+        SlateSelector(4, 2).greedy(torch.zeros(1, 4))
