@@ -68,7 +68,7 @@ class HsrlAgent(BaselineAgent):
         self._own = settings
         self._encoder, self._head, self._critic = encoder, head, critic
         self._click_bias = click_bias
-        self._log_n_items = math.log(context.n_items)
+        self._n_items = context.n_items
         self._decoder = ShelfDecoder(head, context.slate_size, settings.beam_width)
         self._target_encoder = self._add_target("encoder", encoder)
         self._target_critic = self._add_target("critic", critic)
@@ -113,7 +113,7 @@ class HsrlAgent(BaselineAgent):
             raise ValueError(f"hsrl was updated without {missing}")
         own, warming_up = self._own, self.warming_up
         losses: dict[str, torch.Tensor] = {}
-        with self._updating():
+        with self._updating() as generator:
             target = self._td_target(batch)
             state = self._encoder(batch.observation)
             value = self._critic([state if own.value_reaches_encoder else state.detach()]).float()
@@ -134,7 +134,7 @@ class HsrlAgent(BaselineAgent):
                     for level, mean in enumerate(entropy.detach().mean((1, 2)), start=1)
                 }
             if log is not None and self.uses_log:
-                losses["click_loss"] = self._click_loss(log)
+                losses["click_loss"] = self._click_loss(log, generator)
                 total = total + losses["click_loss"] * (1.0 if warming_up else own.likelihood_coef)
         torch.autograd.backward(total)
         diagnostics["gradient_norm_actor"] = self._step("policy")
@@ -192,17 +192,30 @@ class HsrlAgent(BaselineAgent):
         most = likelihood.n_children.clamp(min=2).to(likelihood.entropy.dtype).log()
         return likelihood.entropy / most
 
-    def _click_loss(self, log: LogBatch) -> torch.Tensor:
+    def _click_loss(self, log: LogBatch, generator: torch.Generator | None) -> torch.Tensor:
         """Return the click likelihood of logged slates under the policy.
 
         The log-odds of a click are taken to be linear in an item's log-probability relative to
         the uniform one, plus a level that depends on the state alone: then the policy is the
-        softmax of click log-odds at ``click_temperature``.
+        softmax of click log-odds at ``click_temperature``. One random item per slate counts as a
+        fraction of an exposure without click: items that were hardly ever shown would otherwise
+        win by chance.
         """
+        own = self._own
         state = self._encoder(log.observation)
-        relative = self._head.item_likelihood(state, log.slates).log_prob + self._log_n_items
-        logits = self._own.click_temperature * relative + self._click_bias(state)
-        return F.binary_cross_entropy_with_logits(logits.float(), log.clicks)
+        random_items = torch.randint(
+            1,
+            self._n_items + 1,
+            (len(log.slates), 1),
+            generator=generator,
+            device=log.slates.device,
+        )
+        items = torch.cat([log.slates, random_items], dim=1)
+        relative = self._head.item_likelihood(state, items).log_prob + math.log(self._n_items)
+        logits = (own.click_temperature * relative + self._click_bias(state)).float()
+        shown = F.binary_cross_entropy_with_logits(logits[:, :-1], log.clicks)
+        doubt = F.softplus(logits[:, -1]).mean()
+        return shown + own.doubt_coef / log.slates.shape[1] * doubt
 
 
 def build_hsrl(settings: HsrlSettings, context: AgentContext) -> HsrlAgent:

@@ -72,6 +72,12 @@ class HsrlSettings(ValueSettings):
         gt=0.0,
         description="Log-odds of a click per nat of log-probability; small sharpens the policy",
     )
+    doubt_coef: float = Field(
+        0.5,
+        ge=0.0,
+        description="Exposures without click that a random item per logged slate counts as: keeps "
+        "items that were hardly ever shown from winning by chance",
+    )
     likelihood_coef: float = Field(
         0.0, ge=0.0, description="Weight of the click likelihood after the warm start"
     )

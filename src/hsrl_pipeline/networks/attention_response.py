@@ -54,6 +54,7 @@ class ResponseSizes:
         history_size: Length H of the history window.
         embed_dim: Width of user, item and state vectors; a multiple of ``n_heads``.
         n_heads: Attention heads.
+        statistics_size: Width of what the fitting rows say of an item; may be 0.
     """
 
     n_items: int
@@ -63,6 +64,7 @@ class ResponseSizes:
     history_size: int
     embed_dim: int
     n_heads: int
+    statistics_size: int = 0
 
     def __post_init__(self) -> None:
         if self.embed_dim % self.n_heads:
@@ -89,25 +91,28 @@ class ItemProjection(NamedTuple):
 class AttentionResponse(UserResponseModel):
     """User features as the query over the history, the item vector as the question.
 
-    An item is its projected content plus a learned embedding of its index. The embedding and the
-    bias of an item that training never saw are switched off, so that a cold item is what its
-    content says and no noise; ``id_dropout`` trains the content path for that case.
+    An item is its projected features plus a learned embedding of its index. Features are content
+    and statistics of the fitting rows. Statistics, embedding and bias of an item that training
+    never saw are switched off, so that a cold item is what its content says and no noise;
+    ``id_dropout`` makes items look like that in training.
 
     Args:
         sizes: Sizes of the parameters.
         content: (item, content) float32. Item content, row 0 zeros; scaled by the caller.
         item_clicks: (item,) int64. Clicks of each item in the fitting rows.
         item_exposures: (item,) int64. Appearances of each item in the fitting rows.
+        statistics: (item, statistic) float32. What else the fitting rows say of each item; may be
+            left out when its width is 0.
         dropout: Dropout rate of attention weights and state while training, in [0, 1).
         history_dropout: Share of history entries hidden while training, in [0, 1).
-        id_dropout: Share of items that lose their learned embedding and bias in a training step,
-            in [0, 1).
+        id_dropout: Share of items that a training step treats as never seen, in [0, 1).
 
     Raises:
         ValueError: A table has another number of rows than ``n_items + 1``.
     """
 
     content: torch.Tensor
+    statistics: torch.Tensor
     seen: torch.Tensor
     category_offsets: torch.Tensor
     calibration_scale: torch.Tensor
@@ -119,6 +124,7 @@ class AttentionResponse(UserResponseModel):
         content: NDArray[np.float32],
         item_clicks: NDArray[np.int64],
         item_exposures: NDArray[np.int64],
+        statistics: NDArray[np.float32] | None = None,
         *,
         dropout: float = 0.0,
         history_dropout: float = 0.0,
@@ -129,6 +135,9 @@ class AttentionResponse(UserResponseModel):
         check_shape("content", content, rows, sizes.content_size)
         check_shape("item_clicks", item_clicks, rows)
         check_shape("item_exposures", item_exposures, rows)
+        if statistics is None:
+            statistics = np.zeros((rows, 0), dtype=np.float32)
+        check_shape("statistics", statistics, rows, sizes.statistics_size)
         self.sizes = sizes
         self.n_items = sizes.n_items
         self.history_size = sizes.history_size
@@ -137,6 +146,7 @@ class AttentionResponse(UserResponseModel):
         width = sizes.embed_dim
         prior, bias = click_log_odds(item_clicks, item_exposures)
         self.register_buffer("content", torch.as_tensor(content, dtype=torch.float32))
+        self.register_buffer("statistics", torch.as_tensor(statistics, dtype=torch.float32))
         self.register_buffer("seen", torch.as_tensor(item_exposures > 0))
         offsets = np.concatenate([[0], np.cumsum(sizes.category_sizes)[:-1]]).astype(np.int64)
         self.register_buffer(
@@ -149,10 +159,11 @@ class AttentionResponse(UserResponseModel):
         nn.init.normal_(self.item_embedding.weight, std=0.05)
         self.item_bias = nn.Parameter(torch.as_tensor(bias, dtype=torch.float32))
         self.global_bias = nn.Parameter(torch.tensor(prior, dtype=torch.float32))
-        self.content_projection = nn.Sequential(
-            nn.Linear(max(sizes.content_size, 1), width), nn.GELU(), nn.Linear(width, width)
+        n_features = max(sizes.content_size + sizes.statistics_size, 1)
+        self.feature_projection = nn.Sequential(
+            nn.Linear(n_features, width), nn.GELU(), nn.Linear(width, width)
         )
-        self.content_bias = nn.Linear(max(sizes.content_size, 1), 1, bias=False)
+        self.feature_bias = nn.Linear(n_features, 1, bias=False)
         self.memory_projection = nn.Linear(width, 2 * width)
         self.target_projection = nn.Linear(width, width, bias=False)
 
@@ -264,12 +275,13 @@ class AttentionResponse(UserResponseModel):
         known = self.seen[items]
         if self.training and self.id_dropout > 0.0:
             known = known & (torch.rand(known.shape, device=known.device) >= self.id_dropout)
-        embedding = self.item_embedding(items) * known.unsqueeze(-1)
+        known_rows = known.unsqueeze(-1)
+        embedding = self.item_embedding(items) * known_rows
         bias = self.global_bias + self.item_bias[items] * known
-        if self.sizes.content_size:
-            content = self.content[items]
-            embedding = embedding + self.content_projection(content)
-            bias = bias + self.content_bias(content).squeeze(-1)
+        if self.sizes.content_size + self.sizes.statistics_size:
+            features = torch.cat([self.content[items], self.statistics[items] * known_rows], dim=1)
+            embedding = embedding + self.feature_projection(features)
+            bias = bias + self.feature_bias(features).squeeze(-1)
         targets = self.target_projection(embedding) / math.sqrt(self.sizes.embed_dim)
         return ItemProjection(
             memory=self.memory_projection(embedding),

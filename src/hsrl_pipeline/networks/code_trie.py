@@ -19,7 +19,8 @@ class CodeTrie(nn.Module):
     node's first child plus a slot. Only prefixes that lead to an item exist.
 
     Args:
-        codes: (item, level) int64. Semantic IDs, row 0 all -1.
+        codes: (item, level) int64. Semantic IDs, row 0 all -1. An item whose codes are all -1 has
+            no semantic ID: the trie doesn't hold it and it is never recommended.
         vocab_sizes: Number of codes per level.
         shelves: (item,) int64 or None. Shelf of each item from 1; row 0 is 0.
 
@@ -38,17 +39,16 @@ class CodeTrie(nn.Module):
         shelves: NDArray[np.int64] | None = None,
     ) -> None:
         super().__init__()
-        check_shape("codes", codes, None, len(vocab_sizes))
-        real = codes[PAD_ID + 1 :]
-        _check_codes(real, vocab_sizes)
-        self.n_items = len(real)
+        live = check_codes(codes, vocab_sizes)
+        real = codes[live]
+        self.n_items = len(codes) - 1
         self.n_levels = len(vocab_sizes)
-        shelf = np.ones(self.n_items, np.int64) if shelves is None else shelves[PAD_ID + 1 :]
+        shelf = np.ones(len(live), np.int64) if shelves is None else shelves[live]
         names, root = np.unique(shelf, return_inverse=True)
         self.n_roots = len(names)
         node = root.ravel().astype(np.int64)
         nodes, slots, widths = [node], [], []
-        steps = [*real.T, np.arange(self.n_items)]
+        steps = [*real.T, live]
         for level, code in enumerate(steps, start=1):
             n_parents = int(node.max()) + 1
             pairs, child = np.unique(np.stack([node, code], 1), axis=0, return_inverse=True)
@@ -63,9 +63,9 @@ class CodeTrie(nn.Module):
             node = child
             nodes.append(node)
         self.widths = tuple(widths)
-        self._keep("item_nodes", _with_padding_row(nodes))
-        self._keep("item_slots", _with_padding_row(slots))
-        self._keep("leaf_items", np.argsort(node) + PAD_ID + 1)
+        self._keep("item_nodes", _by_item(nodes, live, len(codes)))
+        self._keep("item_slots", _by_item(slots, live, len(codes)))
+        self._keep("leaf_items", live[np.argsort(node)])
 
     def branches(
         self, level: int, nodes: torch.Tensor
@@ -95,17 +95,38 @@ class CodeTrie(nn.Module):
         self.register_buffer(name, torch.from_numpy(np.ascontiguousarray(values)), persistent=False)
 
 
-def _check_codes(real: NDArray[np.int64], vocab_sizes: tuple[int, ...]) -> None:
-    wrong = (real < 0) | (real >= np.asarray(vocab_sizes))
+def check_codes(codes: NDArray[np.int64], vocab_sizes: tuple[int, ...]) -> NDArray[np.int64]:
+    """Return the items that have a semantic ID.
+
+    Args:
+        codes: (item, level) int64. Semantic IDs, row 0 all -1; so are items without one.
+        vocab_sizes: Number of codes per level.
+
+    Returns:
+        (live,) int64. Item indices, ascending.
+
+    Raises:
+        ValueError: A code lies outside its level's vocabulary, or no item has a semantic ID.
+    """
+    check_shape("codes", codes, None, len(vocab_sizes))
+    absent = (codes == -1).all(axis=1)
+    absent[PAD_ID] = True
+    wrong = ((codes < 0) | (codes >= np.asarray(vocab_sizes))) & ~absent[:, None]
     if wrong.any():
         item, level = np.argwhere(wrong)[0]
         raise ValueError(
-            f"item {item + 1} has code {real[item, level]} at level {level + 1}, "
+            f"item {item} has code {codes[item, level]} at level {level + 1}, "
             f"expected one in [0, {vocab_sizes[level]})"
         )
+    if absent.all():
+        raise ValueError("no item has a semantic ID")
+    return np.flatnonzero(~absent)
 
 
-def _with_padding_row(columns: list[NDArray[np.int64]]) -> NDArray[np.int64]:
-    """Return (item, column) with a row of zeros for padding."""
-    table = np.stack(columns, axis=1)
-    return np.concatenate([np.zeros((1, table.shape[1]), np.int64), table])
+def _by_item(
+    columns: list[NDArray[np.int64]], live: NDArray[np.int64], rows: int
+) -> NDArray[np.int64]:
+    """Return (item, column) with zeros for padding and items without a semantic ID."""
+    table = np.zeros((rows, len(columns)), np.int64)
+    table[live] = np.stack(columns, axis=1)
+    return table

@@ -19,7 +19,7 @@ class ItemRepresentation(nn.Module):
         embedding_size: Width d.
         item_vectors: (item, vector) float32 with row 0 zero, or None to leave them out.
         use_ids: Learn one vector per item.
-        codes: (item, level) int64 semantic IDs with row 0 all -1, or None to leave them out.
+        codes: (item, level) int64 semantic IDs, or None to leave them out; -1 adds nothing.
         vocab_sizes: Vocabulary size per level; needed with ``codes``.
     """
 
@@ -60,7 +60,7 @@ class ItemRepresentation(nn.Module):
             check_shape("codes", codes, n_items + 1, len(vocab_sizes))
             first_row = [1 + sum(vocab_sizes[:level]) for level in range(len(vocab_sizes))]
             # one table for all levels; row 0 stays zero and stands for padding
-            rows = codes + torch.tensor(first_row)
+            rows = (codes + torch.tensor(first_row)).masked_fill(codes < 0, 0)
             rows[PAD_ID] = 0
             self.token_embedding = nn.Embedding(1 + sum(vocab_sizes), embedding_size, padding_idx=0)
             nn.init.normal_(self.token_embedding.weight, std=embedding_size**-0.5)

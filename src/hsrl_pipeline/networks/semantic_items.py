@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from hsrl_pipeline.shapes import PAD_ID, check_shape
+from hsrl_pipeline.networks.code_trie import check_codes
+from hsrl_pipeline.shapes import PAD_ID
 
 
 class SemanticItems(nn.Module):
@@ -21,7 +22,8 @@ class SemanticItems(nn.Module):
     item instead of one per level.
 
     Args:
-        codes: (item, level) int64 numpy. Semantic IDs, row 0 all -1.
+        codes: (item, level) int64 numpy. Semantic IDs, row 0 all -1. An item whose codes are all
+            -1 has no semantic ID: it has likelihood 0 and is never recommended.
         vocab_sizes: Number of codes per level.
 
     Raises:
@@ -34,21 +36,15 @@ class SemanticItems(nn.Module):
 
     def __init__(self, codes: np.ndarray, vocab_sizes: tuple[int, ...]) -> None:
         super().__init__()
-        check_shape("codes", codes, None, len(vocab_sizes))
-        real = codes[PAD_ID + 1 :]
-        wrong = (real < 0) | (real >= np.asarray(vocab_sizes))
-        if wrong.any():
-            item, level = np.argwhere(wrong)[0]
-            raise ValueError(
-                f"item {item + 1} has code {real[item, level]} at level {level + 1}, "
-                f"expected one in [0, {vocab_sizes[level]})"
-            )
+        live = check_codes(codes, vocab_sizes)
+        real = np.where(codes < 0, 0, codes)[PAD_ID + 1 :]
         self.n_items = len(real)
         self.n_levels = len(vocab_sizes)
-        _, inverse, counts = np.unique(real, axis=0, return_inverse=True, return_counts=True)
-        shares = np.concatenate([[0.0], -np.log(counts[inverse.ravel()])])
-        table = np.where(codes < 0, 0, codes)
-        self.register_buffer("codes", torch.from_numpy(table).long(), persistent=False)
+        _, inverse, counts = np.unique(codes[live], axis=0, return_inverse=True, return_counts=True)
+        shares = np.full(len(codes), -np.inf)
+        shares[live] = -np.log(counts[inverse.ravel()])
+        table = torch.from_numpy(np.where(codes < 0, 0, codes)).long()
+        self.register_buffer("codes", table, persistent=False)
         self.register_buffer(
             "log_shares", torch.from_numpy(shares).to(torch.float32), persistent=False
         )

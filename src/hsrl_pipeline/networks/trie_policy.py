@@ -74,9 +74,9 @@ class TriePolicy(nn.Module):
         leaf_vectors = None
         if item_vectors is not None:
             self.vector_query = nn.Linear(embedding_size, item_vectors.shape[1])
-            leaves = trie.item_nodes[1:, -2]
+            leaves = trie.item_nodes[trie.leaf_items, -2]
             leaf_vectors = item_vectors.new_zeros(int(leaves.max()) + 1, item_vectors.shape[1])
-            leaf_vectors[leaves] = item_vectors[1:]
+            leaf_vectors[leaves] = item_vectors[trie.leaf_items]
         self.register_buffer("leaf_vectors", leaf_vectors, persistent=False)
 
     def choose(

@@ -1,0 +1,39 @@
+import math
+
+import torch
+
+from hsrl_pipeline.losses.slate_likelihood import own_click_advantage, slate_log_prob
+
+
+def test_positions_share_what_earlier_ones_left():
+    log_prob = torch.tensor([[0.5, 0.3, 0.1]]).log()
+    expected = torch.tensor([[0.5, 0.3 / 0.5, 0.1 / 0.2]]).log()
+    torch.testing.assert_close(slate_log_prob(log_prob), expected)
+    excluded = torch.tensor([0.1])
+    expected = torch.tensor([[0.5 / 0.9, 0.3 / 0.4, 0.1 / 0.1]]).log()
+    torch.testing.assert_close(slate_log_prob(log_prob, excluded), expected, atol=1e-5, rtol=1e-4)
+
+
+def test_all_ordered_slates_together_have_probability_one():
+    probs = [0.5, 0.25, 0.15, 0.1]
+    total = sum(
+        math.exp(slate_log_prob(torch.tensor([[probs[i], probs[j]]]).log()).sum())
+        for i in range(4)
+        for j in range(4)
+        if i != j
+    )
+    assert abs(total - 1.0) < 1e-5
+
+
+def test_certain_items_leave_a_finite_likelihood_and_gradient():
+    log_prob = torch.tensor([[-1e-8, -20.0]], requires_grad=True)
+    value = slate_log_prob(log_prob)
+    value.sum().backward()
+    assert value.isfinite().all() and log_prob.grad.isfinite().all()
+
+
+def test_own_click_is_compared_with_the_rest_of_the_slate():
+    clicks = torch.tensor([[1.0, 0.0, 0.0], [1.0, 1.0, 1.0], [0.0, 0.0, 0.0]])
+    expected = torch.tensor([[1.0, -0.5, -0.5], [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]])
+    torch.testing.assert_close(own_click_advantage(clicks), expected)
+    assert own_click_advantage(torch.ones(2, 1)).tolist() == [[1.0], [1.0]]

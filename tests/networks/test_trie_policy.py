@@ -1,0 +1,113 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+
+from hsrl_pipeline.networks.code_trie import CodeTrie
+from hsrl_pipeline.networks.trie_policy import TriePolicy
+
+CODES = np.array([[-1, -1], [1, 0], [0, 2], [1, 0], [0, 1], [2, 2]])
+ITEMS = torch.arange(1, 6)
+
+
+def make_policy(**options):
+    torch.manual_seed(0)
+    return TriePolicy(4, (3, 4), CodeTrie(CODES, (3, 4)), **options)
+
+
+def all_items(policy, state):
+    return policy.item_likelihood(state, ITEMS.expand(len(state), -1)).log_prob.exp()
+
+
+@pytest.mark.parametrize("context_update", ["taken", "expected", "none"])
+@pytest.mark.parametrize("vectors", [False, True])
+def test_items_have_all_the_probability(context_update, vectors):
+    policy = make_policy(
+        context_update=context_update, item_vectors=torch.randn(6, 3) if vectors else None
+    )
+    probs = all_items(policy, torch.randn(7, 4))
+    torch.testing.assert_close(probs.sum(-1), torch.ones(7))
+    # items 1 and 3 share their code, hence its probability
+    torch.testing.assert_close(probs[:, 0], probs[:, 2])
+
+
+def test_likelihood_by_hand():
+    policy = make_policy()
+    state = torch.randn(1, 4)
+    first = policy.heads[0](state).log_softmax(-1)[0]
+    context = F.layer_norm(state[0] - policy.code_embeddings[0][0], (4,))
+    second = policy.heads[1](context)[[1, 2]].log_softmax(-1)
+    likelihood = policy.item_likelihood(state, torch.tensor([[2, 4, 1]]))
+    expected = torch.stack([first[0] + second[1], first[0] + second[0], first[1] - math.log(2)])
+    torch.testing.assert_close(likelihood.log_prob[0], expected)
+    entropy = -(second.exp() * second).sum()
+    torch.testing.assert_close(
+        likelihood.entropy[1, 0], torch.stack([entropy, entropy, entropy * 0])
+    )
+    assert likelihood.n_children[:, 0].tolist() == [[3, 3, 3], [2, 2, 1]]
+
+
+def test_conditioning_can_say_either_or():
+    """(a1, b1) or (a2, b2) with equal odds: marginals cannot, contexts of taken codes can."""
+    codes = np.array([[-1, -1], [0, 0], [0, 1], [1, 0], [1, 1]])
+    fits = {}
+    for update in ("taken", "none"):
+        torch.manual_seed(1)
+        policy = TriePolicy(4, (2, 2), CodeTrie(codes, (2, 2)), context_update=update)
+        optimizer = torch.optim.Adam(policy.parameters(), lr=0.05)
+        state = torch.ones(1, 4)
+        for _ in range(150):
+            optimizer.zero_grad()
+            loss = -policy.item_likelihood(state, torch.tensor([[1, 4]])).log_prob.mean()
+            loss.backward()
+            optimizer.step()
+        fits[update] = loss.item()
+    assert fits["taken"] == pytest.approx(math.log(2), abs=0.02)
+    assert fits["none"] == pytest.approx(2 * math.log(2), abs=0.02)
+
+
+def test_normalising_over_the_vocabulary_loses_mass_on_absent_codes():
+    probs = all_items(make_policy(valid_only=False), torch.randn(3, 4))
+    assert (probs.sum(-1) < 1.0).all()
+
+
+def test_expected_context_is_eq_13():
+    policy = make_policy(context_update="expected")
+    state = torch.randn(2, 4)
+    expected = F.layer_norm(
+        state - policy.heads[0](state).softmax(-1) @ policy.code_embeddings[0], (4,)
+    )
+    for codes in (torch.tensor([0, 0]), torch.tensor([2, 1])):
+        torch.testing.assert_close(policy.refine(1, state, codes), expected)
+
+
+def test_leaf_vectors_tell_items_of_one_prefix_apart():
+    vectors = torch.zeros(6, 2)
+    vectors[2, 0] = 1.0
+    policy = make_policy(item_vectors=vectors)
+    with torch.no_grad():
+        policy.heads[1].weight.zero_()
+        policy.heads[1].bias.zero_()
+        policy.vector_query.weight.zero_()
+        policy.vector_query.bias.copy_(torch.tensor([math.log(3.0), 5.0]))
+    probs = all_items(policy, torch.randn(1, 4))[0]
+    assert (probs[1] / probs[3]).item() == pytest.approx(3.0, rel=1e-4)
+
+
+def test_gradients_are_finite_with_single_child_prefixes():
+    policy = make_policy(item_vectors=torch.randn(6, 3))
+    state = torch.randn(2, 4, requires_grad=True)
+    likelihood = policy.item_likelihood(state, torch.tensor([[5, 1], [2, 4]]))
+    (likelihood.log_prob.sum() + likelihood.entropy.sum()).backward()
+    assert state.grad.isfinite().all()
+    assert all(weight.grad.isfinite().all() for weight in policy.parameters())
+
+
+def test_items_without_semantic_id_are_no_part_of_the_policy():
+    codes = np.concatenate([CODES, [[-1, -1]]])
+    torch.manual_seed(0)
+    policy = TriePolicy(4, (3, 4), CodeTrie(codes, (3, 4)), item_vectors=torch.randn(7, 3))
+    probs = all_items(policy, torch.randn(2, 4))
+    torch.testing.assert_close(probs.sum(-1), torch.ones(2))
