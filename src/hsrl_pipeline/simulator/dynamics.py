@@ -71,12 +71,14 @@ def append_clicks(
         Protocol, session dynamics, point 4.
     """
     clicked = clicks.to(torch.bool)
-    # A stable sort of "not clicked" brings the clicked items to the front in slate order; the
-    # window then slides over [history, clicked] by the number of clicks of its row.
-    order = (~clicked).to(torch.int8).argsort(dim=1, stable=True)
-    extended = torch.cat([history, slates.gather(1, order)], dim=1)
-    columns = torch.arange(history.shape[1], device=history.device)
-    return extended.gather(1, columns + clicked.sum(dim=1, keepdim=True))
+    history_size, slate_size = history.shape[1], slates.shape[1]
+    rank = clicked.cumsum(dim=1)
+    # Clicked items line up behind the history, all others on one spare column after them; the
+    # window then slides over this by the number of clicks of its row.
+    places = torch.where(clicked, rank + (history_size - 1), history_size + slate_size)
+    extended = torch.nn.functional.pad(history, (0, slate_size + 1)).scatter_(1, places, slates)
+    columns = torch.arange(history_size, device=history.device)
+    return extended.gather(1, columns + rank[:, -1:])
 
 
 def spend_patience(patience: torch.Tensor, reward: torch.Tensor, slate_size: int) -> torch.Tensor:

@@ -216,7 +216,7 @@ class SlateSessions:
         fresh, users = self._new_sessions(len(finished))
         observation = Observation(
             *(
-                field.index_copy(0, finished, new)
+                field.index_copy(0, finished, new) if field.numel() else field
                 for field, new in zip(self._state.observation, fresh.observation, strict=True)
             )
         )
