@@ -1,12 +1,13 @@
 """From a draft of events to typed, unique, good events, with every bad row accounted for.
 
 All of it is Ibis expressions, so that both engines judge each row alike. Text is matched against a
-pattern before it is cast: casting rules for odd numbers differ between engines, patterns don't.
+pattern and not only cast: casting rules for odd numbers differ between engines, patterns don't.
 """
 
 from __future__ import annotations
 
 import datetime
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -26,7 +27,7 @@ from hsrl_pipeline.data.sources import DRAFT_COLUMNS, EventRules, SourceLog
 from hsrl_pipeline.errors import UserError
 
 WHOLE_NUMBER = r"^[-+]?[0-9]{1,18}$"
-NUMBER = r"^[-+]?([0-9]{1,300}(\.[0-9]{0,300})?|\.[0-9]{1,300})([eE][-+]?[0-9]{1,2})?$"
+NUMBER = r"^[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]{1,2})?$"
 NUMERIC_ID = r"^[0-9]{1,18}$"
 NEGATIVE_ID = r"^-[0-9]+$"
 LONGEST_ID = 256
@@ -75,7 +76,7 @@ def check_events(engine: Engine, source: SourceLog, date: str | None = None) -> 
     judged = mark_duplicates(engine, judged, source.rules.duplicates_on, kinds)
     if source.slates.given:
         judged = mark_broken_slates(engine, judged, source.slates.size, kinds)
-    accounts = _account(judged, draft, kinds)
+    accounts = _account(judged, draft, kinds, source.column_names)
     if accounts.bad:  # a clean log's file is already what is wanted
         path = engine.fresh_path("events")
         engine.write(judged.filter(judged.defect == GOOD), path)
@@ -171,12 +172,12 @@ def _judge_fields(draft: ibis.Table, source: SourceLog) -> tuple[dict[str, ir.Va
 
 
 def _judge_id(value: ir.Value, name: str, numeric: bool) -> tuple[ir.StringValue, list[Defect]]:
+    text = value.cast("string")
     if value.type().is_integer():
-        return value.cast("string"), [
+        return text, [
             Defect(f"{name} is missing", name, value.isnull()),
             Defect(f"{name} is negative", name, value < 0),
         ]
-    text = value.cast("string").strip()
     missing = Defect(f"{name} is missing", name, text.isnull() | (text == ""))
     if numeric:
         odd = ~text.re_search(NUMERIC_ID)
@@ -196,29 +197,30 @@ def _judge_whole_number(
             f"The column of {name} holds dates, not whole numbers",
             remedy="Convert it to seconds or milliseconds since 1970-01-01 UTC.",
         )
+    unreadable: ir.BooleanValue = ibis.literal(False)
     if value.type().is_integer():
         number = value.cast("int64")
     else:
-        text = value.cast("string").strip()
-        readable = text.re_search(WHOLE_NUMBER)
-        number = ibis.ifelse(readable, text, ibis.null("string")).try_cast("int64")
+        text = value.cast("string")
+        number = text.try_cast("int64")
+        unreadable = ~text.re_search(WHOLE_NUMBER)
     return number, [
         Defect(f"{name} is missing", name, value.isnull()),
-        Defect(f"{name} is not a whole number", name, number.isnull()),
+        Defect(f"{name} is not a whole number", name, unreadable),
         Defect(f"{name} is outside {low} to {high}", name, ~number.between(low, high)),
     ]
 
 
 def _parse_number(value: ir.Value) -> tuple[ir.FloatingValue, ir.BooleanValue]:
-    """Return a number and whether the field was present but unreadable."""
+    """Return a number, and whether the field holds none though it is not empty."""
     if value.type().is_floating():
         number = value.cast("float64")
         return ibis.ifelse(number.isnan(), ibis.null("float64"), number), number.isinf()
     if value.type().is_numeric() or value.type().is_boolean():
         return value.cast("float64"), ibis.literal(False)
-    text = value.cast("string").strip()
-    number = ibis.ifelse(text.re_search(NUMBER), text, ibis.null("string")).try_cast("float64")
-    return number, number.isnull() & (text != "")
+    text = value.cast("string")
+    number = text.try_cast("float64")
+    return number, (~text.re_search(NUMBER) | number.isnull()) & (text != "")
 
 
 def _judge_response(
@@ -239,13 +241,15 @@ def _judge_response(
             defects.append(Defect(f"{name} is outside {low:g} to {high:g}", "value", outside))
     if rules.positive_above is not None:
         return value, (value > rules.positive_above).cast("int8"), defects
-    number, _ = _parse_number(draft.label)
+    number, unreadable = _parse_number(draft.label)
     good = ((number == 0) | (number == 1)).fill_null(False)
-    defects.append(Defect("label is not 0 or 1", "label", ~good))
+    defects.append(Defect("label is not 0 or 1", "label", ~good | unreadable))
     return value, ibis.ifelse(good, number, ibis.null("float64")).cast("int8"), defects
 
 
-def _account(judged: ibis.Table, draft: ibis.Table, kinds: Kinds) -> RowAccounts:
+def _account(
+    judged: ibis.Table, draft: ibis.Table, kinds: Kinds, column_names: Mapping[str, str]
+) -> RowAccounts:
     """Count rows by defect and show the first row of each."""
     counted = (
         judged.group_by(["defect", "reason", "reason_column"])
@@ -270,7 +274,7 @@ def _account(judged: ibis.Table, draft: ibis.Table, kinds: Kinds) -> RowAccounts
                 count=int(row.rows),
                 file=str(fields["file"]),
                 line=int(row.first) % LINES_PER_FILE,
-                column=column,
+                column=column_names.get(column or "", column),
                 example=_text(fields.get("raw")) or _text(fields.get(column or "")),
             )
         )

@@ -79,6 +79,7 @@ def read_kuairand_pure(request: ReadRequest) -> SourceLog:
         rules=EventRules(value_name="play time", numeric_ids=True, duplicates_on=()),
         time_unit="ms",
         utc_offset_hours=BEIJING,
+        column_names=LOG_COLUMNS,
         accounts=people.accounts.merged(videos.accounts),
     )
 

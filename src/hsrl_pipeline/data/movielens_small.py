@@ -92,6 +92,7 @@ def read_ml100k(request: ReadRequest) -> SourceLog:
         slates=SlateRule(size=request.config.slate_size),
         split=SplitRule("time_share", train_share=request.config.train_share),
         rules=_rules(request, low=1.0),
+        column_names={"value": "rating"},
         accounts=movies.accounts.merged(people.accounts),
     )
 
@@ -132,6 +133,7 @@ def read_ml_latest_small(request: ReadRequest) -> SourceLog:
         slates=SlateRule(size=request.config.slate_size),
         split=SplitRule("time_share", train_share=request.config.train_share),
         rules=_rules(request, low=0.5),
+        column_names={"user_id": "userId", "item_id": "movieId", "value": "rating"},
         accounts=movies.accounts,
     )
 

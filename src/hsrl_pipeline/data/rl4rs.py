@@ -42,6 +42,7 @@ def read_rl4rs(request: ReadRequest) -> SourceLog:
     files = find_files(find_folder(request.raw_folder, "rl4rs", "rl4rs"), settings)
     items, item_accounts = read_items(files.item_info, request.workspace)
     users, user_accounts = read_portraits(files, request.workspace)
+    columns = log_columns(files)
     return SourceLog(
         draft_events=lambda engine: draft_events(engine, files, items),
         items=items,
@@ -52,6 +53,7 @@ def read_rl4rs(request: ReadRequest) -> SourceLog:
         ),
         # whole lines are compared by the draft: one line is one slate
         rules=EventRules(numeric_ids=True, duplicates_on=()),
+        column_names=columns,
         accounts=item_accounts.merged(user_accounts),
     )
 
@@ -65,7 +67,8 @@ def draft_events(engine: Engine, files: RL4RSFiles, items: pd.DataFrame) -> ibis
         items: The item frame, for shelves.
     """
     lines = engine.persist(judge_lines(engine, files), "rl4rs-lines")
-    lines = engine.persist(judge_slates(lines, items), "rl4rs-slates")
+    exposed = log_columns(files)["exposed"]
+    lines = engine.persist(judge_slates(lines, items, exposed), "rl4rs-slates")
     if files.form == "bigdatacup":
         return spread_slates(lines)
     return ibis.union(spread_slates(lines), spread_histories(lines, items))
@@ -120,11 +123,16 @@ def judge_lines(engine: Engine, files: RL4RSFiles) -> ibis.Table:
     ).drop("why", "where", "what")
 
 
-def judge_slates(lines: ibis.Table, items: pd.DataFrame) -> ibis.Table:
+def judge_slates(lines: ibis.Table, items: pd.DataFrame, column: str) -> ibis.Table:
     """Return the lines with a reason also for slates that can't have been shown.
 
     A slate is feasible when its items are listed and distinct and the slots 1-3, 4-6 and 7-9 hold
     items of the shelves 1, 2 and 3 (protocol, Datasets).
+
+    Args:
+        lines: The persisted lines of `judge_lines`.
+        items: The item frame.
+        column: Name of the column of shown items in the log, for messages.
     """
     shelves = ibis.memtable(
         {"listed": items["item_id"].tolist(), "shelf": items["shelf"].astype(int).tolist()},
@@ -153,7 +161,7 @@ def judge_slates(lines: ibis.Table, items: pd.DataFrame) -> ibis.Table:
     return marked.mutate(
         file_order=marked.file_order.cast("int64"),
         reason=ibis.coalesce(marked.reason, marked.verdict),
-        reason_column=ibis.ifelse(infeasible, "exposed_items", marked.reason_column),
+        reason_column=ibis.ifelse(infeasible, column, marked.reason_column),
         raw=ibis.ifelse(infeasible, marked.exposed, marked.raw),
     ).drop("bad_line", "verdict")
 

@@ -7,7 +7,7 @@ the engine checks, cuts into slates and writes.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -130,6 +130,7 @@ class SourceLog:
         time_unit: Unit of the timestamps.
         utc_offset_hours: Time zone in which a day begins, for partitions and splits by day.
         accounts: Bad rows and notes of the item and user files.
+        column_names: Names that columns of the draft have in the raw log, for messages.
         unlisted_items: ``"keep"`` events of items that the item frame lacks (their features are
             then zero), or count them as ``"bad"`` rows.
     """
@@ -143,6 +144,7 @@ class SourceLog:
     time_unit: Literal["s", "ms"] = "s"
     utc_offset_hours: int = 0
     accounts: RowAccounts = field(default_factory=RowAccounts)
+    column_names: Mapping[str, str] = field(default_factory=dict)
     unlisted_items: Literal["keep", "bad"] = "keep"
 
 

@@ -65,6 +65,7 @@ def read_tabular(request: ReadRequest) -> SourceLog:
             duplicates_on=("user_id", "item_id", "timestamp", "value", "label", "slate_id"),
         ),
         time_unit="ms" if settings.time_format == "ms" else "s",
+        column_names=event_columns(settings),
         accounts=item_accounts.merged(user_accounts),
     )
 
@@ -77,16 +78,7 @@ def draft_log(engine: Engine, folder: Path, settings: TabularConfig) -> ibis.Tab
         folder: Folder that relative paths start from.
         settings: The ``ingestion.tabular`` parameters.
     """
-    mapped = {
-        "user_id": settings.columns.user,
-        "item_id": settings.columns.item,
-        "timestamp": settings.columns.timestamp,
-        "label": settings.columns.label,
-        "value": settings.columns.value,
-        "slate_id": settings.columns.slate,
-        "position": settings.columns.position,
-    }
-    columns = {name: raw for name, raw in mapped.items() if raw is not None}
+    columns = event_columns(settings)
     path = locate(folder, settings.events, "ingestion.tabular.events")
     if is_text(path):
         rows = engine.scan_csv(
@@ -111,6 +103,20 @@ def draft_log(engine: Engine, folder: Path, settings: TabularConfig) -> ibis.Tab
         shown = ibis.window(group_by=["user_id", "slate_id"], order_by=["file_order", "line"])
         rows = rows.mutate(position=ibis.row_number().over(shown).cast("int64"))
     return rows
+
+
+def event_columns(settings: TabularConfig) -> dict[str, str]:
+    """Return the mapped name in the event file of each canonical column."""
+    mapped = {
+        "user_id": settings.columns.user,
+        "item_id": settings.columns.item,
+        "timestamp": settings.columns.timestamp,
+        "label": settings.columns.label,
+        "value": settings.columns.value,
+        "slate_id": settings.columns.slate,
+        "position": settings.columns.position,
+    }
+    return {name: raw for name, raw in mapped.items() if raw is not None}
 
 
 def to_epoch(time: ir.Value, time_format: str) -> tuple[ir.Value, ir.BooleanValue]:
