@@ -78,9 +78,13 @@ def cut_log(engine: Engine, events: ibis.Table, manifest: EventManifest) -> CutL
 def _numbered_ids(events: ibis.Table, name: str, key: str) -> ibis.Table:
     """Return the distinct ids with numbers from 0: shorter ids first, then by code point.
 
-    For whole numbers that is their numeric order, on every engine.
+    For whole numbers that is their numeric order, on every engine. ``n_prior`` and ``n_logged``
+    count the events of each.
     """
-    ids = events.select(name).distinct()
+    prior = events.prior if "prior" in events.columns else ibis.literal(False)
+    ids = events.group_by(name).agg(
+        n_prior=events.count(where=prior), n_logged=events.count(where=~prior)
+    )
     order = ibis.row_number().over(order_by=[ids[name].length(), ids[name]])
     return ids.mutate(order.cast("int32").name(key))
 
@@ -88,72 +92,99 @@ def _numbered_ids(events: ibis.Table, name: str, key: str) -> ibis.Table:
 def _ordered(
     events: ibis.Table, user_keys: ibis.Table, item_keys: ibis.Table, manifest: EventManifest
 ) -> ibis.Table:
-    """Return events with their place in the user's sequence and the slate that they fall in."""
-    keyed = events.join(user_keys, "user_id").join(item_keys, "item_id")
-    prior = keyed.prior if "prior" in events.columns else ibis.literal(False)
+    """Return events with their place in the user's sequence and the slate that they fall in.
+
+    ``place`` counts a user's logged events from 0; what was known before the log comes first and
+    has negative places.
+    """
     given = manifest.slates.given
-    kept = keyed.select(
+    has_prior = "prior" in events.columns
+    numbered_items = item_keys.select("item_id", "item_key")
+    keyed = events.join(user_keys, "user_id").join(numbered_items, "item_id")
+    keyed = keyed.drop("user_id", "item_id")
+    sequence = [keyed.timestamp, keyed.order]
+    if has_prior:
+        sequence.insert(0, keyed.prior.desc())
+    if given:
+        sequence.append(keyed.position)
+    by_user = ibis.window(group_by="user_key", order_by=sequence)
+    so_far = ibis.cumulative_window(group_by="user_key", order_by=sequence)
+    placed = keyed.select(
         "user_key",
         "item_key",
         "timestamp",
         "value",
         "label",
-        prior=prior,
-        order=keyed.order,
-        given_slate=keyed.slate_id if given else ibis.null("string"),
-        given_position=keyed.position if given else ibis.null("int8"),
-    )
-    sequence = [kept.prior.desc(), kept.timestamp, kept.order]
-    if given:
-        sequence.append(kept.given_position)
-    by_user = ibis.window(group_by="user_key", order_by=sequence)
-    so_far = ibis.cumulative_window(group_by="user_key", order_by=sequence)
-    placed = kept.mutate(
-        place=ibis.row_number().over(by_user),
-        positives_before=kept.count(where=kept.label == 1).over(so_far) - kept.label,
-        pause=kept.timestamp - kept.timestamp.lag().over(by_user),
-        after_prior=kept.prior.lag().over(by_user),
+        "n_logged",
+        place=(ibis.row_number().over(by_user) - keyed.n_prior).cast("int32"),
+        positives_before=keyed.count(where=keyed.label == 1).over(so_far) - keyed.label,
+        **({"slate_id": keyed.slate_id, "position": keyed.position} if given else {}),
     )
     if given:
         return _in_given_slates(placed)
-    return _in_fixed_cuts(placed, manifest.slates.size, manifest.slates.session_gap)
+    if manifest.slates.session_gap is not None:
+        return _in_sessions(placed, manifest.slates.size, manifest.slates.session_gap)
+    return _in_fixed_cuts(placed, manifest.slates.size)
 
 
 def _in_given_slates(placed: ibis.Table) -> ibis.Table:
     """Number each user's slates by the place of their first event."""
-    whole = ibis.window(group_by=["user_key", "given_slate"])
+    whole = ibis.window(group_by=["user_key", "slate_id"])
+    logged = placed.place >= 0
+    number = ibis.ifelse(logged, placed.place, ibis.null("int32")).min().over(whole)
     return placed.select(
         *_KEPT,
-        slate_number=ibis.ifelse(
-            placed.prior, ibis.null("int64"), placed.place.min().over(whole)
-        ).cast("int32"),
-        position=placed.given_position.cast("int8"),
+        slate_number=ibis.ifelse(logged, number, ibis.null("int32")),
+        position="position",
         session_number=ibis.literal(0, "int32"),
     )
 
 
-def _in_fixed_cuts(placed: ibis.Table, size: int, session_gap: int | None) -> ibis.Table:
-    """Cut consecutive slates, inside sessions where a gap is given; the last may be incomplete."""
-    group = ["user_key", "prior"]
-    if session_gap is None:
-        placed = placed.mutate(session_number=ibis.literal(0, "int32"))
-    else:
-        opens = (placed.pause > session_gap) & ~placed.after_prior
-        sessions = ibis.cumulative_window(group_by="user_key", order_by="place")
-        number = placed.count(where=opens.fill_null(False)).over(sessions)
-        placed = placed.mutate(session_number=number.cast("int32"))
-        group.append("session_number")
-    session = ibis.window(group_by=group)
-    first = placed.place.min().over(session)
-    inside = placed.place - first
-    length = placed.place.max().over(session) - first + 1
-    number = (first + inside - inside % size).cast("int32")  # place of the slate's first event
-    complete = ~placed.prior & ((inside - inside % size) + size <= length)
+def _in_fixed_cuts(placed: ibis.Table, size: int) -> ibis.Table:
+    """Cut each user's sequence into consecutive slates; the last may be incomplete."""
+    position = placed.place % size
+    first = placed.place - position
+    complete = (placed.place >= 0) & (first + size <= placed.n_logged)
+    return _with_slates(placed, first, position, complete).mutate(
+        session_number=ibis.literal(0, "int32")
+    )
+
+
+def _in_sessions(placed: ibis.Table, size: int, session_gap: int) -> ibis.Table:
+    """Cut consecutive slates inside sessions: no slate reaches across a longer pause."""
+    by_user = ibis.window(group_by="user_key", order_by="place")
+    opens = (placed.place > 0) & (
+        placed.timestamp - placed.timestamp.lag().over(by_user) > session_gap
+    )
+    opened = placed.mutate(opens=opens.fill_null(False))
+    up_to = ibis.cumulative_window(group_by="user_key", order_by="place")
+    numbered = opened.mutate(
+        session_number=opened.count(where=opened.opens).over(up_to).cast("int32"),
+        logged=opened.place >= 0,
+    )
+    session = ibis.window(group_by=["user_key", "logged", "session_number"])
+    bounded = numbered.mutate(
+        start=numbered.place.min().over(session), end=numbered.place.max().over(session)
+    )
+    position = (bounded.place - bounded.start) % size
+    first = bounded.place - position
+    complete = bounded.logged & (first + size - 1 <= bounded.end)
+    return _with_slates(bounded, first, position, complete, "session_number")
+
+
+def _with_slates(
+    placed: ibis.Table,
+    first: ir.IntegerValue,
+    position: ir.IntegerValue,
+    complete: ir.BooleanValue,
+    *extra: str,
+) -> ibis.Table:
+    """Return events with the place of their slate's first event, null outside complete slates."""
     return placed.select(
         *_KEPT,
-        slate_number=ibis.ifelse(complete, number, ibis.null("int32")),
-        position=ibis.ifelse(complete, inside % size, ibis.null("int64")).cast("int8"),
-        session_number="session_number",
+        *extra,
+        slate_number=ibis.ifelse(complete, first, ibis.null("int32")).cast("int32"),
+        position=ibis.ifelse(complete, position, ibis.null("int32")).cast("int8"),
     )
 
 
@@ -163,7 +194,6 @@ _KEPT = (
     "timestamp",
     "value",
     "label",
-    "prior",
     "place",
     "positives_before",
 )
@@ -261,7 +291,7 @@ def _write_tables(
 
 def _interactions(indexed: ibis.Table, has_sessions: bool) -> ibis.Table:
     """Return the canonical interactions, by user and in the order of events."""
-    logged = indexed.filter(~indexed.prior)
+    logged = indexed.filter(indexed.place >= 0)
     extra = {"session_index": logged.session_number} if has_sessions else {}
     return logged.order_by("user_index", "place").select(
         "user_index",

@@ -7,7 +7,9 @@ means can't depend on the engine.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 import numpy as np
 import pyarrow as pa
@@ -19,7 +21,7 @@ from numpy.typing import NDArray
 from hsrl_pipeline.errors import UserError
 
 BLOCK_BYTES = 16 << 20
-MALFORMED = "wrong number of fields"
+UNIT_SEPARATOR = b"\x1f"
 
 LINES_SCHEMA = pa.schema([("line", pa.int64()), ("text", pa.string())])
 
@@ -59,7 +61,8 @@ def land_fields(
     Args:
         path: Text file with ``\n`` or ``\r\n`` line ends.
         target: Parquet file to write, with the columns ``line`` (from 1), ``columns``, ``reason``
-            and ``raw``. A line with another number of fields has nulls, a reason and its text.
+            and ``raw``. A line with another number of fields has nulls, a reason and its text; such
+            lines stand after all others.
         columns: Names of all fields, in order.
         separator: Text between two fields.
         encoding: Encoding of the text.
@@ -70,34 +73,16 @@ def land_fields(
     Raises:
         UserError: The file is missing, empty or in another encoding.
     """
-    schema = pa.schema(
-        [("line", pa.int64())]
-        + [(name, pa.string()) for name in columns]
-        + [("reason", pa.string()), ("raw", pa.string())]
-    )
-    width = len(columns)
-    with pq.ParquetWriter(target, schema) as writer:
-        for first_line, rows in _line_blocks(path, encoding):
-            fields = pc.split_pattern(rows, separator)
-            whole = pc.equal(pc.list_value_length(fields), width)
-            values = pc.list_flatten(fields.filter(whole))
-            odd = pc.invert(whole)
-            table = {"line": _line_numbers(first_line, len(rows)).filter(whole)}
-            for place, name in enumerate(columns):
-                picks = np.arange(place, len(values), width)
-                table[name] = values.take(pa.array(picks)).cast(pa.string())
-            good = pa.table(table)
-            bad = pa.table(
-                {
-                    "line": _line_numbers(first_line, len(rows)).filter(odd),
-                    "raw": rows.filter(odd).cast(pa.string()),
-                }
-            )
-            bad = bad.append_column("reason", pa.repeat(pa.scalar(MALFORMED), len(bad)))
-            writer.write_table(_completed(good, schema))
-            if len(bad):
-                writer.write_table(_completed(bad, schema))
-    return target
+    _require_content(path)
+    wanted = {name: name for name in columns}
+    layout = _Layout(list(columns), wanted, 1, separator, quoted=False, encoding=encoding)
+    if len(separator) == 1:
+        return _land(path, path, target, layout)
+    with NamedTemporaryFile(dir=target.parent) as single:
+        for block in _whole_line_blocks(path):
+            single.write(block.replace(separator.encode(encoding), UNIT_SEPARATOR) + b"\n")
+        single.flush()
+        return _land(path, Path(single.name), target, layout)
 
 
 def land_csv(
@@ -111,13 +96,11 @@ def land_csv(
 ) -> Path:
     """Write the wanted columns of a quoted, delimited file as text.
 
-    A line with too many or too few fields becomes a row of nulls with ``reason`` set, and stands
-    after all good rows.
-
     Args:
         path: Delimited file, optionally with double-quoted fields.
         target: Parquet file to write, with the columns ``line`` (from 1, header counted), the keys
-            of ``columns``, ``reason`` and ``raw`` (a malformed line's text).
+            of ``columns``, ``reason`` and ``raw``. A line with another number of fields has nulls,
+            a reason and its text; such lines stand after all others.
         columns: Name to give to each wanted column, and its name in the file.
         delimiter: One character between fields.
         names: Names of all columns of a file without header; None when its first line names them.
@@ -133,52 +116,84 @@ def land_csv(
     header = list(names) if names is not None else _header(path, delimiter, encoding)
     _require_columns(path.name, header, columns.values(), delimiter)
     first_line = 1 if names is not None else 2
+    layout = _Layout(header, columns, first_line, delimiter, quoted=True, encoding=encoding)
+    return _land(path, path, target, layout)
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """How a delimited file is to be read."""
+
+    names: list[str]
+    columns: Mapping[str, str]
+    first_line: int
+    separator: str
+    quoted: bool
+    encoding: str
+
+    @property
+    def delimiter(self) -> str:
+        """The one character between fields as pyarrow sees them."""
+        return self.separator if len(self.separator) == 1 else UNIT_SEPARATOR.decode()
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Schema of the landed file."""
+        text = [*self.columns, "reason", "raw"]
+        return pa.schema([("line", pa.int64()), *((name, pa.string()) for name in text)])
+
+
+def _land(path: Path, readable: Path, target: Path, layout: _Layout) -> Path:
+    """Write the wanted fields of ``readable``; messages speak of ``path``."""
     malformed: list[pa_csv.InvalidRow] = []
 
     def skip(row: pa_csv.InvalidRow) -> str:
         malformed.append(row)
         return "skip"
 
-    schema = pa.schema(
-        [("line", pa.int64())]
-        + [(name, pa.string()) for name in columns]
-        + [("reason", pa.string()), ("raw", pa.string())]
-    )
     try:
         reader = pa_csv.open_csv(
-            path,
+            readable,
             read_options=pa_csv.ReadOptions(
                 use_threads=False,  # line numbers of malformed rows exist only in sequence
                 block_size=BLOCK_BYTES,
-                column_names=header,
-                skip_rows=first_line - 1,
-                encoding=encoding,
+                column_names=layout.names,
+                skip_rows=layout.first_line - 1,
+                encoding=layout.encoding,
             ),
             parse_options=pa_csv.ParseOptions(
-                delimiter=delimiter, ignore_empty_lines=False, invalid_row_handler=skip
+                delimiter=layout.delimiter,
+                quote_char='"' if layout.quoted else False,
+                ignore_empty_lines=False,
+                invalid_row_handler=skip,
             ),
             convert_options=pa_csv.ConvertOptions(
-                column_types=dict.fromkeys(header, pa.string()),
-                include_columns=list(columns.values()),
+                column_types=dict.fromkeys(layout.names, pa.string()),
+                include_columns=list(layout.columns.values()),
                 null_values=[""],
                 strings_can_be_null=True,
             ),
         )
-        with pq.ParquetWriter(target, schema) as writer:
+        with pq.ParquetWriter(target, layout.schema, use_dictionary=False) as writer:
             ordinal = 0
             for batch in reader:
                 numbers = np.array([row.number for row in malformed], dtype=np.int64)
-                lines = _lines_of(ordinal, batch.num_rows, first_line, numbers)
+                lines = _lines_of(ordinal, batch.num_rows, layout.first_line, numbers)
                 ordinal += batch.num_rows
-                fields = {name: batch.column(raw) for name, raw in columns.items()}
+                fields = {
+                    name: pc.utf8_trim_whitespace(batch.column(raw))
+                    for name, raw in layout.columns.items()
+                }
                 table = pa.table({"line": pa.array(lines), **fields})
-                writer.write_table(_completed(table, schema))
+                writer.write_table(_completed(table, layout.schema))
             if malformed:
-                writer.write_table(_completed(_malformed_table(malformed), schema))
+                bad = _malformed_table(malformed, layout)
+                writer.write_table(_completed(bad, layout.schema))
     except (pa.ArrowInvalid, UnicodeDecodeError) as error:
-        _locate_undecodable(path, encoding)
+        _locate_undecodable(path, layout.encoding)
         raise UserError(
-            f"{path.name} can't be read as text with fields separated by {delimiter!r}: {error}",
+            f"{path.name} can't be read as text with fields separated by {layout.separator!r}: "
+            f"{error}",
             where=str(path),
             remedy="Check separator, quotes and encoding.",
         ) from error
@@ -285,11 +300,13 @@ def _lines_of(
     return goods + np.searchsorted(thresholds, goods, side="right")
 
 
-def _malformed_table(malformed: Sequence[pa_csv.InvalidRow]) -> pa.Table:
+def _malformed_table(malformed: Sequence[pa_csv.InvalidRow], layout: _Layout) -> pa.Table:
+    reason = f"line does not have {len(layout.names)} fields separated by {layout.separator!r}"
+    texts = [row.text.replace(layout.delimiter, layout.separator) for row in malformed]
     return pa.table(
         {
             "line": pa.array([row.number for row in malformed], pa.int64()),
-            "reason": pa.repeat(pa.scalar(MALFORMED), len(malformed)),
-            "raw": pa.array([row.text for row in malformed], pa.string()),
+            "reason": pa.repeat(pa.scalar(reason), len(malformed)),
+            "raw": pa.array(texts, pa.string()),
         }
     )
