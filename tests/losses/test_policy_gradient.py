@@ -59,3 +59,12 @@ def test_cloning_gives_no_gradient_to_items_without_click():
     log_prob = torch.zeros(1, 3, requires_grad=True)
     behavior_cloning_loss(log_prob, torch.tensor([[0.0, 1.0, 0.0]])).backward()
     assert log_prob.grad.tolist() == [[0.0, -1.0, 0.0]]
+
+
+def test_cloning_leaves_out_items_the_policy_cannot_recommend():
+    log_prob = torch.tensor([[-1.0, -torch.inf], [-torch.inf, -2.0]], requires_grad=True)
+    counted = torch.tensor([[True, False], [False, True]])
+    loss = behavior_cloning_loss(log_prob, torch.tensor([[1.0, 1.0], [1.0, 0.0]]), counted)
+    loss.backward()
+    assert loss.item() == pytest.approx(0.5)
+    assert log_prob.grad.tolist() == [[-0.5, 0.0], [0.0, 0.0]]

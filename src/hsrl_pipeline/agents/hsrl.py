@@ -68,7 +68,7 @@ class HsrlAgent(BaselineAgent):
         self._own = settings
         self._encoder, self._head, self._critic = encoder, head, critic
         self._click_bias = click_bias
-        self._n_items = context.n_items
+        self._log_n_items = math.log(len(trie.leaf_items))
         self._decoder = ShelfDecoder(head, context.slate_size, settings.beam_width)
         self._target_encoder = self._add_target("encoder", encoder)
         self._target_critic = self._add_target("critic", critic)
@@ -203,17 +203,15 @@ class HsrlAgent(BaselineAgent):
         """
         own = self._own
         state = self._encoder(log.observation)
-        random_items = torch.randint(
-            1,
-            self._n_items + 1,
-            (len(log.slates), 1),
-            generator=generator,
-            device=log.slates.device,
+        trie, device = self._head.trie, log.slates.device
+        drawn = torch.randint(
+            len(trie.leaf_items), (len(log.slates), 1), generator=generator, device=device
         )
-        items = torch.cat([log.slates, random_items], dim=1)
-        relative = self._head.item_likelihood(state, items).log_prob + math.log(self._n_items)
+        items = torch.cat([log.slates, trie.leaf_items[drawn]], dim=1)
+        relative = self._head.item_likelihood(state, items).log_prob + self._log_n_items
         logits = (own.click_temperature * relative + self._click_bias(state)).float()
-        shown = F.binary_cross_entropy_with_logits(logits[:, :-1], log.clicks)
+        counted = trie.has_code[log.slates].to(logits.dtype)
+        shown = F.binary_cross_entropy_with_logits(logits[:, :-1], log.clicks, weight=counted)
         doubt = F.softplus(logits[:, -1]).mean()
         return shown + own.doubt_coef / log.slates.shape[1] * doubt
 

@@ -7,8 +7,6 @@ References:
 
 from __future__ import annotations
 
-from typing import cast
-
 import torch
 from torch import nn
 
@@ -62,7 +60,7 @@ class HsrlPaperAgent(BaselineAgent):
         self._own = settings
         self._encoder, self._head, self._critic = encoder, head, critic
         self._items = SemanticItems(context.codes, context.vocab_sizes).to(context.device)
-        self._target_policy = cast(nn.ModuleDict, self._add_target("policy", policy))
+        self._target_policy = self._add_target("policy", policy)
         self._target_critic = self._add_target("critic", critic)
         self._add_optimizer("policy", policy.parameters(), settings.learning_rate)
         self._add_optimizer("critic", critic.parameters(), settings.critic_learning_rate)
@@ -110,7 +108,9 @@ class HsrlPaperAgent(BaselineAgent):
             total = critic_loss + actor_loss - own.entropy_coef * entropies.sum()
             if log is not None and logged is not None:
                 logged_log_prob = self._items.log_prob(logged.log_probs, log.slates)
-                losses["cloning_loss"] = behavior_cloning_loss(logged_log_prob, log.clicks)
+                losses["cloning_loss"] = behavior_cloning_loss(
+                    logged_log_prob, log.clicks, self._items.has_code[log.slates]
+                )
                 total = total + own.cloning_coef * losses["cloning_loss"]
         total.backward()
         diagnostics = {

@@ -59,20 +59,26 @@ def level_entropies(level_log_probs: Sequence[torch.Tensor]) -> torch.Tensor:
     return torch.stack([_entropy(log_probs).mean() for log_probs in level_log_probs])
 
 
-def behavior_cloning_loss(log_prob: torch.Tensor, clicks: torch.Tensor) -> torch.Tensor:
+def behavior_cloning_loss(
+    log_prob: torch.Tensor, clicks: torch.Tensor, counted: torch.Tensor | None = None
+) -> torch.Tensor:
     """Return minus the log-likelihood of clicked items, averaged within and then over slates.
 
     Args:
         log_prob: (batch, slate) float32. Log-probability of each logged item.
         clicks: (batch, slate) float32. 1.0 where the item was clicked.
+        counted: (batch, slate) bool. False for items the policy cannot recommend; None for all.
 
     Returns:
-        0-dim float32. A slate without a click contributes 0.
+        0-dim float32. A slate without a counted click contributes 0.
 
     References:
         Paper, Eq. 24.
     """
     check_shape("clicks", clicks, *log_prob.shape)
+    if counted is not None:
+        clicks = clicks * counted
+        log_prob = log_prob.masked_fill(~counted, 0.0)
     n_clicks = clicks.sum(-1)
     per_slate = -(clicks * log_prob).sum(-1) / n_clicks.clamp(min=1.0)
     return per_slate.mean()

@@ -31,6 +31,7 @@ class CodeTrie(nn.Module):
     item_nodes: torch.Tensor
     item_slots: torch.Tensor
     leaf_items: torch.Tensor
+    has_code: torch.Tensor
 
     def __init__(
         self,
@@ -66,6 +67,9 @@ class CodeTrie(nn.Module):
         self._keep("item_nodes", _by_item(nodes, live, len(codes)))
         self._keep("item_slots", _by_item(slots, live, len(codes)))
         self._keep("leaf_items", live[np.argsort(node)])
+        has_code = np.zeros(len(codes), bool)
+        has_code[live] = True
+        self._keep("has_code", has_code)
 
     def branches(
         self, level: int, nodes: torch.Tensor
@@ -91,7 +95,7 @@ class CodeTrie(nn.Module):
         """Return (...) int64, how many children of ``level`` the nodes above it have."""
         return self.get_buffer(f"n_children_{level}")[nodes]
 
-    def _keep(self, name: str, values: NDArray[np.int64]) -> None:
+    def _keep(self, name: str, values: NDArray[np.int64] | NDArray[np.bool_]) -> None:
         self.register_buffer(name, torch.from_numpy(np.ascontiguousarray(values)), persistent=False)
 
 

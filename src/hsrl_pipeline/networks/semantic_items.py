@@ -31,6 +31,7 @@ class SemanticItems(nn.Module):
     """
 
     codes: torch.Tensor
+    has_code: torch.Tensor
     log_shares: torch.Tensor
     item_parent: torch.Tensor
 
@@ -43,6 +44,8 @@ class SemanticItems(nn.Module):
         _, inverse, counts = np.unique(codes[live], axis=0, return_inverse=True, return_counts=True)
         shares = np.full(len(codes), -np.inf)
         shares[live] = -np.log(counts[inverse.ravel()])
+        has_code = torch.from_numpy(shares > -np.inf)
+        self.register_buffer("has_code", has_code, persistent=False)
         table = torch.from_numpy(np.where(codes < 0, 0, codes)).long()
         self.register_buffer("codes", table, persistent=False)
         self.register_buffer(
