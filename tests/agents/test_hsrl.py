@@ -1,0 +1,240 @@
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+
+from hsrl_pipeline.agents.base import AgentContext, LogBatch
+from hsrl_pipeline.agents.hsrl import build_hsrl
+from hsrl_pipeline.config.agent_settings import EncoderConfig
+from hsrl_pipeline.config.agents_hsrl import HsrlSettings
+from hsrl_pipeline.observation import Observation
+from hsrl_pipeline.replay.transitions import TransitionBatch
+
+ENCODER = EncoderConfig(
+    embedding_size=8, n_layers=1, n_heads=2, feedforward_size=8,
+    use_item_ids=False, use_item_codes=True,
+)  # fmt: skip
+N_ITEMS, SLATE, HISTORY = 12, 3, 4
+CODES = np.array([[-1, -1]] + [[item % 4, item // 4] for item in range(N_ITEMS)])
+
+
+def make_context(**changes):
+    vectors = np.random.default_rng(0).normal(size=(N_ITEMS + 1, 5)).astype("f4")
+    context = AgentContext(
+        N_ITEMS, SLATE, HISTORY, (3,), 0, 20, vectors, CODES, (4, 3), torch.device("cpu"), 0
+    )
+    return replace(context, **changes)
+
+
+def make_agent(context=None, **options):
+    defaults = {"encoder": ENCODER, "warm_start_iterations": 0}
+    return build_hsrl(HsrlSettings(**{**defaults, **options}), context or make_context())
+
+
+def observe(batch=6, seed=0, shown=None):
+    generator = torch.Generator().manual_seed(seed)
+    return Observation(
+        torch.randint(0, 3, (batch, 1), generator=generator),
+        torch.zeros(batch, 0),
+        torch.randint(0, N_ITEMS + 1, (batch, HISTORY), generator=generator),
+        torch.zeros(batch, dtype=torch.int64),
+        shown,
+    )
+
+
+def slates_of(batch):
+    rows = [
+        torch.randperm(N_ITEMS, generator=torch.Generator().manual_seed(r)) for r in range(batch)
+    ]
+    return torch.stack(rows)[:, :SLATE] + 1
+
+
+def transitions(batch=6, clicks=None, terminated=True, reward=0.5, shown=None):
+    return TransitionBatch(
+        observe(batch, shown=shown),
+        slates_of(batch),
+        torch.ones(batch, SLATE) if clicks is None else clicks,
+        torch.full((batch,), reward),
+        observe(batch, 1, shown),
+        torch.full((batch,), terminated),
+        torch.zeros(batch, dtype=torch.bool),
+        torch.empty(batch, 0),
+        torch.zeros(batch),
+    )
+
+
+def logged(batch=8, clicked=None):
+    slates = slates_of(batch)
+    clicks = torch.zeros(batch, SLATE) if clicked is None else torch.isin(slates, clicked).float()
+    return LogBatch(observe(batch, 2), slates, clicks)
+
+
+def positions(agent, observation, slates):
+    with torch.no_grad():
+        log_prob = agent._head.item_likelihood(agent._encoder(observation), slates).log_prob
+        return agent._decoder.positions_log_prob(log_prob, None)
+
+
+def test_actor_loss_by_hand():
+    agent = make_agent(slate_credit_coef=0.5, entropy_coef=0.0)
+    clicks = torch.tensor([[1.0, 0.0, 0.0]] * 6)
+    batch = transitions(clicks=clicks)
+    with torch.no_grad():
+        value = agent._critic([agent._encoder(batch.observation)])
+    own = torch.tensor([1.0, -0.5, -0.5])
+    credit = own + 0.5 * (0.5 - value).clamp(-1, 1)[:, None]
+    expected = -(credit * positions(agent, batch.observation, batch.slates)).mean()
+    stats = agent.update(batch, None)
+    torch.testing.assert_close(stats.losses["actor_loss"], expected)
+    torch.testing.assert_close(stats.losses["critic_loss"], (value - 0.5).square().mean())
+
+
+def test_switches_of_credit_and_likelihood():
+    clicks = torch.tensor([[1.0, 0.0, 0.0]] * 6)
+    agent = make_agent(item_credit=False, without_replacement=False, slate_credit_coef=1.0)
+    batch = transitions(clicks=clicks)
+    with torch.no_grad():
+        state = agent._encoder(batch.observation)
+        advantage = (0.5 - agent._critic([state])).clamp(-1, 1)
+        log_prob = agent._head.item_likelihood(state, batch.slates).log_prob
+    expected = -(advantage[:, None] * log_prob).mean()
+    torch.testing.assert_close(agent.update(batch, None).losses["actor_loss"], expected)
+
+
+def test_target_ends_with_the_user_and_only_then():
+    agent = make_agent()
+    left, staying = (agent._td_target(transitions(terminated=kind)) for kind in (True, False))
+    value = agent._target_critic([agent._target_encoder(observe(6, 1))])
+    torch.testing.assert_close(left, torch.full((6,), 0.5))
+    torch.testing.assert_close(staying, 0.5 + 0.9 * value)
+
+
+def test_click_likelihood_by_hand():
+    agent = make_agent(warm_start_iterations=5, click_temperature=0.4, doubt_coef=0.0)
+    log = logged(clicked=torch.tensor([1, 2, 3, 4]))
+    with torch.no_grad():
+        state = agent._encoder(log.observation)
+        relative = agent._head.item_likelihood(state, log.slates).log_prob + math.log(N_ITEMS)
+        logits = 0.4 * relative + agent._click_bias(state)
+        expected = F.binary_cross_entropy(logits.sigmoid(), log.clicks)
+    stats = agent.update(transitions(), log)
+    torch.testing.assert_close(stats.losses["click_loss"], expected)
+    assert "actor_loss" not in stats.losses
+
+
+def test_warm_start_ends_after_its_updates_and_survives_a_restart():
+    agent = make_agent(warm_start_iterations=2, warm_start_learning_rate=0.01, learning_rate=0.02)
+    rates = []
+    for _ in range(3):
+        rates.append(agent._optimizers["policy"].param_groups[0]["lr"])
+        assert agent.uses_log is (len(rates) <= 2)
+        agent.update(transitions(), logged() if agent.uses_log else None)
+    assert rates == [0.01, 0.01, 0.02]
+    other = make_agent(warm_start_iterations=2, warm_start_learning_rate=0.01, learning_rate=0.02)
+    other.load_state_dict(agent.state_dict())
+    assert not other.uses_log and not other.warming_up
+
+
+def test_warm_start_ranks_clicked_items_first():
+    agent = make_agent(warm_start_iterations=1000, warm_start_learning_rate=0.02)
+    liked = torch.tensor([2, 7, 12])
+    for _ in range(60):
+        agent.update(transitions(), logged(32, liked))
+    slates = agent.act(observe(8), explore=False).slates
+    assert torch.equal(slates.sort(dim=1).values, liked.expand(8, -1))
+
+
+def test_doubt_pushes_down_what_was_never_shown():
+    ranks = {}
+    for doubt in (0.0, 3.0):
+        agent = make_agent(warm_start_iterations=1000, warm_start_learning_rate=0.02,
+                           doubt_coef=doubt)  # fmt: skip
+        log = LogBatch(observe(32, 2), torch.tensor([[1, 2, 3]] * 32), torch.ones(32, 3))
+        for _ in range(40):
+            agent.update(transitions(), log)
+        with torch.no_grad():
+            never = torch.arange(4, N_ITEMS + 1).expand(32, -1)
+            state = agent._encoder(log.observation)
+            ranks[doubt] = agent._head.item_likelihood(state, never).log_prob.exp().sum(1).mean()
+    assert ranks[3.0] < ranks[0.0]
+
+
+def test_policy_gradient_finds_the_liked_items():
+    agent = make_agent(learning_rate=0.02, entropy_coef=0.01)
+    liked = torch.tensor([1, 6, 11])
+    generator = torch.Generator().manual_seed(0)
+    observation = observe(32)
+    for _ in range(120):
+        action = agent.act(observation, explore=True, generator=generator)
+        clicks = torch.isin(action.slates, liked).float()
+        batch = transitions(32, clicks)._replace(
+            slates=action.slates, reward=clicks.mean(1), log_prob=action.log_prob
+        )
+        agent.update(batch, None)
+    slates = agent.act(observation, explore=False).slates
+    assert torch.isin(slates, liked).float().mean() > 0.9
+
+
+def test_log_probability_of_a_drawn_slate():
+    agent = make_agent()
+    action = agent.act(observe(), explore=True, generator=torch.Generator().manual_seed(0))
+    expected = positions(agent, observe(), action.slates).sum(-1)
+    torch.testing.assert_close(action.log_prob, expected, rtol=1e-4, atol=1e-4)
+    assert agent.act(observe(), explore=False).log_prob.eq(0).all()
+
+
+def test_items_that_may_not_be_shown_again():
+    agent = make_agent()
+    shown = torch.tensor([[1, 2, 3, 4, 5, 0]] * 6)
+    for explore in (True, False):
+        slates = agent.act(observe(shown=shown), explore=explore).slates
+        assert not torch.isin(slates, shown).any()
+    assert agent.update(transitions(shown=shown), None).losses["actor_loss"].isfinite()
+
+
+def test_shelves_get_equal_shares():
+    shelves = np.array([0] + [1] * 4 + [2] * 4 + [3] * 4)
+    agent = make_agent(make_context(shelves=shelves))
+    for explore in (True, False):
+        slates = agent.act(observe(), explore=explore).slates
+        assert torch.from_numpy(shelves)[slates].tolist() == [[1, 2, 3]] * 6
+    assert agent.update(transitions(), None).losses["actor_loss"].isfinite()
+
+
+def test_an_item_without_semantic_id_is_never_shown_and_breaks_nothing():
+    codes = CODES.copy()
+    codes[5] = -1
+    agent = make_agent(make_context(codes=codes), warm_start_iterations=1)
+    log = logged(clicked=torch.tensor([5]))
+    assert agent.update(transitions(), log).losses["click_loss"].isfinite()
+    for explore in (True, False):
+        assert not agent.act(observe(40), explore=explore).slates.eq(5).any()
+
+
+@pytest.mark.parametrize(
+    "switch",
+    [
+        {"context_update": "expected"},
+        {"context_update": "none"},
+        {"valid_only": False},
+        {"use_leaf_vectors": False},
+        {"normalize_entropy": False},
+        {"value_reaches_encoder": True},
+        {"likelihood_coef": 0.1},
+    ],
+)
+def test_every_switch_trains(switch):
+    agent = make_agent(**switch)
+    stats = agent.update(transitions(), logged() if agent.uses_log else None)
+    assert all(value.isfinite() for value in stats.losses.values())
+    assert ("click_loss" in stats.losses) is ("likelihood_coef" in switch)
+
+
+def test_missing_inputs_are_named():
+    with pytest.raises(ValueError, match="without transitions"):
+        make_agent().update(None, logged())
+    with pytest.raises(ValueError, match="without logged slates"):
+        make_agent(warm_start_iterations=1).update(transitions(), None)
