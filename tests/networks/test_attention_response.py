@@ -4,14 +4,8 @@ import pickle
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from hsrl_pipeline.networks.attention_response import (
-    AttentionResponse,
-    ResponseSizes,
-    click_log_odds,
-)
+from hsrl_pipeline.networks.attention_response import AttentionResponse, ResponseSizes
 from hsrl_pipeline.observation import Observation
 
 N_ITEMS, HISTORY, WIDTH, HEADS = 12, 5, 8, 2
@@ -63,13 +57,15 @@ def layer(module, vector):
 
 
 def item_features(model, item):
-    return torch.cat([model.content[item], model.statistics[item] * model.seen[item]])
+    return torch.cat(
+        [model.items.content[item], model.items.statistics[item] * model.items.seen[item]]
+    )
 
 
 def item_vector(model, item):
-    vector = layer(model.feature_projection, item_features(model, item))
-    if model.seen[item]:
-        vector = vector + model.item_embedding.weight[item].detach().numpy()
+    vector = layer(model.items.feature_projection, item_features(model, item))
+    if model.items.seen[item]:
+        vector = vector + model.items.embedding.weight[item].detach().numpy()
     return vector
 
 
@@ -91,7 +87,7 @@ def log_odds_by_loops(model, categories, dense, history, item):
         entries = [(empty[part], empty[value_part], 0.0)]
         for place, clicked in enumerate(history.tolist()):
             if clicked:
-                memory = layer(model.memory_projection, item_vector(model, clicked))
+                memory = layer(model.items.memory_projection, item_vector(model, clicked))
                 entries.append(
                     (memory[part], memory[value_part], model.recency_bias[head, place].item())
                 )
@@ -106,10 +102,13 @@ def log_odds_by_loops(model, categories, dense, history, item):
         torch.as_tensor(layer(model.state_hidden, layer(model.state_norm, state)))
     )
     state = layer(model.output_norm, state + layer(model.state_output, hidden))
-    target = layer(model.target_projection, item_vector(model, item))
-    bias = model.global_bias.item() + layer(model.feature_bias, item_features(model, item))[0]
-    if model.seen[item]:
-        bias += model.item_bias[item].item()
+    target = layer(model.items.target_projection, item_vector(model, item))
+    bias = (
+        model.items.global_bias.item()
+        + layer(model.items.feature_bias, item_features(model, item))[0]
+    )
+    if model.items.seen[item]:
+        bias += model.items.bias[item].item()
     return float(state @ target / math.sqrt(WIDTH) + bias + layer(model.state_bias, state)[0])
 
 
@@ -186,12 +185,12 @@ def test_a_cold_item_is_what_its_content_says():
     model, inputs = make_model().eval(), make_inputs()
     before = model.scores_all(observe(inputs))[:, 4].detach()
     with torch.no_grad():
-        model.item_embedding.weight[4] += 100.0
-        model.item_bias[4] += 100.0
-        model.statistics[4] += 100.0
+        model.items.embedding.weight[4] += 100.0
+        model.items.bias[4] += 100.0
+        model.items.statistics[4] += 100.0
     assert torch.equal(model.scores_all(observe(inputs))[:, 4], before)
     with torch.no_grad():
-        model.content[4] += 1.0
+        model.items.content[4] += 1.0
     assert not torch.allclose(model.scores_all(observe(inputs))[:, 4], before)
 
 
@@ -259,22 +258,3 @@ def test_heads_must_divide_the_width():
 def test_a_frozen_model_pickles():
     model, inputs = make_model().freeze(), make_inputs()
     assert torch.equal(pickle.loads(pickle.dumps(model)).logits(*inputs), model.logits(*inputs))
-
-
-def test_click_log_odds_by_hand():
-    # 30 of 60 clicked (half a click each way keeps the rate at 1/2); 20 prior exposures.
-    prior, differences = click_log_odds(np.array([0, 30, 0]), np.array([0, 40, 20]))
-    assert prior == pytest.approx(0.0)
-    expected = [0.0, math.log((40 / 60) / (20 / 60)), math.log((10 / 40) / (30 / 40))]
-    assert differences == pytest.approx(expected)
-
-
-@settings(max_examples=30, deadline=None)
-@given(st.lists(st.tuples(st.integers(0, 50), st.integers(0, 50)), min_size=1, max_size=20))
-def test_click_log_odds_are_finite_and_ordered_by_rate(pairs):
-    clicks = np.array([min(pair) for pair in pairs])
-    exposures = np.array([max(pair) for pair in pairs])
-    prior, differences = click_log_odds(clicks, exposures)
-    assert math.isfinite(prior)
-    assert np.isfinite(differences).all()
-    assert (np.abs(differences[exposures == 0]) < 1e-9).all()

@@ -40,8 +40,8 @@ class ResponseNetworkConfig(FrozenConfig):
         default=0.05,
         ge=0.0,
         lt=1.0,
-        description="Share of items that lose their learned embedding in a training step, so that "
-        "content alone can answer for items without training data, in [0, 1).",
+        description="Share of items that a training step treats as never shown, so that content "
+        "alone can answer for items without training data, in [0, 1).",
     )
 
     @model_validator(mode="after")

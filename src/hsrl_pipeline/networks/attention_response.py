@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -16,30 +15,10 @@ from numpy.typing import NDArray
 from torch import nn
 from typing_extensions import Self
 
+from hsrl_pipeline.networks.item_encoder import ItemEncoder, ItemProjection
 from hsrl_pipeline.networks.user_response import UserResponseModel
 from hsrl_pipeline.observation import Observation
 from hsrl_pipeline.shapes import PAD_ID, check_shape
-
-PRIOR_EXPOSURES = 20.0
-"""Exposures at the average click rate added to each item's own before its rate is taken."""
-
-
-def click_log_odds(
-    clicks: NDArray[np.int64], exposures: NDArray[np.int64]
-) -> tuple[float, NDArray[np.float64]]:
-    """Return the log-odds of a click overall, and each item's smoothed distance from it.
-
-    Args:
-        clicks: (item,) int64. Clicks of each item.
-        exposures: (item,) int64. Appearances of each item, at least its clicks.
-
-    Returns:
-        The overall log-odds, and (item,) float64 differences; 0 for items without exposures.
-    """
-    mean = (float(clicks.sum()) + 0.5) / (float(exposures.sum()) + 1.0)
-    prior = math.log(mean / (1.0 - mean))
-    rate = (clicks + PRIOR_EXPOSURES * mean) / (exposures + PRIOR_EXPOSURES)
-    return prior, np.log(rate / (1.0 - rate)) - prior
 
 
 @dataclass(frozen=True)
@@ -73,28 +52,8 @@ class ResponseSizes:
             )
 
 
-class ItemProjection(NamedTuple):
-    """All that the forward pass reads of an item, one row per item.
-
-    Attributes:
-        memory: (item, 2 * embed) float32. Attention keys and values side by side, so that one
-            gather fetches both.
-        targets: (item, embed) float32. What the state is multiplied with.
-        bias: (item,) float32. Log-odds of the item apart from the user; ``-inf`` for PAD_ID.
-    """
-
-    memory: torch.Tensor
-    targets: torch.Tensor
-    bias: torch.Tensor
-
-
 class AttentionResponse(UserResponseModel):
     """User features as the query over the history, the item vector as the question.
-
-    An item is its projected features plus a learned embedding of its index. Features are content
-    and statistics of the fitting rows. Statistics, embedding and bias of an item that training
-    never saw are switched off, so that a cold item is what its content says and no noise;
-    ``id_dropout`` makes items look like that in training.
 
     Args:
         sizes: Sizes of the parameters.
@@ -111,9 +70,6 @@ class AttentionResponse(UserResponseModel):
         ValueError: A table has another number of rows than ``n_items + 1``.
     """
 
-    content: torch.Tensor
-    statistics: torch.Tensor
-    seen: torch.Tensor
     category_offsets: torch.Tensor
     calibration_scale: torch.Tensor
     calibration_shift: torch.Tensor
@@ -131,23 +87,15 @@ class AttentionResponse(UserResponseModel):
         id_dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        rows = sizes.n_items + 1
-        check_shape("content", content, rows, sizes.content_size)
-        check_shape("item_clicks", item_clicks, rows)
-        check_shape("item_exposures", item_exposures, rows)
+        check_shape("content", content, sizes.n_items + 1, sizes.content_size)
         if statistics is None:
-            statistics = np.zeros((rows, 0), dtype=np.float32)
-        check_shape("statistics", statistics, rows, sizes.statistics_size)
+            statistics = np.zeros((len(content), 0), dtype=np.float32)
+        check_shape("statistics", statistics, len(content), sizes.statistics_size)
         self.sizes = sizes
         self.n_items = sizes.n_items
         self.history_size = sizes.history_size
         self.history_dropout = history_dropout
-        self.id_dropout = id_dropout
         width = sizes.embed_dim
-        prior, bias = click_log_odds(item_clicks, item_exposures)
-        self.register_buffer("content", torch.as_tensor(content, dtype=torch.float32))
-        self.register_buffer("statistics", torch.as_tensor(statistics, dtype=torch.float32))
-        self.register_buffer("seen", torch.as_tensor(item_exposures > 0))
         offsets = np.concatenate([[0], np.cumsum(sizes.category_sizes)[:-1]]).astype(np.int64)
         self.register_buffer(
             "category_offsets", torch.as_tensor(offsets[: len(sizes.category_sizes)])
@@ -155,18 +103,14 @@ class AttentionResponse(UserResponseModel):
         self.register_buffer("calibration_scale", torch.ones(()))
         self.register_buffer("calibration_shift", torch.zeros(()))
 
-        self.item_embedding = nn.Embedding(rows, width)
-        nn.init.normal_(self.item_embedding.weight, std=0.05)
-        self.item_bias = nn.Parameter(torch.as_tensor(bias, dtype=torch.float32))
-        self.global_bias = nn.Parameter(torch.tensor(prior, dtype=torch.float32))
-        n_features = max(sizes.content_size + sizes.statistics_size, 1)
-        self.feature_projection = nn.Sequential(
-            nn.Linear(n_features, width), nn.GELU(), nn.Linear(width, width)
+        self.items = ItemEncoder(
+            content,
+            statistics,
+            item_clicks,
+            item_exposures,
+            width=width,
+            id_dropout=id_dropout,
         )
-        self.feature_bias = nn.Linear(n_features, 1, bias=False)
-        self.memory_projection = nn.Linear(width, 2 * width)
-        self.target_projection = nn.Linear(width, width, bias=False)
-
         self.category_embedding = nn.Embedding(max(sum(sizes.category_sizes), 1), width)
         nn.init.zeros_(self.category_embedding.weight)  # a code training never saw says nothing
         self.dense_projection = nn.Linear(max(sizes.n_dense, 1), width, bias=False)
@@ -222,7 +166,7 @@ class AttentionResponse(UserResponseModel):
         """Switch to evaluation for good and project the catalogue once."""
         super().freeze()
         with torch.no_grad():
-            items = self._project_items(None)
+            items: ItemProjection = self.items()
         for name, table in zip(ItemProjection._fields, items, strict=True):
             self.register_buffer(f"frozen_{name}", table.contiguous(), persistent=False)
         self._frozen = True
@@ -247,7 +191,8 @@ class AttentionResponse(UserResponseModel):
             return ItemProjection(
                 *(self.get_buffer(f"frozen_{name}") for name in ItemProjection._fields)
             )
-        return self._project_items(None)
+        projection: ItemProjection = self.items()
+        return projection
 
     def _project(
         self, history: torch.Tensor, slates: torch.Tensor
@@ -262,32 +207,7 @@ class AttentionResponse(UserResponseModel):
         items, rows = torch.unique(both, return_inverse=True)
         history_rows = rows[: history.numel()].view_as(history)
         slate_rows = rows[history.numel() :].view_as(slates)
-        return self._project_items(items), history_rows, slate_rows
-
-    def _project_items(self, items: torch.Tensor | None) -> ItemProjection:
-        """Project the given items, or all of them.
-
-        Args:
-            items: (row,) int64. Distinct items, or None for the catalogue.
-        """
-        if items is None:
-            items = torch.arange(self.n_items + 1, device=self.content.device)
-        known = self.seen[items]
-        if self.training and self.id_dropout > 0.0:
-            known = known & (torch.rand(known.shape, device=known.device) >= self.id_dropout)
-        known_rows = known.unsqueeze(-1)
-        embedding = self.item_embedding(items) * known_rows
-        bias = self.global_bias + self.item_bias[items] * known
-        if self.sizes.content_size + self.sizes.statistics_size:
-            features = torch.cat([self.content[items], self.statistics[items] * known_rows], dim=1)
-            embedding = embedding + self.feature_projection(features)
-            bias = bias + self.feature_bias(features).squeeze(-1)
-        targets = self.target_projection(embedding) / math.sqrt(self.sizes.embed_dim)
-        return ItemProjection(
-            memory=self.memory_projection(embedding),
-            targets=targets,
-            bias=bias.masked_fill(items == PAD_ID, -torch.inf),
-        )
+        return self.items(items), history_rows, slate_rows
 
     def _encode_user(self, user_categories: torch.Tensor, user_dense: torch.Tensor) -> torch.Tensor:
         """Return (batch, embed) float32, the user vector before the history is known."""

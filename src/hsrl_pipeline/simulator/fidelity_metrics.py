@@ -32,7 +32,7 @@ def sigmoid(log_odds: Floats) -> NDArray[np.float64]:
     return np.asarray(0.5 * (1.0 + half))
 
 
-def log_loss(log_odds: Floats, labels: NDArray[np.int8]) -> float:
+def log_loss(log_odds: Floats, labels: NDArray[np.int8] | Floats) -> float:
     """Return the mean negative log-likelihood in nats, from log-odds without clipping.
 
     Args:

@@ -1,7 +1,6 @@
 """What a response model knows of an item besides its index, from content and fitting rows.
 
-Nothing here reads a row that the model isn't fitted on. An item without fitting rows has its
-content and zeros for the rest, the values of an average item.
+Nothing here reads a row that the model isn't fitted on.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 
 from hsrl_pipeline.data.slate_log import ItemTable, SlateLog
 from hsrl_pipeline.errors import UserError
-from hsrl_pipeline.networks.attention_response import click_log_odds
+from hsrl_pipeline.networks.item_encoder import click_log_odds
 from hsrl_pipeline.shapes import PAD_ID
 
 TASTE_SPREAD = 0.5
@@ -35,6 +34,22 @@ class ItemCounts(NamedTuple):
     exposures: NDArray[np.int64]
 
 
+class ItemFeatures(NamedTuple):
+    """What is known of each item; row 0 is zero.
+
+    Attributes:
+        content: (item, content) float32. Content features and given vectors: true of an item
+            whether it was ever shown or not.
+        statistics: (item, statistic) float32. What fitting rows say: popularity (log exposures
+            and smoothed click log-odds) and taste vectors; zero for an item without rows.
+        counts: Exposures and clicks in the fitting rows.
+    """
+
+    content: NDArray[np.float32]
+    statistics: NDArray[np.float32]
+    counts: ItemCounts
+
+
 def count_items(log: SlateLog, n_items: int) -> ItemCounts:
     """Return exposures and clicks of every item in the log's rows."""
     shown = log.slates.ravel()
@@ -44,9 +59,9 @@ def count_items(log: SlateLog, n_items: int) -> ItemCounts:
     )
 
 
-def build_item_content(
+def build_item_features(
     items: ItemTable, log: SlateLog, taste_size: int, seed: int
-) -> NDArray[np.float32]:
+) -> ItemFeatures:
     """Return everything a response model may know of an item apart from its index.
 
     Args:
@@ -55,24 +70,19 @@ def build_item_content(
         taste_size: Largest width of the taste vectors, 0 for none.
         seed: Seed of the randomised SVD.
 
-    Returns:
-        (item, content) float32. Content, given vectors, popularity (log exposures and smoothed
-        click log-odds) and taste vectors side by side; row 0 is zero.
-
     Raises:
         UserError: A content feature or given vector is not finite; names the item.
     """
     counts = count_items(log, items.n_items)
-    content = np.concatenate(
-        [
-            _scale(_refuse_non_finite(np.concatenate([items.content, items.vectors], axis=1))),
-            _popularity(counts),
-            taste_vectors(log, counts, len(items.item_ids), taste_size, seed),
-        ],
-        axis=1,
+    content = _scale(_refuse_non_finite(np.concatenate([items.content, items.vectors], axis=1)))
+    tastes = taste_vectors(log, counts, len(items.item_ids), taste_size, seed)
+    statistics = np.concatenate([_popularity(counts), tastes], axis=1)
+    content[PAD_ID] = statistics[PAD_ID] = 0.0
+    return ItemFeatures(
+        content=np.ascontiguousarray(content, dtype=np.float32),
+        statistics=np.ascontiguousarray(statistics, dtype=np.float32),
+        counts=counts,
     )
-    content[PAD_ID] = 0.0
-    return np.ascontiguousarray(content, dtype=np.float32)
 
 
 def taste_vectors(

@@ -77,10 +77,13 @@ def _build_member(
 ) -> AttentionResponse:
     prefix = f"member_{number}."
     none = np.zeros(sizes.n_items + 1, dtype=np.int64)
-    content = np.zeros((sizes.n_items + 1, sizes.content_size), dtype=np.float32)
+    content, statistics = (
+        np.zeros((sizes.n_items + 1, width), dtype=np.float32)
+        for width in (sizes.content_size, sizes.statistics_size)
+    )
     # Building draws initial weights that are overwritten: keep the caller's random state as it is.
     with torch.random.fork_rng(devices=[]):
-        member = AttentionResponse(sizes, content, none, none)
+        member = AttentionResponse(sizes, content, none, none, statistics)
     own = {name[len(prefix) :]: value for name, value in state.items() if name.startswith(prefix)}
     try:
         member.load_state_dict({name: torch.as_tensor(value) for name, value in own.items()})

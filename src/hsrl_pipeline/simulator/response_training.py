@@ -26,7 +26,7 @@ from hsrl_pipeline.simulator.fidelity_metrics import (
     reliability,
     sigmoid,
 )
-from hsrl_pipeline.simulator.item_content import build_item_content, count_items
+from hsrl_pipeline.simulator.item_content import build_item_features
 from hsrl_pipeline.simulator.log_batches import ResponseRows
 
 WARM_UP_SHARE = 0.1
@@ -253,21 +253,22 @@ def _initial_model(problem: ResponseProblem, log: SlateLog, stream: str) -> Atte
     network = problem.config.network
     items, users = problem.items, problem.users
     svd_seed = derive_seed(problem.seed, f"{stream}.taste") % 2**32
-    content = build_item_content(items, log, network.taste_size, svd_seed)
-    counts = count_items(log, items.n_items)
+    features = build_item_features(items, log, network.taste_size, svd_seed)
     return AttentionResponse(
         ResponseSizes(
             n_items=items.n_items,
             category_sizes=users.category_sizes,
             n_dense=users.dense.shape[1],
-            content_size=content.shape[1],
+            content_size=features.content.shape[1],
+            statistics_size=features.statistics.shape[1],
             history_size=problem.history_size,
             embed_dim=network.embedding_size,
             n_heads=network.n_heads,
         ),
-        content,
-        counts.clicks,
-        counts.exposures,
+        features.content,
+        features.counts.clicks,
+        features.counts.exposures,
+        features.statistics,
         dropout=network.dropout,
         history_dropout=network.history_dropout,
         id_dropout=network.id_dropout,

@@ -33,4 +33,5 @@ def users_as_read(users: UserTable, checkpoint: Mapping[str, Any]) -> UserTable:
         The table itself, or with the user index appended if the simulator was fitted with
         ``simulator.user_id_embedding``.
     """
-    return append_user_index(users) if checkpoint["config"]["user_id_embedding"] else users
+    with_index = checkpoint["config"].get("user_id_embedding", False)
+    return append_user_index(users) if with_index else users

@@ -1,0 +1,102 @@
+import pytest
+from kedro.io import DataCatalog, MemoryDataset
+from kedro.runner import SequentialRunner
+
+from hsrl_pipeline.config.session import SessionConfig
+from hsrl_pipeline.config.simulator import ResponseNetworkConfig, SimulatorConfig
+from hsrl_pipeline.io.checkpoint_dataset import CheckpointDataset
+from hsrl_pipeline.io.csv_dataset import AtomicCSVDataset
+from hsrl_pipeline.io.figure_dataset import AtomicFigureDataset
+from hsrl_pipeline.io.json_dataset import AtomicJSONDataset
+from hsrl_pipeline.pipelines.simulator_training import create_pipeline
+from hsrl_pipeline.simulator.response_checkpoint import build_response_model
+
+from .offline_eval_inputs import INFO, N_ITEMS, make_tables
+
+TABLES = ("fidelity", "reliability", "slate_clicks", "popularity")
+PLOTS = ("reliability_plot", "slate_clicks_plot", "popularity_plot")
+CONFIG = SimulatorConfig(
+    network=ResponseNetworkConfig(embedding_size=8, n_heads=2, taste_size=4), max_epochs=2
+)
+
+
+def run(folder, config=CONFIG):
+    """Run the pipeline with its files in a folder; return the catalog and the curves."""
+    curves = []
+    users, items, slates, timeline = make_tables()
+    parameters = {"simulator": config, "session": SessionConfig(history_size=8), "seed": 0}
+    catalog = DataCatalog(
+        {
+            **{
+                name: MemoryDataset(value, copy_mode="assign")
+                for name, value in {
+                    "users": users,
+                    "items": items,
+                    "slates": slates,
+                    "timeline": timeline,
+                    "dataset_info": INFO,
+                    "simulator_curves": lambda step, figures: curves.append((step, figures)),
+                }.items()
+            },
+            **{f"params:{name}": MemoryDataset(value) for name, value in parameters.items()},
+            **{
+                f"simulator_{role}": CheckpointDataset(filepath=str(folder / f"{role}.safetensors"))
+                for role in ("train", "eval")
+            },
+            **{
+                f"simulator_{name}": AtomicCSVDataset(
+                    filepath=str(folder / f"{name}.csv"), save_args={"index": False}
+                )
+                for name in TABLES
+            },
+            **{
+                f"simulator_{name}": AtomicFigureDataset(filepath=str(folder / f"{name}.png"))
+                for name in PLOTS
+            },
+            "simulator_metrics": AtomicJSONDataset(filepath=str(folder / "metrics.json")),
+        }
+    )
+    SequentialRunner().run(create_pipeline(), catalog)
+    return catalog, curves
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("simulators")
+
+
+@pytest.fixture(scope="module")
+def outcome(folder):
+    return run(folder)
+
+
+def test_both_simulators_are_handed_over(outcome):
+    for role in ("train", "eval"):
+        checkpoint = outcome[0].load(f"simulator_{role}")
+        assert checkpoint["config"]["role"] == role
+        assert build_response_model(checkpoint).n_items == N_ITEMS
+
+
+def test_the_report_is_complete(outcome, folder):
+    scores = outcome[0].load("simulator_fidelity")
+    assert set(scores.split) == {"train", "test", "latest"}
+    assert scores.loc[scores.split == "test", "log_loss"].notna().all()
+    assert all((folder / f"{name}.png").stat().st_size for name in PLOTS)
+    assert outcome[0].load("simulator_metrics")["simulator_train_test_log_loss"] > 0
+
+
+def test_curves_of_both_fits_are_sent(outcome):
+    names = {name for _, figures in outcome[1] for name in figures}
+    assert {"simulator_train_loss", "simulator_eval_loss"} <= names
+
+
+def test_a_second_run_gives_the_same_bytes(outcome, folder, tmp_path):
+    run(tmp_path)
+    for path in sorted(folder.glob("*.safetensors")) + sorted(folder.glob("*.csv")):
+        assert (tmp_path / path.name).read_bytes() == path.read_bytes(), path.name
+
+
+def test_the_constant_ablation_changes_the_training_simulator_alone(tmp_path):
+    catalog, _ = run(tmp_path, CONFIG.model_copy(update={"kind": "constant"}))
+    assert catalog.load("simulator_train")["config"]["kind"] == "constant"
+    assert catalog.load("simulator_eval")["config"]["kind"] == "learned"
