@@ -11,6 +11,7 @@ from hsrl_pipeline.agents.registry import build_agent
 from hsrl_pipeline.config.agent import AgentsConfig
 from hsrl_pipeline.config.session import CandidatesConfig, SessionConfig
 from hsrl_pipeline.data.slate_log import DatasetInfo
+from hsrl_pipeline.data.synthetic_truth import SyntheticTruth
 from hsrl_pipeline.networks.attention_response import AttentionResponse, ResponseSizes
 from hsrl_pipeline.simulator.response_checkpoint import describe_response_model
 
@@ -40,7 +41,7 @@ def make_tables():
     users = pd.DataFrame(
         {
             "user_index": np.arange(1, N_USERS + 1, dtype=np.int32),
-            "user_id": [f"u{n}" for n in range(N_USERS)],
+            "user_id": [str(n) for n in range(N_USERS)],
             "category_group": rng.integers(1, 3, N_USERS).astype(np.int32),
             "dense_age": rng.normal(size=N_USERS).astype(np.float32),
         }
@@ -48,7 +49,7 @@ def make_tables():
     items = pd.DataFrame(
         {
             "item_index": np.arange(1, N_ITEMS + 1, dtype=np.int32),
-            "item_id": [f"i{n}" for n in range(N_ITEMS)],
+            "item_id": [str(n) for n in range(N_ITEMS)],
             "title": [f"Item {n}" for n in range(N_ITEMS)],
             "content_length": rng.normal(size=N_ITEMS).astype(np.float32),
         }
@@ -119,4 +120,24 @@ def make_inputs(**config):
         "simulator_train": make_simulator(1),
         "simulator_eval": make_simulator(2),
         "trained_policy": policy,
+        "synthetic_truth": {"config": {}, "state": {}},
     }
+
+
+def make_truth():
+    """Return the checkpoint of true users with tastes of their own."""
+    rng = np.random.default_rng(9)
+
+    def unit(rows):
+        vectors = rng.normal(size=(rows, 3))
+        return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+
+    truth = SyntheticTruth(
+        tastes=unit(N_USERS),
+        profiles=unit(N_ITEMS),
+        quality=rng.normal(0, 0.5, N_ITEMS).astype(np.float32),
+        mood=rng.normal(0, 0.3, N_USERS).astype(np.float32),
+        bias=0.0,
+        strength=3.0,
+    )
+    return truth.to_checkpoint()

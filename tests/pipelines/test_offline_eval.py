@@ -16,9 +16,15 @@ from hsrl_pipeline.io.session_dataset import SessionDataset
 from hsrl_pipeline.io.summary_dataset import SummaryDataset
 from hsrl_pipeline.pipelines.offline_eval import create_pipeline
 
-from .offline_eval_inputs import SESSION, make_inputs
+from .offline_eval_inputs import SESSION, make_inputs, make_truth
 
-TABLES = ("evaluation_steps", "evaluation_users", "policy_differences", "train_eval_gap")
+TABLES = (
+    "evaluation_steps",
+    "evaluation_users",
+    "policy_differences",
+    "policy_truth",
+    "train_eval_gap",
+)
 
 
 def run(folder, *, seed=0, inputs=None, compare_with="static_slate", **evaluation):
@@ -113,6 +119,28 @@ def test_differences_are_from_the_named_policy_and_gaps_between_simulators(catal
     assert set(gaps["policy"]) == {"sl", *REFERENCE_NAMES}
     assert catalog.exists("reward_by_step_plot")
     assert catalog.exists("policy_differences_plot")
+
+
+def test_nobody_knows_the_truth_of_a_real_log(catalog):
+    assert catalog.load("policy_truth").empty
+    assert "true_total_reward" not in catalog.load("evaluation_metrics")
+
+
+def test_known_truth_ranks_the_policies_beside_the_simulators(catalog, tmp_path):
+    known = run(tmp_path, inputs=make_inputs() | {"synthetic_truth": make_truth()})
+    truth = known.load("policy_truth")
+    assert truth["policy"].iloc[0] == "greedy_truth"
+    assert set(truth["policy"]) == {"greedy_truth", "sl", *REFERENCE_NAMES}
+    ranked = truth.dropna().set_index("policy")
+    assert ranked["true_rank"].sum() == 21.0  # of six policies; equal ones share a rank
+    summary = known.load("summary").set_index(["policy", "simulator"])
+    assert ranked.loc["sl", "eval_total_reward"] == pytest.approx(
+        summary.loc[("sl", "eval"), "total_reward"]
+    )
+    metrics = known.load("evaluation_metrics")
+    assert metrics["true_total_reward"] == pytest.approx(ranked.loc["sl", "true_total_reward"])
+    assert -1.0 <= metrics["truth_rank_agreement"] <= 1.0
+    pd.testing.assert_frame_equal(known.load("summary"), catalog.load("summary"))
 
 
 def test_the_same_run_gives_the_same_bytes(catalog, tmp_path):

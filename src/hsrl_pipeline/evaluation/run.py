@@ -13,6 +13,7 @@ from hsrl_pipeline.agents.policy_checkpoint import agent_context, restore_policy
 from hsrl_pipeline.agents.slate_selection import SlateSelector
 from hsrl_pipeline.config.evaluation import EvaluationConfig
 from hsrl_pipeline.config.session import CandidatesConfig, RewardConfig, SessionConfig
+from hsrl_pipeline.data.synthetic_truth import SyntheticTruth
 from hsrl_pipeline.errors import UserError
 from hsrl_pipeline.evaluation.evaluation_data import (
     EvaluationData,
@@ -23,6 +24,7 @@ from hsrl_pipeline.evaluation.references import build_references, training_click
 from hsrl_pipeline.evaluation.rollout_metrics import long_tail_items
 from hsrl_pipeline.evaluation.rollouts import EvaluationSetting, SessionRecords, evaluate_policy
 from hsrl_pipeline.evaluation.tables import EvaluationTables, tabulate
+from hsrl_pipeline.evaluation.truth_check import roll_out_on_truth
 from hsrl_pipeline.networks.user_response import UserResponseModel
 from hsrl_pipeline.progress import Progress
 from hsrl_pipeline.seeding import derive_seed
@@ -43,6 +45,7 @@ def evaluate_on(
     session: SessionConfig,
     reward: RewardConfig,
     candidates: CandidatesConfig,
+    truth: SyntheticTruth | None = None,
 ) -> EvaluationTables:
     """Evaluate a trained agent and the references on both simulators.
 
@@ -56,6 +59,7 @@ def evaluate_on(
         session: Horizon, patience, history window.
         reward: From clicks to reward.
         candidates: Rules for slates.
+        truth: The true users, rows by canonical index; None when nobody knows them.
 
     Raises:
         UserError: The policy is another agent's, or was trained on other data or codes.
@@ -96,10 +100,11 @@ def evaluate_on(
             seed=seed,
         ),
     )
+    selector = SlateSelector(data.info.n_items, data.info.slate_size, shelves, device)
     references = build_references(
         responses,
         clicks,
-        SlateSelector(data.info.n_items, data.info.slate_size, shelves, device),
+        selector,
         replace(
             setting,
             pool=data.pool("train", session.history_size),
@@ -107,7 +112,9 @@ def evaluate_on(
             seed=derive_seed(evaluation.seed, "evaluation.static_slate"),
         ),
     )
-    records = roll_out([agent, *references], responses, setting)
+    policies = [agent, *references]
+    records = roll_out(policies, responses, setting)
+    true_records = {} if truth is None else roll_out_on_truth(policies, truth, selector, setting)
     versions = {
         "sessions_version": sessions_version(data.info.version, evaluation, setting),
         "dataset_version": data.info.version,
@@ -115,6 +122,7 @@ def evaluate_on(
     }
     return tabulate(
         records,
+        true_records,
         long_tail_items(clicks),
         agent_name=agent_name,
         seed=seed,

@@ -16,6 +16,7 @@ from hsrl_pipeline.evaluation.bootstrap import bootstrap_intervals
 from hsrl_pipeline.evaluation.comparison import METRICS, SESSION_KEYS
 from hsrl_pipeline.evaluation.rollout_metrics import session_metrics, step_table, user_table
 from hsrl_pipeline.evaluation.rollouts import SessionRecords
+from hsrl_pipeline.evaluation.truth_check import rank_agreement, truth_table
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,8 @@ class EvaluationTables:
         sessions: One row per (policy, seed, simulator, episode).
         steps: Reward and survival by step, per (policy, seed, simulator).
         users: Means per user, per (policy, seed, simulator).
+        truth: Rewards and ranks from the true users, see ``truth_check.truth_table``; no rows
+            when nobody knows them.
     """
 
     summary: pd.DataFrame
@@ -36,10 +39,12 @@ class EvaluationTables:
     sessions: pd.DataFrame
     steps: pd.DataFrame
     users: pd.DataFrame
+    truth: pd.DataFrame
 
 
 def tabulate(
     records: Mapping[tuple[str, str], SessionRecords],
+    true_records: Mapping[str, SessionRecords],
     long_tail: NDArray[np.bool_],
     *,
     agent_name: str,
@@ -52,6 +57,7 @@ def tabulate(
 
     Args:
         records: Sessions by (policy, simulator).
+        true_records: Sessions with the true users by policy; empty when nobody knows them.
         long_tail: (item,) bool. Items outside the head.
         agent_name: The policy whose figures are tracked.
         seed: Seed of the run.
@@ -91,26 +97,39 @@ def tabulate(
         )
         steps.append(_keyed(step_table(record), key))
         users.append(_keyed(user_table(record), key))
+    truth = truth_table(
+        true_records,
+        records,
+        seed=seed,
+        n_resamples=evaluation.n_resamples,
+        bootstrap_seed=evaluation.seed,
+    )
     return EvaluationTables(
         summary=pd.DataFrame(rows),
-        metrics=tracked_metrics(rows, agent_name),
+        metrics=tracked_metrics(rows, truth, agent_name),
         sessions=pd.concat(sessions, ignore_index=True),
         steps=pd.concat(steps, ignore_index=True),
         users=pd.concat(users, ignore_index=True),
+        truth=truth,
     )
 
 
-def tracked_metrics(rows: Sequence[Mapping[str, Any]], agent_name: str) -> dict[str, float]:
+def tracked_metrics(
+    rows: Sequence[Mapping[str, Any]], truth: pd.DataFrame, agent_name: str
+) -> dict[str, float]:
     """Return the figures of one evaluation as a flat dictionary.
 
     Args:
         rows: The rows of this evaluation's summary.
+        truth: As ``truth_check.truth_table`` returns it.
         agent_name: The policy in the foreground.
 
     Returns:
         The agent's columns on the evaluation simulator under their own names, its rewards on the
         training simulator as ``train_*``, ``train_eval_gap`` and the references' total reward as
-        ``reference_<name>_total_reward``. Figures that are not defined are left out.
+        ``reference_<name>_total_reward``. Where the truth is known, ``true_total_reward`` and
+        ``truth_rank_agreement`` (Kendall's tau of truth and evaluation
+        simulator). Figures that are not defined are left out.
     """
     by_key = {(row["policy"], row["simulator"]): row for row in rows}
     figures = {
@@ -124,6 +143,10 @@ def tracked_metrics(rows: Sequence[Mapping[str, Any]], agent_name: str) -> dict[
     for (policy, simulator), row in by_key.items():
         if policy != agent_name and simulator == "eval":
             figures[f"reference_{policy}_total_reward"] = row["total_reward"]
+    if len(truth):
+        own = truth["policy"] == agent_name
+        figures["true_total_reward"] = float(truth.loc[own, "true_total_reward"].iloc[0])
+        figures["truth_rank_agreement"] = rank_agreement(truth)
     return {name: value for name, value in figures.items() if not math.isnan(value)}
 
 

@@ -23,13 +23,14 @@ def evaluate_policies(
     simulator_train: dict[str, Any],
     simulator_eval: dict[str, Any],
     trained_policy: dict[str, Any],
+    synthetic_truth: dict[str, Any],
     agent: AgentConfig,
     evaluation: EvaluationConfig,
     session: SessionConfig,
     reward: RewardConfig,
     candidates: CandidatesConfig,
     seed: int,
-) -> tuple[pd.DataFrame, dict[str, float], pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+) -> tuple[pd.DataFrame, dict[str, float], pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Roll the agent and the references out on both simulators, in common sessions.
 
     Args:
@@ -43,6 +44,7 @@ def evaluate_policies(
         simulator_train: Checkpoint of the training simulator.
         simulator_eval: Checkpoint of the evaluation simulator.
         trained_policy: Checkpoint of the run's agent.
+        synthetic_truth: Checkpoint of the true users; without arrays when nobody knows them.
         agent: Name of the agent.
         evaluation: Number of sessions, their seed and split.
         session: Horizon, patience, history window.
@@ -51,8 +53,9 @@ def evaluate_policies(
         seed: Seed of the run.
 
     Returns:
-        Rows of the summary, figures for tracking, sessions, steps and users.
+        Rows of the summary, figures for tracking, sessions, steps, users and truth.
     """
+    from hsrl_pipeline.data.synthetic_truth import SyntheticTruth
     from hsrl_pipeline.evaluation.evaluation_data import EvaluationData
     from hsrl_pipeline.evaluation.run import evaluate_on
 
@@ -65,6 +68,7 @@ def evaluate_policies(
         item_vectors=item_vectors,
         codebook=codebook,
     )
+    known = bool(synthetic_truth["state"])
     tables = evaluate_on(
         data,
         {"train": simulator_train, "eval": simulator_eval},
@@ -75,8 +79,18 @@ def evaluate_policies(
         session=session,
         reward=reward,
         candidates=candidates,
+        truth=SyntheticTruth.from_checkpoint(synthetic_truth).aligned(users, items)
+        if known
+        else None,
     )
-    return tables.summary, tables.metrics, tables.sessions, tables.steps, tables.users
+    return (
+        tables.summary,
+        tables.metrics,
+        tables.sessions,
+        tables.steps,
+        tables.users,
+        tables.truth,
+    )
 
 
 def compare_policies(
