@@ -1,0 +1,149 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from kedro.config import OmegaConfigLoader
+from kedro.io import DataCatalog, DatasetError, MemoryDataset
+from kedro.runner import SequentialRunner
+
+from hsrl_pipeline.agents.policy_checkpoint import agent_context, restore_policy
+from hsrl_pipeline.config.agent import AgentConfig, AgentsConfig
+from hsrl_pipeline.config.agents_hsrl import HsrlSettings
+from hsrl_pipeline.config.session import CandidatesConfig, RewardConfig
+from hsrl_pipeline.config.training import TrainingConfig
+from hsrl_pipeline.data.slate_log import DatasetInfo
+from hsrl_pipeline.errors import UserError
+from hsrl_pipeline.io.checkpoint_dataset import CheckpointDataset
+from hsrl_pipeline.io.parquet_dataset import AtomicParquetDataset
+from hsrl_pipeline.io.training_checkpoint_dataset import TrainingCheckpointDataset
+from hsrl_pipeline.observation import Observation
+from hsrl_pipeline.pipelines.agent_training import create_pipeline
+
+from .offline_eval_inputs import INFO, N_ITEMS, SESSION, SLATE, make_inputs
+
+CONF = Path(__file__).parents[2] / "conf"
+NEEDED = (
+    "dataset_info", "users", "items", "slates", "timeline", "item_vectors", "codebook",
+    "simulator_train",
+)  # fmt: skip
+
+
+def run(folder, name="hsrl", seed=0, agents=None, **training):
+    """Run the pipeline with its files in a folder; return the catalog and the points sent."""
+    small = {"n_iterations": 8, "acting_batch_size": 4, "batch_size": 8, "warmup_transitions": 8,
+             "metrics_every": 4, "checkpoint_every": 4, "device": "cpu"}  # fmt: skip
+    parameters = {
+        "agent": AgentConfig(name=name),
+        "agents": agents or AgentsConfig(hsrl=HsrlSettings(warm_start_iterations=4)),
+        "training": TrainingConfig(**(small | training)),
+        "session": SESSION,
+        "reward": RewardConfig(),
+        "candidates": CandidatesConfig(),
+        "seed": seed,
+    }
+    points = []
+    inputs = make_inputs()
+    catalog = DataCatalog(
+        {
+            **{key: MemoryDataset(inputs[key], copy_mode="assign") for key in NEEDED},
+            **{f"params:{key}": MemoryDataset(value) for key, value in parameters.items()},
+            "training_metrics": MemoryDataset(
+                lambda step, figures: points.append((step, dict(figures))), copy_mode="assign"
+            ),
+            "training_checkpoints": TrainingCheckpointDataset(filepath=str(folder / "run.pt")),
+            "trained_policy": CheckpointDataset(filepath=str(folder / "policy.safetensors")),
+            "training_history": AtomicParquetDataset(filepath=str(folder / "history.parquet")),
+        }
+    )
+    SequentialRunner().run(create_pipeline(), catalog)
+    return catalog, points
+
+
+def make_context(seed=9):
+    inputs = make_inputs()
+    return agent_context(
+        DatasetInfo.from_dict(INFO),
+        item_vectors=inputs["item_vectors"]["state"]["vectors"].numpy(),
+        codes=inputs["codebook"].codes,
+        vocab_sizes=inputs["codebook"].vocab_sizes,
+        shelves=None,
+        session=SESSION,
+        candidates=CandidatesConfig(),
+        device=torch.device("cpu"),
+        seed=seed,
+    )
+
+
+@pytest.mark.parametrize("name", ["hsrl", "hsrl_paper", "sl"])
+def test_a_trained_policy_can_be_put_to_use(tmp_path, name):
+    catalog, points = run(tmp_path, name)
+    checkpoint = catalog.load("trained_policy")
+    config = checkpoint["config"]
+    assert (config["agent"], config["seed"], config["codebook_version"]) == (name, 0, "c0deb00c")
+    assert config["dataset_version"] == INFO["version"]
+    history = catalog.load("training_history")
+    assert history["iteration"].tolist() == [4, 8] == [step for step, _ in points]
+    policy = restore_policy(checkpoint, make_context())
+    observation = Observation(
+        torch.ones(3, 1, dtype=torch.int64), torch.zeros(3, 1),
+        torch.zeros(3, SESSION.history_size, dtype=torch.int64), torch.zeros(3, dtype=torch.int64),
+    )  # fmt: skip
+    slates = policy.act(observation, explore=False).slates
+    assert slates.shape == (3, SLATE)
+    assert slates.min() >= 1 and slates.max() <= N_ITEMS
+
+
+def test_equal_seeds_write_equal_policies_and_resume_ends_like_the_unbroken_run(tmp_path):
+    first, _ = run(tmp_path / "a")
+    second, _ = run(tmp_path / "b")
+    run(tmp_path / "c", n_iterations=4)
+    resumed, points = run(tmp_path / "c", resume=True)
+    states = [catalog.load("trained_policy")["state"] for catalog in (first, second, resumed)]
+    for name, weight in states[0].items():
+        assert torch.equal(weight, states[1][name]) and torch.equal(weight, states[2][name])
+    assert [step for step, _ in points] == [8]
+    assert resumed.load("training_history")["iteration"].tolist() == [4, 8]
+
+
+def test_other_settings_do_not_resume(tmp_path):
+    run(tmp_path, n_iterations=4)
+    other = AgentsConfig(hsrl=HsrlSettings(warm_start_iterations=4, entropy_coef=0.5))
+    with pytest.raises(UserError, match="settings differ"):
+        run(tmp_path, resume=True, agents=other)
+
+
+def test_a_policy_of_other_sizes_is_refused(tmp_path):
+    checkpoint = run(tmp_path)[0].load("trained_policy")
+    checkpoint["config"]["sizes"]["n_items"] = 31
+    with pytest.raises(UserError, match="n_items 31 instead of 30"):
+        restore_policy(checkpoint, make_context())
+    with pytest.raises(UserError, match="no trained policy"):
+        restore_policy({"config": {}, "state": {}}, make_context())
+
+
+def test_checkpoint_entry_is_for_loading_alone(tmp_path):
+    dataset = TrainingCheckpointDataset(filepath=str(tmp_path / "x.pt"))
+    assert dataset.exists() and dataset.load().load() is None
+    assert "x.pt" in str(dataset)
+    with pytest.raises(DatasetError, match="written by the training loop"):
+        dataset.save(object())
+
+
+def test_shipped_parameters_are_the_defaults_and_valid():
+    loader = OmegaConfigLoader(
+        str(CONF), base_env="base", default_run_env="base", merge_strategy={"parameters": "soft"}
+    )
+    parameters = loader["parameters"]
+    agents = AgentsConfig(**parameters["agents"])
+    assert agents.hsrl == HsrlSettings()
+    assert agents.hsrl_paper == AgentsConfig().hsrl_paper
+    assert TrainingConfig(**parameters["training"]) == TrainingConfig()
+    assert AgentConfig(**parameters["agent"]) == AgentConfig()
+    files = {
+        name: entry["filepath"]
+        for name, entry in loader["catalog"].items()
+        if name in ("trained_policy", "training_history", "training_checkpoints")
+    }
+    assert {Path(path).parent.name for path in files.values()} == {"hsrl-seed0"}
+    assert np.unique([Path(path).name for path in files.values()]).size == 3
