@@ -5,6 +5,7 @@ from __future__ import annotations
 from kedro.pipeline import Pipeline
 
 from hsrl_pipeline.pipelines import (
+    agent_search,
     agent_training,
     ingestion,
     offline_eval,
@@ -14,7 +15,7 @@ from hsrl_pipeline.pipelines import (
 
 
 def register_pipelines() -> dict[str, Pipeline]:
-    """Return the five pipelines and ``__default__``, the whole chain."""
+    """Return the five pipelines, ``__default__``, the whole chain, and ``agent_search`` beside."""
     chain = {
         "ingestion": ingestion.create_pipeline(),
         "sid_tokenization": sid_tokenization.create_pipeline(),
@@ -22,4 +23,8 @@ def register_pipelines() -> dict[str, Pipeline]:
         "agent_training": agent_training.create_pipeline(),
         "offline_eval": offline_eval.create_pipeline(),
     }
-    return {**chain, "__default__": sum(chain.values(), Pipeline([]))}
+    return {
+        **chain,
+        "agent_search": agent_search.create_pipeline(),
+        "__default__": sum(chain.values(), Pipeline([])),
+    }

@@ -12,6 +12,7 @@ from hsrl_pipeline.config.agent import AgentConfig, AgentsConfig
 from hsrl_pipeline.config.base import FrozenConfig
 from hsrl_pipeline.config.evaluation import EvaluationConfig
 from hsrl_pipeline.config.ingestion import IngestionConfig
+from hsrl_pipeline.config.search import SearchConfig
 from hsrl_pipeline.config.session import CandidatesConfig, RewardConfig, SessionConfig
 from hsrl_pipeline.config.sid import SidConfig
 from hsrl_pipeline.config.simulator import SimulatorConfig
@@ -33,6 +34,7 @@ class Parameters(FrozenConfig):
     agents: AgentsConfig
     training: TrainingConfig
     evaluation: EvaluationConfig
+    search: SearchConfig = Field(default_factory=SearchConfig)
 
 
 def validate_parameters(parameters: Mapping[str, Any]) -> Parameters:

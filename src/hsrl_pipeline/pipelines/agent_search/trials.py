@@ -1,0 +1,103 @@
+"""A search trial: training, then greedy sessions of training users, all on one simulator."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from hsrl_pipeline.agents.base import Policy
+from hsrl_pipeline.agents.policy_checkpoint import agent_context, restore_policy
+from hsrl_pipeline.config.agent_settings import AgentSettings
+from hsrl_pipeline.config.search import SearchConfig
+from hsrl_pipeline.config.session import CandidatesConfig, RewardConfig, SessionConfig
+from hsrl_pipeline.config.training import TrainingConfig
+from hsrl_pipeline.evaluation.rollouts import EvaluationSetting, evaluate_policy
+from hsrl_pipeline.seeding import derive_seed
+from hsrl_pipeline.simulator.response_checkpoint import build_response_model
+from hsrl_pipeline.simulator.user_pool import UserPool
+from hsrl_pipeline.training.run import TrainingData, train_on
+from hsrl_pipeline.training.search import proposed_parameters, search_settings
+from hsrl_pipeline.training.trainer import resolve_device
+
+
+def search_on(
+    data: TrainingData,
+    simulator: Mapping[str, Any],
+    settings: AgentSettings,
+    *,
+    agent_name: str,
+    search: SearchConfig,
+    training: TrainingConfig,
+    session: SessionConfig,
+    reward: RewardConfig,
+    candidates: CandidatesConfig,
+    seed: int,
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Search an agent's settings; every trial has the same seed, sessions and budget.
+
+    Args:
+        data: Training split and item tables.
+        simulator: Checkpoint of the training simulator.
+        settings: Present settings of the agent.
+        agent_name: Registered name of the agent.
+        search: Budget.
+        training: Batch sizes and device.
+        session: Horizon, patience, history window.
+        reward: From clicks to reward.
+        candidates: Rules for slates.
+        seed: Seed of the run.
+
+    Returns:
+        The table of trials, and the best settings in the form of ``conf``.
+    """
+    device = resolve_device(training.device)
+    budget = training.model_copy(update={"n_iterations": search.n_iterations, "resume": False})
+    shelves = data.shelves if candidates.enforce_shelves else None
+    response = build_response_model(dict(simulator), device)
+    setting = EvaluationSetting(
+        pool=UserPool.from_log(data.log, data.users, session.history_size),
+        session=session,
+        reward=reward,
+        candidates=candidates,
+        slate_size=data.info.slate_size,
+        item_vectors=data.item_vectors,
+        n_episodes=search.n_episodes,
+        seed=derive_seed(seed, "search.judge"),
+        shelves=shelves,
+        device=str(device),
+    )
+    context = agent_context(
+        data.info,
+        item_vectors=data.item_vectors,
+        codes=data.codebook.codes,
+        vocab_sizes=data.codebook.vocab_sizes,
+        shelves=data.shelves,
+        session=session,
+        candidates=candidates,
+        device=device,
+        seed=seed,
+    )
+
+    def train(tried: AgentSettings) -> Policy:
+        checkpoint, _ = train_on(
+            data,
+            simulator,
+            tried,
+            agent_name=agent_name,
+            training=budget,
+            session=session,
+            reward=reward,
+            candidates=candidates,
+            seed=seed,
+        )
+        return restore_policy(checkpoint, context)
+
+    def judge(policy: Policy) -> float:
+        return float(evaluate_policy(policy, response, setting).total_reward.mean())
+
+    result = search_settings(
+        agent_name, settings, train=train, judge=judge, config=search, seed=seed
+    )
+    return result.trials, proposed_parameters(agent_name, result)

@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import json
+
+import pandas as pd
+import torch
+from kedro.io import DataCatalog, MemoryDataset
+from kedro.runner import SequentialRunner
+
+from hsrl_pipeline.config.agent import AgentConfig, AgentsConfig
+from hsrl_pipeline.config.agents_baselines import SupervisedSettings
+from hsrl_pipeline.config.search import SearchConfig
+from hsrl_pipeline.config.session import CandidatesConfig, RewardConfig
+from hsrl_pipeline.config.training import TrainingConfig
+from hsrl_pipeline.io.csv_dataset import AtomicCSVDataset
+from hsrl_pipeline.io.json_dataset import AtomicJSONDataset
+from hsrl_pipeline.pipelines.agent_search import create_pipeline
+
+from .offline_eval_inputs import SESSION, make_inputs
+
+NEEDED = [name for name in create_pipeline().inputs() if not name.startswith("params:")]
+
+
+def test_a_search_writes_its_trials_and_a_proposal_for_conf(tmp_path) -> None:
+    parameters = {
+        "agent": AgentConfig(name="a2c"),
+        "agents": AgentsConfig(sl=SupervisedSettings()),
+        "search": SearchConfig(n_trials=2, n_iterations=3, n_episodes=4),
+        "training": TrainingConfig(
+            acting_batch_size=4, batch_size=8, warmup_transitions=8, device="cpu"
+        ),
+        "session": SESSION,
+        "reward": RewardConfig(),
+        "candidates": CandidatesConfig(),
+        "seed": 0,
+    }
+    inputs = make_inputs()
+    random_state = torch.get_rng_state()
+    catalog = DataCatalog(
+        {
+            **{name: MemoryDataset(inputs[name], copy_mode="assign") for name in NEEDED},
+            **{f"params:{name}": MemoryDataset(value) for name, value in parameters.items()},
+            "search_trials": AtomicCSVDataset(
+                filepath=str(tmp_path / "a2c.csv"), save_args={"index": False}
+            ),
+            "search_proposal": AtomicJSONDataset(filepath=str(tmp_path / "a2c.json")),
+        }
+    )
+    SequentialRunner().run(create_pipeline(), catalog)
+    trials = pd.read_csv(tmp_path / "a2c.csv")
+    assert trials["trial"].tolist() == [0, 1]
+    assert trials["total_reward"].notna().all()
+    proposal = json.loads((tmp_path / "a2c.json").read_text())
+    best = trials.loc[trials["total_reward"].idxmax()]
+    assert proposal["agents"]["a2c"]["learning_rate"] == best["learning_rate"]
+    AgentsConfig.model_validate(proposal["agents"])
+    assert torch.equal(random_state, torch.get_rng_state())
+
+
+def test_the_evaluation_simulator_is_out_of_reach() -> None:
+    assert "simulator_eval" not in create_pipeline().inputs()
+    assert "simulator_train" in create_pipeline().inputs()
