@@ -167,19 +167,16 @@ class TestTracking:
 
 class TestResults:
     def test_table_puts_the_best_on_the_evaluation_simulator_first(self) -> None:
-        rows = [
-            {**ROW, "policy": "random", "total_reward": 1.0},
-            {**ROW, "simulator": "train", "total_reward": 9.0},
-            ROW,
-        ]
-        table = results_table(pd.DataFrame(rows), "toy")
-        assert list(table.columns[0].cells) == ["hsrl", "random", "hsrl"]
-        assert list(table.columns[2].cells) == ["eval", "eval", "train"]
-        assert next(iter(table.columns[3].cells)) == "4.000 [3.500, 4.500]"
+        eval_rows = [{**ROW, "policy": "random", "total_reward": 1.0}, ROW]
+        train_rows = [{**row, "simulator": "train", "total_reward": 9.0} for row in eval_rows]
+        table = results_table(pd.DataFrame(train_rows + eval_rows), "toy")
+        assert list(table.columns[0].cells) == ["hsrl", "random"]
+        assert list(table.columns[2].cells) == ["4.00 [3.50, 4.50]", "1.00 [3.50, 4.50]"]
+        assert list(table.columns[6].cells) == ["9.000", "9.000"]
 
     def test_printed_after_an_evaluation_only(self, chain, tmp_path, capsys) -> None:
         summary = AtomicCSVDataset(filepath=str(tmp_path / "summary.csv"))
-        summary.save(pd.DataFrame([ROW]))
+        summary.save(pd.DataFrame([ROW, {**ROW, "simulator": "train"}]))
         hook = ResultsHook()
         hook.after_context_created(_context(tmp_path))
         catalog = DataCatalog({"summary": summary})
@@ -187,6 +184,6 @@ class TestResults:
         assert capsys.readouterr().out == ""
         hook.after_pipeline_run({"env": "ml1m"}, chain["offline_eval"], catalog)
         printed = capsys.readouterr().out
-        assert "4.000 [3.500, 4.500]" in printed
+        assert "4.00 [3.50, 4.50]" in printed
         assert "summary.csv" in printed
         assert "kedro run --env ml1m --pipelines agent_training,offline_eval" in printed

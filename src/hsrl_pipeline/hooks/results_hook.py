@@ -65,27 +65,32 @@ def results_table(summary: pd.DataFrame, dataset: str) -> Table:
         summary: One row per (policy, seed, simulator), with the columns of summary.csv.
         dataset: Name for the title.
     """
+    from rich import box
     from rich.table import Table
 
-    table = Table(title=f"{dataset}: means per session, 95 % intervals")
-    table.add_column("policy")
-    for name in ("seed", "simulator", "Total Reward", "Depth", "clicks/slot", "coverage"):
-        table.add_column(name, justify="left" if name == "simulator" else "right", no_wrap=True)
-    order = summary.sort_values(["simulator", "total_reward"], ascending=[True, False])
-    for simulator, rows in order.groupby("simulator", sort=True):
-        for row in rows.to_dict("records"):
-            table.add_row(
-                str(row["policy"]),
-                str(row["seed"]),
-                str(simulator),
-                _interval(row, "total_reward"),
-                _interval(row, "depth"),
-                f"{row['clicks_per_slot']:.3f}",
-                f"{row['coverage']:.0f}",
-            )
-        table.add_section()
+    keys = ["policy", "seed"]
+    judged = summary[summary["simulator"] == "eval"].sort_values("total_reward", ascending=False)
+    learned = summary[summary["simulator"] == "train"].set_index(keys)["total_reward"]
+    title = f"{dataset}: means per session on the evaluation simulator, 95 % intervals"
+    table = Table(title=title, title_justify="left", box=box.SIMPLE)
+    table.add_column("policy", no_wrap=True)
+    headings = ("seed", "Total Reward", "Depth", "clicks/slot", "items shown", "in training")
+    for heading in headings:
+        table.add_column(heading, justify="right", no_wrap=True)
+    for row in judged.to_dict("records"):
+        table.add_row(
+            str(row["policy"]),
+            str(row["seed"]),
+            _interval(row, "total_reward"),
+            _interval(row, "depth"),
+            f"{row['clicks_per_slot']:.3f}",
+            f"{row['coverage']:.0f}",
+            f"{learned[(row['policy'], row['seed'])]:.3f}",
+        )
+    table.caption = "in training: Total Reward on the simulator that agents learn in"
+    table.caption_justify = "left"
     return table
 
 
 def _interval(row: dict[Hashable, Any], name: str) -> str:
-    return f"{row[name]:.3f} [{row[f'{name}_ci_low']:.3f}, {row[f'{name}_ci_high']:.3f}]"
+    return f"{row[name]:.2f} [{row[f'{name}_ci_low']:.2f}, {row[f'{name}_ci_high']:.2f}]"

@@ -1,0 +1,195 @@
+"""The whole chain as a user runs it: `kedro run` in a project folder, toy sizes."""
+
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from hsrl_pipeline.tracking.store import open_client
+
+PROJECT = Path(__file__).parents[1]
+REFERENCES = {
+    "random",
+    "popular",
+    "static_slate",
+    "greedy_train_simulator",
+    "greedy_eval_simulator",
+}
+SUMMARY_COLUMNS = [
+    "policy",
+    "seed",
+    "simulator",
+    "n_episodes",
+    "total_reward",
+    "total_reward_ci_low",
+    "total_reward_ci_high",
+    "depth",
+    "depth_ci_low",
+    "depth_ci_high",
+    "clicks_per_slot",
+    "coverage",
+    "repetition_rate",
+    "intra_list_diversity",
+]
+
+
+def copy_project(folder: Path) -> Path:
+    shutil.copytree(PROJECT / "conf", folder / "conf")
+    shutil.copy(PROJECT / "pyproject.toml", folder)
+    ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
+    shutil.copytree(PROJECT / "src", folder / "src", ignore=ignored)  # Kedro refuses a link
+    (folder / "data" / "01_raw").mkdir(parents=True)
+    return folder
+
+
+def kedro(project: Path, *arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess:
+    environment = {name: value for name, value in os.environ.items() if "MLFLOW" not in name}
+    return subprocess.run(
+        [sys.executable, "-m", "kedro", *arguments],
+        cwd=cwd or project,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**environment, "DO_NOT_TRACK": "true"},
+    )
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = copy_project(tmp_path_factory.mktemp("project"))
+    done = kedro(folder, "run", "--env", "test")
+    assert done.returncode == 0, done.stderr[-3000:]
+    (folder / "printed.txt").write_text(done.stdout + done.stderr)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def empty_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return copy_project(tmp_path_factory.mktemp("empty"))
+
+
+def read_summary(project: Path) -> pd.DataFrame:
+    return pd.read_csv(project / "data" / "08_reporting" / "toy" / "summary.csv")
+
+
+@pytest.mark.slow
+class TestWholeChain:
+    def test_summary_has_the_agent_and_all_references_on_both_simulators(self, project) -> None:
+        summary = read_summary(project)
+        assert list(summary.columns[: len(SUMMARY_COLUMNS)]) == SUMMARY_COLUMNS
+        for simulator in ("train", "eval"):
+            rows = summary[summary.simulator == simulator]
+            assert set(rows.policy) == REFERENCES | {"hsrl"}
+        assert (summary.total_reward_ci_low <= summary.total_reward).all()
+        assert (summary.total_reward <= summary.total_reward_ci_high).all()
+        assert summary.depth.between(1, 20).all()
+
+    def test_prints_the_table_and_where_to_look_next(self, project) -> None:
+        printed = (project / "printed.txt").read_text()
+        for part in ("Total Reward", "static_slate", "make ui", "make viz", "Time by pipeline"):
+            assert part in printed
+
+    def test_one_finished_run_with_name_tags_metrics_curves_and_artifacts(self, project) -> None:
+        client = open_client(project)
+        experiment = client.get_experiment_by_name("hsrl/toy")
+        (run,) = client.search_runs([experiment.experiment_id])
+        assert run.info.run_name == "hsrl-seed0"
+        assert run.info.status == "FINISHED"
+        assert run.data.tags["agent"] == "hsrl"
+        assert run.data.tags["dataset"] == "toy"
+        assert run.data.tags["seed"] == "0"
+        assert run.data.tags["codebook_version"]
+        names = {file.path for file in client.list_artifacts(run.info.run_id)}
+        assert {"policy.safetensors", "codebook.safetensors", "summary.csv"} <= names
+        for name in ("total_reward", "depth"):
+            low, high = (run.data.metrics[f"{name}_ci_{end}"] for end in ("low", "high"))
+            assert low <= run.data.metrics[name] <= high
+        curve = client.get_metric_history(run.info.run_id, "train_reward")
+        assert [point.step for point in curve] == [20, 40, 60]
+
+    def test_a_second_agent_adds_rows_and_loses_none_from_another_folder(self, project) -> None:
+        before = read_summary(project)
+        done = kedro(
+            project,
+            "run",
+            "--env=test",
+            "--pipelines=agent_training,offline_eval",
+            "--params=agent.name=sl",
+            cwd=project / "conf" / "base",
+        )
+        assert done.returncode == 0, done.stderr[-3000:]
+        after = read_summary(project)
+        assert set(after.policy) == set(before.policy) | {"sl"}
+        kept = after[after.policy != "sl"].reset_index(drop=True)
+        pd.testing.assert_frame_equal(kept, before, check_like=True)
+        assert not (project / "conf" / "base" / "mlflow.db").exists()
+        experiment = open_client(project).get_experiment_by_name("hsrl/toy")
+        names = {
+            r.info.run_name for r in open_client(project).search_runs([experiment.experiment_id])
+        }
+        assert names == {"hsrl-seed0", "sl-seed0"}
+
+    def test_same_seed_same_summary(self, project, tmp_path) -> None:
+        again = copy_project(tmp_path / "again")
+        done = kedro(again, "run", "--env", "test")
+        assert done.returncode == 0, done.stderr[-3000:]
+        first = read_summary(project)
+        first = first[first.policy != "sl"].reset_index(drop=True)
+        pd.testing.assert_frame_equal(read_summary(again), first)
+
+
+def broken_zip(project: Path, content: bytes | None) -> None:
+    path = project / "data" / "01_raw" / "ml-1m.zip"
+    path.unlink(missing_ok=True)
+    if content is not None:
+        path.write_bytes(content)
+
+
+@pytest.mark.slow
+class TestMistakes:
+    @pytest.mark.parametrize(
+        ("arguments", "parts"),
+        [
+            (["--params=agent.name=dqn"], ["agent.name", "'dqn'", "'td3'"]),
+            (["--params=training.n_iteration=5"], ["training.n_iteration", "n_iterations"]),
+            (["--params=training.n_iterations=0"], ["training.n_iterations", "greater"]),
+            (["--env=ml2m"], ["no environment 'ml2m'", "ml1m"]),
+            (["--pipeline=agent_trainin"], ["no pipeline 'agent_trainin'", "agent_training"]),
+            (
+                ["--env=test", "--pipeline=offline_eval"],
+                ["kedro run --pipeline ingestion --env test"],
+            ),
+            (["--env=ml1m"], ["ml-1m.zip", "make data DATASET=ml1m"]),
+        ],
+    )
+    def test_is_one_message_and_nothing_is_written(self, empty_project, arguments, parts) -> None:
+        done = kedro(empty_project, "run", *arguments)
+        assert done.returncode != 0
+        assert "Traceback" not in done.stderr
+        (message,) = [line for line in done.stderr.splitlines() if line.startswith("Error: ")]
+        for part in parts:
+            assert part in message
+        made = [path for path in (empty_project / "data").rglob("*") if path.is_file()]
+        assert made == []
+
+    @pytest.mark.parametrize(
+        ("content", "part"), [(b"not a zip", "ml-1m.zip"), ("empty", "ratings.dat")]
+    )
+    def test_a_bad_zip_is_named(self, empty_project, tmp_path, content, part) -> None:
+        if content == "empty":
+            with zipfile.ZipFile(tmp_path / "empty.zip", "w") as archive:
+                archive.writestr("ml-1m/README", "nothing")
+            content = (tmp_path / "empty.zip").read_bytes()
+        broken_zip(empty_project, content)
+        done = kedro(empty_project, "run", "--env=ml1m", "--pipeline=ingestion")
+        broken_zip(empty_project, None)
+        assert done.returncode != 0
+        assert "Traceback" not in done.stderr
+        assert part in next(line for line in done.stderr.splitlines() if line.startswith("Error: "))
+        made = [path for path in (empty_project / "data").rglob("*") if path.is_file()]
+        assert made == []

@@ -1,0 +1,91 @@
+"""The project as Kedro sees it: registry, start-up, catalog."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from kedro.framework.project import configure_project, pipelines
+from kedro.framework.session import KedroSession
+from kedro.framework.startup import bootstrap_project
+
+PROJECT = Path(__file__).parents[1]
+FIVE = {
+    "ingestion",
+    "sid_tokenization",
+    "simulator_training",
+    "agent_training",
+    "offline_eval",
+}
+HEAVY = ("torch", "mlflow", "sklearn", "ibis", "duckdb", "matplotlib", "kedro_datasets")
+
+LIST_PIPELINES = f"""
+import sys
+from kedro.framework.cli.cli import main
+sys.argv = ["kedro", "registry", "list"]
+try:
+    main()
+except SystemExit:
+    pass
+print("imported:", *[name for name in {HEAVY!r} if name in sys.modules])
+"""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def project() -> None:
+    bootstrap_project(PROJECT)
+    configure_project("hsrl_pipeline")
+
+
+def test_listing_the_pipelines_imports_nothing_heavy() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", LIST_PIPELINES],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    for name in FIVE:
+        assert f"- {name}" in done.stdout
+    assert done.stdout.splitlines()[-1].strip() == "imported:"
+
+
+def test_default_is_the_whole_chain() -> None:
+    nodes = {node.name for name in FIVE for node in pipelines[name].nodes}
+    assert {node.name for node in pipelines["__default__"].nodes} == nodes
+
+
+@pytest.mark.parametrize("name", sorted(FIVE))
+def test_every_hand_over_is_in_the_catalog(name: str) -> None:
+    with KedroSession.create(PROJECT) as session:
+        catalog = session.load_context().catalog
+        named = pipelines[name].datasets()
+        unknown = {
+            dataset
+            for dataset in named
+            if not dataset.startswith("params:") and dataset not in catalog
+        }
+    assert not unknown
+
+
+def test_every_entry_has_a_layer() -> None:
+    with KedroSession.create(PROJECT) as session:
+        catalog = session.load_context().catalog
+        for name in pipelines["__default__"].datasets():
+            if name.startswith("params:"):
+                continue
+            metadata = getattr(catalog.get(name), "metadata", None) or {}
+            assert "layer" in metadata.get("kedro-viz", {}), name
+
+
+def test_what_a_node_takes_its_parameters_from_is_typed() -> None:
+    import typing
+
+    from pydantic import BaseModel
+
+    for node in pipelines["__default__"].nodes:
+        hints = typing.get_type_hints(node.func)
+        for name in node.inputs:
+            if name.startswith("params:") and name != "params:seed":
+                kinds = [kind for kind in hints.values() if isinstance(kind, type)]
+                assert any(issubclass(kind, BaseModel) for kind in kinds), node.name
