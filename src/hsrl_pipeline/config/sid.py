@@ -77,8 +77,16 @@ class SidConfig(FrozenConfig):
     suffix_vocab_size: VocabSize | None = Field(
         None, description="Codes of the extra level of `suffix`; null is twice the largest group."
     )
+    balance: Literal["none", "levels", "prefixes"] = Field(
+        "prefixes",
+        description="none: nearest centroid; levels: codes of a level are used evenly; prefixes: "
+        "all but the first level, the last one evenly after each code before it.",
+    )
+    balance_slack: float = Field(
+        1.0, ge=1, le=100, description="Items a code may take, relative to an even share."
+    )
     n_restarts: int = Field(
-        4, ge=1, le=100, description="k-means++ starts per level; the best counts."
+        2, ge=1, le=100, description="k-means++ starts per level; the best counts."
     )
     max_iterations: int = Field(50, ge=1, le=1000, description="Lloyd iterations per start.")
     minibatch_above: int = Field(

@@ -2,20 +2,36 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
 
 from hsrl_pipeline.seeding import derive_seed
-from hsrl_pipeline.semantic_ids.blocks import single_threaded_libraries
-from hsrl_pipeline.semantic_ids.nearest import FloatArray, sum_clusters
+from hsrl_pipeline.semantic_ids.blocks import map_row_ranges, single_threaded_libraries
+from hsrl_pipeline.semantic_ids.nearest import (
+    FloatArray,
+    LevelCentroids,
+    assign_level,
+    sum_clusters,
+)
 
 DISTINCT_SAMPLE_ROWS = 65_536
 """Rows looked at first when distinct rows are counted; usually they settle the question."""
 
-MINIBATCH_ROWS = 16_384
-"""Rows per mini-batch step."""
+MINIBATCH_ROWS = 65_536
+"""Rows of the mini-batch that large data starts from, if that gives each cluster enough rows."""
+
+BATCH_ROWS_PER_CLUSTER = 128
+"""Rows of the mini-batch per cluster, at least."""
+
+SEEDING_ROWS = 16_384
+"""Rows of the mini-batch that k-means++ chooses from."""
+
+OVERRELAXATION = 1.8
+"""Length of a centroid's step relative to the way to its cell's mean; below 2."""
+
+BATCH_PASSES = 12
+"""Largest number of Lloyd passes over the mini-batch."""
 
 SPLIT_SCALE = 1e-3
 """Length, relative to the data's root mean square, by which a split centroid is moved."""
@@ -33,7 +49,7 @@ class KMeansSettings:
         n_threads: Threads of the passes; ``None`` for all. The result does not depend on it.
     """
 
-    n_restarts: int = 4
+    n_restarts: int = 2
     max_iterations: int = 50
     minibatch_above: int = 100_000
     refinement_passes: int = 8
@@ -71,7 +87,7 @@ def fit_centroids(
         random_state=derive_seed(seed, "kmeans.start") % 2**32,
     )
     with single_threaded_libraries():
-        model.fit(vectors)
+        model.fit(vectors.astype(np.float64))  # k-means++ converts float32 at every step
     return np.asarray(model.cluster_centers_, dtype=np.float32)
 
 
@@ -91,29 +107,67 @@ def distinct_rows(vectors: FloatArray, enough: int) -> FloatArray:
 def _fit_large(
     vectors: FloatArray, n_clusters: int, settings: KMeansSettings, seed: int
 ) -> FloatArray:
-    """Start from mini-batches, then pass over all rows; empty clusters restart at far rows."""
-    from sklearn.cluster import MiniBatchKMeans
+    """Start on a mini-batch, then pass over all rows."""
+    generator = np.random.default_rng(derive_seed(seed, "kmeans.batch"))
+    n_sampled = min(max(MINIBATCH_ROWS, BATCH_ROWS_PER_CLUSTER * n_clusters), len(vectors))
+    batch = vectors[np.sort(generator.choice(len(vectors), n_sampled, replace=False))]
+    centroids = _best_start(batch, n_clusters, settings, seed)
+    return _lloyd_passes(vectors, centroids, settings.refinement_passes, settings.n_threads)
 
-    model = MiniBatchKMeans(
-        n_clusters=n_clusters,
-        n_init=settings.n_restarts,
-        batch_size=MINIBATCH_ROWS,
-        max_iter=1,
-        random_state=derive_seed(seed, "kmeans.start") % 2**32,
-    )
-    with single_threaded_libraries(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # scikit-learn advises on its own OpenMP threads
-        model.fit(vectors)
-    centroids = np.asarray(model.cluster_centers_, dtype=np.float32)
-    for _ in range(settings.refinement_passes):
-        clusters = sum_clusters(vectors, centroids, settings.n_threads)
+
+def _best_start(
+    batch: FloatArray, n_clusters: int, settings: KMeansSettings, seed: int
+) -> FloatArray:
+    """Return the centroids of the best k-means++ start on a mini-batch."""
+    from sklearn.cluster import kmeans_plusplus
+
+    seeding = batch[: max(SEEDING_ROWS, 4 * n_clusters)]
+    best: FloatArray | None = None
+    least = np.inf
+    for start in range(settings.n_restarts):
+        with single_threaded_libraries():
+            chosen, _ = kmeans_plusplus(
+                seeding, n_clusters, random_state=derive_seed(seed, f"kmeans.{start}") % 2**32
+            )
+        passes = min(settings.max_iterations, BATCH_PASSES)
+        centroids = _lloyd_passes(batch, chosen, passes, settings.n_threads)
+        error = float(_own_distances(batch, centroids, settings.n_threads).sum(dtype=np.float64))
+        if best is None or error < least:
+            best, least = centroids, error
+    assert best is not None
+    return best
+
+
+def _lloyd_passes(
+    vectors: FloatArray, centroids: FloatArray, n_passes: int, n_threads: int | None
+) -> FloatArray:
+    """Move centroids to the means of their cells; empty ones restart at rows far from theirs.
+
+    All passes but the last go past the mean. For a fixed assignment the error still falls as long
+    as the step is less than twice as long, and fewer passes are needed.
+    """
+    moved = centroids.astype(np.float32)
+    for remaining in range(n_passes, 0, -1):
+        step = OVERRELAXATION if remaining > 1 else 1.0
+        clusters = sum_clusters(vectors, moved, n_threads)
         filled = clusters.counts > 0
-        centroids[filled] = clusters.sums[filled] / clusters.counts[filled, None]
         if not filled.all():
-            n_empty = int((~filled).sum())
-            farthest = np.argsort(-clusters.distances, kind="stable")[:n_empty]
-            centroids[~filled] = vectors[farthest]
-    return centroids
+            farthest = np.argsort(-_own_distances(vectors, moved, n_threads), kind="stable")
+            moved[~filled] = vectors[farthest[: int((~filled).sum())]]
+        means = clusters.sums[filled] / clusters.counts[filled, None]
+        moved[filled] += step * (means - moved[filled])
+    return moved
+
+
+def _own_distances(vectors: FloatArray, centroids: FloatArray, n_threads: int | None) -> FloatArray:
+    """Return (row,) float32 squared distances to the nearest centroid."""
+    codes = assign_level(vectors, LevelCentroids.plain(centroids), None, n_threads)
+
+    def task(first: int, end: int) -> FloatArray:
+        difference = vectors[first:end] - centroids[codes[first:end]]
+        return np.asarray(np.einsum("re,re->r", difference, difference))
+
+    return np.concatenate(map_row_ranges(task, len(vectors), n_threads))
 
 
 def _split(distinct: FloatArray, n_clusters: int, vectors: FloatArray, seed: int) -> FloatArray:

@@ -56,16 +56,50 @@ class _Scorer:
         constant = half_norms if self._conditional else half_norms + self._offsets[0]
         self._weights = np.concatenate([-centroids.T, constant[None]]).astype(np.float32)
         self._scores = np.empty((BLOCK_ROWS, len(centroids)), dtype=np.float32)
-        self._rows = np.ones((BLOCK_ROWS, centroids.shape[1] + 1), dtype=np.float32)
+        self._rows = np.zeros((BLOCK_ROWS, centroids.shape[1] + 1), dtype=np.float32)
+        self._rows[:, -1] = 1.0
 
     def nearest(self, rows: FloatArray, previous: CodeArray | None) -> CodeArray:
         count = len(rows)
-        augmented, scores = self._rows[:count], self._scores[:count]
-        augmented[:, :-1] = rows
-        np.matmul(augmented, self._weights, out=scores)
-        if self._conditional and previous is not None:
+        self._rows[:count, :-1] = rows
+        # always a full block: BLAS rounds differently for other shapes, and a row's code must not
+        # depend on its company
+        np.matmul(self._rows, self._weights, out=self._scores)
+        scores = self._scores[:count]
+        if self._conditional:
             scores += self._offsets[previous]
         return np.asarray(scores.argmin(axis=1), dtype=np.int64)
+
+
+def assign_level(
+    residuals: FloatArray,
+    level: LevelCentroids,
+    previous: CodeArray | None,
+    n_threads: int | None = None,
+) -> CodeArray:
+    """Return the best code of one level for what earlier levels left over (paper, Eq. 29).
+
+    Args:
+        residuals: (row, embed) float32.
+        level: Centroids and offsets.
+        previous: (row,) int64. Codes of the level before; needed when offsets depend on them.
+        n_threads: Threads; ``None`` for all.
+
+    Returns:
+        (row,) int64. Codes in ``[0, vocab)``.
+    """
+    codes = np.empty(len(residuals), dtype=np.int64)
+
+    def task(first: int, end: int) -> None:
+        scorer = _Scorer(level)
+        for start in range(first, end, BLOCK_ROWS):
+            rows = slice(start, min(start + BLOCK_ROWS, end))
+            codes[rows] = scorer.nearest(
+                residuals[rows], None if previous is None else previous[rows]
+            )
+
+    map_row_ranges(task, len(residuals), n_threads)
+    return codes
 
 
 def encode_levels(
@@ -107,13 +141,11 @@ class ClusterSums(NamedTuple):
         codes: (row,) int64. Nearest centroid of each row.
         sums: (vocab, embed) float64. Sum of the rows of each cluster.
         counts: (vocab,) int64. Rows of each cluster.
-        distances: (row,) float32. Squared distance to the own centroid.
     """
 
     codes: CodeArray
     sums: NDArray[np.float64]
     counts: NDArray[np.int64]
-    distances: FloatArray
 
 
 def sum_clusters(
@@ -124,33 +156,26 @@ def sum_clusters(
     Args:
         vectors: (row, embed) float32.
         centroids: (vocab, embed) float32.
-        n_threads: Threads; ``None`` for all.
+        n_threads: Threads; ``None`` for all. The sums do not depend on it.
     """
     from scipy.sparse import csr_matrix
 
     vocab = len(centroids)
     codes = np.empty(len(vectors), dtype=np.int64)
-    distances = np.empty(len(vectors), dtype=np.float32)
 
-    def task(first: int, end: int) -> NDArray[np.float64]:
+    def task(first: int, end: int) -> NDArray[np.float32]:
         scorer = _Scorer(LevelCentroids.plain(centroids))
-        sums = np.zeros((vocab, vectors.shape[1]), dtype=np.float64)
         for start in range(first, end, BLOCK_ROWS):
-            stop = min(start + BLOCK_ROWS, end)
-            block = vectors[start:stop]
-            own = scorer.nearest(block, None)
-            difference = block - centroids[own]
-            codes[start:stop] = own
-            distances[start:stop] = np.einsum("re,re->r", difference, difference)
-            count = stop - start
-            members = csr_matrix(
-                (np.ones(count, np.float32), own, np.arange(count + 1)), shape=(count, vocab)
-            )
-            sums += members.T @ block
-        return sums
+            rows = slice(start, min(start + BLOCK_ROWS, end))
+            codes[rows] = scorer.nearest(vectors[rows], None)
+        count = end - first
+        members = csr_matrix(
+            (np.ones(count, np.float32), codes[first:end], np.arange(count + 1)),
+            shape=(count, vocab),
+        )
+        return np.asarray(members.T @ vectors[first:end])
 
-    partial = map_row_ranges(task, len(vectors), n_threads)
     total = np.zeros((vocab, vectors.shape[1]), dtype=np.float64)
-    for part in partial:
+    for part in map_row_ranges(task, len(vectors), n_threads):
         total += part
-    return ClusterSums(codes, total, np.bincount(codes, minlength=vocab), distances)
+    return ClusterSums(codes, total, np.bincount(codes, minlength=vocab))

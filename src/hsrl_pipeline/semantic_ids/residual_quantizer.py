@@ -10,12 +10,14 @@ from numpy.typing import NDArray
 
 from hsrl_pipeline.errors import UserError
 from hsrl_pipeline.seeding import derive_seed
+from hsrl_pipeline.semantic_ids.balance import BalanceSettings, balance_level
 from hsrl_pipeline.semantic_ids.blocks import map_row_ranges
 from hsrl_pipeline.semantic_ids.kmeans import KMeansSettings, distinct_rows, fit_centroids
 from hsrl_pipeline.semantic_ids.nearest import (
     CodeArray,
     FloatArray,
     LevelCentroids,
+    assign_level,
     encode_levels,
 )
 from hsrl_pipeline.shapes import check_shape
@@ -105,10 +107,12 @@ class QuantizerSettings:
     Attributes:
         vocab_sizes: Codes per level.
         kmeans: How one level is clustered.
+        balance: Which levels are balanced, and how strictly.
     """
 
     vocab_sizes: tuple[int, ...]
     kmeans: KMeansSettings = field(default_factory=KMeansSettings)
+    balance: BalanceSettings = field(default_factory=BalanceSettings)
 
 
 def fit_residual_quantizer(
@@ -134,9 +138,12 @@ def fit_residual_quantizer(
     residuals = check_vectors(vectors, vectors.shape[1]).copy()
     largest = max(settings.vocab_sizes)
     n_distinct = len(distinct_rows(residuals, largest))
+    # prices can't tell equal rows apart, so balancing counts them once
+    once = np.unique(residuals, axis=0, return_index=True)[1] if settings.balance.on else None
     levels: list[LevelCentroids] = []
+    previous: CodeArray | None = None
     for depth, asked in enumerate(settings.vocab_sizes):
-        vocab_size = min(asked, n_distinct) if n_distinct < largest else asked
+        vocab_size = min(asked, n_distinct)
         if vocab_size < asked:
             logger.warning(
                 "Level %d: %d codes asked for, but only %d distinct item vectors: reduced to %d",
@@ -153,17 +160,28 @@ def fit_residual_quantizer(
                 seed=derive_seed(seed, f"semantic_ids.level_{depth}"),
             )
         )
+        groups = settings.balance.groups_of(depth, len(settings.vocab_sizes))
+        if once is not None and groups is not None:
+            level = balance_level(
+                residuals[once],
+                level.centroids,
+                previous[once] if groups == "previous" and previous is not None else None,
+                levels[-1].vocab_size if levels else 1,
+                settings.balance,
+            )
+        previous = assign_level(residuals, level, previous, settings.kmeans.n_threads)
+        _subtract(residuals, level.centroids, previous, settings.kmeans.n_threads)
         levels.append(level)
-        _subtract(residuals, level, settings.kmeans.n_threads)
     return ResidualQuantizer(tuple(levels))
 
 
-def _subtract(residuals: FloatArray, level: LevelCentroids, n_threads: int | None) -> None:
-    """Take the nearest centroid off every row, in place (paper, Eq. 30)."""
-    codes = encode_levels(residuals, (level,), n_threads)[:, 0]
+def _subtract(
+    residuals: FloatArray, centroids: FloatArray, codes: CodeArray, n_threads: int | None
+) -> None:
+    """Take each row's centroid off it, in place (paper, Eq. 30)."""
 
     def task(first: int, end: int) -> None:
-        residuals[first:end] -= level.centroids[codes[first:end]]
+        residuals[first:end] -= centroids[codes[first:end]]
 
     map_row_ranges(task, len(residuals), n_threads)
 
@@ -185,7 +203,12 @@ def check_vectors(vectors: FloatArray, embedding_size: int) -> FloatArray:
             remedy="Make the vectors the same way as those the codebook was fitted on.",
         )
     converted = np.ascontiguousarray(vectors, dtype=np.float32)
-    finite = np.isfinite(converted).all(axis=1)
+    finite = np.concatenate(
+        map_row_ranges(
+            lambda first, end: np.isfinite(converted[first:end]).all(axis=1), len(converted)
+        )
+        or [np.ones(0, dtype=bool)]
+    )
     if not finite.all():
         row = int(np.flatnonzero(~finite)[0])
         raise UserError(

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from hsrl_pipeline.config.sid import SidConfig
+from hsrl_pipeline.semantic_ids.balance import BalanceSettings
 from hsrl_pipeline.semantic_ids.codebook import Codebook
 from hsrl_pipeline.semantic_ids.kmeans import KMeansSettings
 from hsrl_pipeline.semantic_ids.nearest import FloatArray
@@ -44,6 +45,7 @@ def tokenize(
             refinement_passes=config.refinement_passes,
             n_threads=n_threads,
         ),
+        balance=BalanceSettings(mode=config.balance, slack=config.balance_slack),
     )
     quantizer = fit_residual_quantizer(vectors[1:], settings, seed=seed)
     return Codebook.build(
