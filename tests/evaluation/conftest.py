@@ -26,6 +26,7 @@ class TableResponse(UserResponseModel):
         self.history_size = HISTORY
         self.table = torch.as_tensor(log_odds, dtype=torch.float32)
         self.boredom = boredom
+        self.freeze()
 
     def logits(self, user_categories, user_dense, history, slates):
         seen = (history[:, :, None] == slates[:, None, :]).any(dim=1)

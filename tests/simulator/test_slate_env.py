@@ -222,6 +222,15 @@ def test_a_refused_step_changes_nothing():
     assert_same_steps(play(twin, 3), play(sessions, 3))
 
 
+def test_a_response_model_in_training_mode_is_refused():
+    class Module(torch.nn.Module, HistoryAppeal):
+        pass
+
+    with pytest.raises(ValueError, match="training mode"):
+        make_sessions(Module())
+    make_sessions(Module().eval())
+
+
 @pytest.mark.parametrize("bad", [float("nan"), 1.5, -0.1])
 def test_a_response_that_is_no_probability_is_refused_with_its_place(bad):
     probabilities = torch.tensor([[0.5, 0.5], [0.5, bad]])

@@ -16,7 +16,7 @@ from hsrl_pipeline.seeding import torch_generator
 from hsrl_pipeline.shapes import PAD_ID, check_shape
 from hsrl_pipeline.simulator.candidates import CandidateRules
 from hsrl_pipeline.simulator.dynamics import SessionRules
-from hsrl_pipeline.simulator.slate_env import Response, draw_clicks
+from hsrl_pipeline.simulator.slate_env import Response, draw_clicks, refuse_training_mode
 from hsrl_pipeline.simulator.user_pool import UserPool
 
 
@@ -133,9 +133,11 @@ def evaluate_policy(
 
     Raises:
         UserError: The candidate rules cannot be met with these items.
-        ValueError: The policy broke a rule of the slates; names row and slot.
+        ValueError: The policy broke a rule of the slates (names row and slot), or the response
+            model is in training mode.
     """
     check_shape("item_vectors", setting.item_vectors, None, None)
+    refuse_training_mode(response)
     setting.pool.check_items(setting.n_items)
     horizon, slate_size, device = setting.session.horizon, setting.slate_size, setting.device
     rules = SessionRules(setting.session, setting.reward, setting.candidates, slate_size)

@@ -68,8 +68,8 @@ class SlateSessions:
 
     Raises:
         UserError: The candidate rules cannot be met with these items.
-        ValueError: The pool's history window differs from the session's, or its histories hold an
-            unknown item.
+        ValueError: The pool's history window differs from the session's, its histories hold an
+            unknown item, or the response model is in training mode.
     """
 
     def __init__(
@@ -94,6 +94,7 @@ class SlateSessions:
             )
         if batch_size < 1:
             raise ValueError(f"batch_size is {batch_size}, expected at least 1")
+        refuse_training_mode(response)
         pool.check_items(n_items)
         self.batch_size = batch_size
         self.slate_size = slate_size
@@ -223,6 +224,19 @@ class SlateSessions:
         patience = self._state.patience.index_copy(0, finished, fresh.patience)
         self._state = SessionState(observation, patience)
         self._users = self._users.index_copy(0, finished, users)
+
+
+def refuse_training_mode(response: Response) -> None:
+    """Refuse a response model whose dropout would be drawn at every step.
+
+    Args:
+        response: A torch module, or anything else that gives probabilities.
+
+    Raises:
+        ValueError: It is a module in training mode.
+    """
+    if getattr(response, "training", False):
+        raise ValueError("the response model is in training mode: call eval() or freeze() first")
 
 
 def draw_clicks(probabilities: torch.Tensor, draws: torch.Tensor) -> torch.Tensor:

@@ -1,0 +1,40 @@
+import pytest
+from pydantic import ValidationError
+
+from hsrl_pipeline.config.agent import AgentsConfig
+from hsrl_pipeline.config.evaluation import REFERENCE_NAMES, EvaluationConfig
+from hsrl_pipeline.config.session import CandidatesConfig, RewardConfig, SessionConfig
+
+
+def test_defaults_are_those_of_the_protocol():
+    session, reward, candidates = SessionConfig(), RewardConfig(), CandidatesConfig()
+    assert (session.horizon, session.initial_patience, session.history_size) == (20, 20.0, 50)
+    assert (reward.miss_penalty, reward.sweet_point) == (0.2, None)
+    assert not (candidates.exclude_shown or candidates.enforce_shelves)
+
+
+@pytest.mark.parametrize(
+    ("model", "values"),
+    [
+        (SessionConfig, {"horizon": 0}),
+        (SessionConfig, {"initial_patience": 0.5}),
+        (SessionConfig, {"initial_patience": float("inf")}),
+        (SessionConfig, {"history": 50}),
+        (RewardConfig, {"miss_penalty": 1.1}),
+        (RewardConfig, {"miss_penalty": float("nan")}),
+        (RewardConfig, {"sweet_spot": 0.9}),
+        (CandidatesConfig, {"exclude_shown": "perhaps"}),
+        (EvaluationConfig, {"n_episodes": 0}),
+        (EvaluationConfig, {"split": "dev"}),
+        (EvaluationConfig, {"compare_with": "nobody"}),
+        (EvaluationConfig, {"n_resample": 100}),
+    ],
+)
+def test_misspelt_and_impossible_values_are_refused(model, values):
+    with pytest.raises(ValidationError):
+        model(**values)
+
+
+@pytest.mark.parametrize("name", [*REFERENCE_NAMES, *AgentsConfig.model_fields])
+def test_every_policy_may_be_compared_with(name):
+    assert EvaluationConfig(compare_with=name).compare_with == name
