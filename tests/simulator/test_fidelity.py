@@ -1,9 +1,11 @@
 import logging
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from hsrl_pipeline.data.slate_log import DatasetInfo
 from hsrl_pipeline.simulator.constant_response import ConstantResponse
 from hsrl_pipeline.simulator.fidelity import measure_fidelity, popularity_groups
 from hsrl_pipeline.simulator.fidelity_plots import (
@@ -14,9 +16,11 @@ from hsrl_pipeline.simulator.fidelity_plots import (
 from hsrl_pipeline.simulator.response_checkpoint import describe_response_model
 from hsrl_pipeline.simulator.simulator_fitting import fit_simulator
 
+from ..pipelines.offline_eval_inputs import INFO as TINY_INFO
 from .response_world import FAST, HISTORY, N_ITEMS, SLATE, make_items, make_log, make_users
 
 LOG = make_log()
+INFO = replace(DatasetInfo.from_dict(TINY_INFO), n_items=N_ITEMS)
 
 
 def constant(probability):
@@ -39,7 +43,7 @@ def tables():
         on_metrics=lambda epoch, figures: None,
     )
     return measure_fidelity(
-        {"train": learned, "eval": constant(0.2)}, LOG, make_users(), N_ITEMS, FAST
+        {"train": learned, "eval": constant(0.2)}, LOG, make_users(), INFO, FAST
     )
 
 
@@ -72,14 +76,14 @@ def test_scores_of_a_constant_are_known(tables):
 
 def test_poor_calibration_is_warned_of_in_table_and_log(caplog):
     with caplog.at_level(logging.WARNING):
-        tables = measure_fidelity({"eval": constant(0.2)}, LOG, make_users(), N_ITEMS, FAST)
+        tables = measure_fidelity({"eval": constant(0.2)}, LOG, make_users(), INFO, FAST)
     assert "above 0.03" in score(tables, "eval", "test").warning
     assert "Simulator eval, test rows: calibration error 0.2" in caplog.text
 
 
 def test_good_calibration_is_not_warned_of():
     tables = measure_fidelity(
-        {"eval": constant(float(LOG.labels.mean()))}, LOG, make_users(), N_ITEMS, FAST
+        {"eval": constant(float(LOG.labels.mean()))}, LOG, make_users(), INFO, FAST
     )
     assert tables.scores.warning.tolist() == ["", ""]
 
@@ -101,7 +105,7 @@ def test_metrics_are_flat_and_finite(tables):
 
 def test_a_figure_that_does_not_exist_is_no_metric():
     silent = LOG.select(LOG.labels.sum(axis=1) == 0)
-    tables = measure_fidelity({"eval": constant(0.2)}, silent, make_users(), N_ITEMS, FAST)
+    tables = measure_fidelity({"eval": constant(0.2)}, silent, make_users(), INFO, FAST)
     assert not any(name.endswith("_auc") for name in tables.metrics())
 
 
@@ -137,7 +141,7 @@ def test_popularity_groups_are_tenths_by_exposure():
 
 
 def test_a_log_without_test_rows_is_reported_on_what_there_is():
-    tables = measure_fidelity({"eval": constant(0.5)}, LOG.train, make_users(), N_ITEMS, FAST)
+    tables = measure_fidelity({"eval": constant(0.5)}, LOG.train, make_users(), INFO, FAST)
     assert tables.scores.split.tolist() == ["train"]
 
 

@@ -7,7 +7,7 @@ from hsrl_pipeline.simulator.fidelity_metrics import area_under_curve
 from hsrl_pipeline.simulator.log_batches import ResponseRows
 from hsrl_pipeline.simulator.response_checkpoint import build_response_model
 from hsrl_pipeline.simulator.simulator_fitting import fit_simulator
-from hsrl_pipeline.simulator.user_identity import users_as_read
+from hsrl_pipeline.simulator.user_identity import append_user_index
 
 from .response_world import COLD_ITEM, FAST, HISTORY, make_items, make_log, make_users, state_bytes
 
@@ -85,6 +85,6 @@ def test_a_free_embedding_per_user_memorises():
     for with_index in (False, True):
         checkpoint = fit(users=users, user_id_embedding=with_index, max_epochs=5, patience=5)
         model = build_response_model(checkpoint)
-        rows = ResponseRows(log, users_as_read(users, checkpoint), HISTORY)
+        rows = ResponseRows(log, append_user_index(users) if with_index else users, HISTORY)
         figures[with_index] = area_under_curve(rows.log_odds(model), log.labels)
     assert figures[True] > figures[False] + 0.05

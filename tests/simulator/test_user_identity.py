@@ -1,5 +1,7 @@
+from hsrl_pipeline.data.slate_log import DatasetInfo
 from hsrl_pipeline.simulator.user_identity import append_user_index, users_as_read
 
+from ..pipelines.offline_eval_inputs import INFO
 from .response_world import make_users
 
 
@@ -11,6 +13,9 @@ def test_the_index_becomes_the_last_category():
 
 
 def test_users_are_read_as_the_simulator_was_fitted():
-    users = make_users(5)
-    assert users_as_read(users, {"config": {"user_id_embedding": False}}) is users
-    assert users_as_read(users, {"config": {"user_id_embedding": True}}).category_sizes == (3, 6)
+    info, users = DatasetInfo.from_dict(INFO), make_users(5)
+    assert users_as_read(info, users, {"config": {"user_id_embedding": False}}) == (info, users)
+    with_field, with_index = users_as_read(info, users, {"config": {"user_id_embedding": True}})
+    assert with_index.category_sizes == (3, 6)
+    assert [field.cardinality for field in with_field.category_fields] == [3, 6]
+    assert with_field.category_fields[-1].name == "user_index"

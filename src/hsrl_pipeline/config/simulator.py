@@ -21,7 +21,7 @@ class ResponseNetworkConfig(FrozenConfig):
     )
     n_heads: int = Field(default=4, ge=1, le=64, description="Heads of the history attention.")
     taste_size: int = Field(
-        default=64,
+        default=32,
         ge=0,
         le=1024,
         description="Width of the item vectors from a truncated SVD of the fitting rows' feedback; "
@@ -75,12 +75,12 @@ class SimulatorConfig(FrozenConfig):
     weight_decay: float = Field(
         default=1e-5, ge=0.0, le=10.0, description="Decoupled weight decay (AdamW)."
     )
-    batch_size: int = Field(default=1024, ge=1, le=1_000_000, description="Slates per step.")
+    batch_size: int = Field(default=256, ge=1, le=1_000_000, description="Slates per step.")
     max_epochs: int = Field(
-        default=5, ge=1, le=1000, description="Length of the schedule, passes over the rows."
+        default=10, ge=1, le=1000, description="Length of the schedule, passes over the rows."
     )
     patience: int = Field(
-        default=1,
+        default=2,
         ge=1,
         le=1000,
         description="Epochs without a better held-out log-loss after which fitting stops.",

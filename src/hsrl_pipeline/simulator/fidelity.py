@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from hsrl_pipeline.config.simulator import SimulatorConfig
-from hsrl_pipeline.data.slate_log import SlateLog, UserTable
+from hsrl_pipeline.data.slate_log import DatasetInfo, SlateLog, UserTable
 from hsrl_pipeline.simulator.ensemble import EnsembleResponse
 from hsrl_pipeline.simulator.fidelity_metrics import (
     area_under_curve,
@@ -68,7 +68,7 @@ def measure_fidelity(
     checkpoints: Mapping[str, Mapping[str, Any]],
     log: SlateLog,
     users: UserTable,
-    n_items: int,
+    info: DatasetInfo,
     config: SimulatorConfig,
 ) -> FidelityTables:
     """Compare simulators with the log on both splits, and warn of poor calibration.
@@ -77,15 +77,15 @@ def measure_fidelity(
         checkpoints: Simulators by name, ``train`` and ``eval``.
         log: The whole log.
         users: Features of every user, without the user index.
-        n_items: Number of real items.
+        info: Sizes and field names of the dataset.
         config: Bins and the warning's threshold.
     """
-    groups = popularity_groups(log.train, n_items)
+    groups = popularity_groups(log.train, info.n_items)
     scores: list[dict[str, Any]] = []
     tables: list[list[pd.DataFrame]] = []
     for simulator, checkpoint in checkpoints.items():
         model = build_response_model(checkpoint)
-        read_users = users_as_read(users, checkpoint)
+        _, read_users = users_as_read(info, users, checkpoint)
         for split, own in (("train", log.train), ("test", log.test)):
             if not len(own):
                 continue

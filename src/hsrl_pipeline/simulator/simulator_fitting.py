@@ -61,9 +61,7 @@ def fit_simulator(
     }
     if role == "train" and config.kind == "constant":
         constant = ConstantResponse(_click_rate(own), items.n_items, history_size)
-        return describe_response_model(
-            constant, {**provenance, "user_id_embedding": False, "holdout": []}
-        )
+        return describe_response_model(constant, {**provenance, "holdout": []})
     problem = ResponseProblem(
         users=append_user_index(users) if config.user_id_embedding else users,
         items=items,

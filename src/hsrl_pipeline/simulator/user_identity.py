@@ -8,7 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from hsrl_pipeline.data.slate_log import UserTable
+from hsrl_pipeline.data.dataset_info import CategoryField
+from hsrl_pipeline.data.slate_log import DatasetInfo, UserTable
+
+USER_INDEX_FIELD = "user_index"
 
 
 def append_user_index(users: UserTable) -> UserTable:
@@ -22,16 +25,24 @@ def append_user_index(users: UserTable) -> UserTable:
     )
 
 
-def users_as_read(users: UserTable, checkpoint: Mapping[str, Any]) -> UserTable:
+def users_as_read(
+    info: DatasetInfo, users: UserTable, checkpoint: Mapping[str, Any]
+) -> tuple[DatasetInfo, UserTable]:
     """Return the users as the simulator of a checkpoint reads them.
 
+    Everybody who shares observations with the simulator must read the same features.
+
     Args:
+        info: Sizes and field names of the canonical tables.
         users: Features of the canonical table.
         checkpoint: ``{"config": ..., "state": ...}`` of a simulator.
 
     Returns:
-        The table itself, or with the user index appended if the simulator was fitted with
-        ``simulator.user_id_embedding``.
+        The arguments themselves, or with the user index appended as a categorical feature if the
+        simulators were fitted with ``simulator.user_id_embedding``.
     """
-    with_index = checkpoint["config"].get("user_id_embedding", False)
-    return append_user_index(users) if with_index else users
+    if not checkpoint["config"].get("user_id_embedding", False):
+        return info, users
+    with_index = append_user_index(users)
+    field = CategoryField(USER_INDEX_FIELD, with_index.category_sizes[-1])
+    return replace(info, category_fields=(*info.category_fields, field)), with_index

@@ -136,7 +136,7 @@ def report_fidelity(
         {"train": simulator_train, "eval": simulator_eval},
         SlateLog.from_frames(slates, timeline),
         UserTable.from_frame(users, info),
-        info.n_items,
+        info,
         simulator,
     )
     return (
