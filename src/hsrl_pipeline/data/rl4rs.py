@@ -168,7 +168,7 @@ def judge_slates(lines: ibis.Table, items: pd.DataFrame, column: str) -> ibis.Ta
 
 def spread_slates(lines: ibis.Table) -> ibis.Table:
     """Return nine events of each line with nine items, one row of each other line."""
-    places = ibis.memtable({"place": list(range(SLATE_SIZE))}, schema={"place": "int64"})
+    places = ibis.memtable({"place": list(range(SLATE_SIZE))}, schema={"place": "int32"})
     both = lines.cross_join(places)
     labelled = both.feedback.re_search(NINE_LABELS).fill_null(False) & both.whole
     nothing = ibis.null("string")
@@ -184,7 +184,7 @@ def spread_slates(lines: ibis.Table) -> ibis.Table:
         item_id=ibis.ifelse(both.whole, both.exposed.split(",")[both.place], nothing),
         label=ibis.ifelse(labelled, both.feedback.split(",")[both.place], nothing),
         slate_id=both.line.cast("string"),
-        position=both.place,
+        position=both.place.cast("int64"),
         prior=ibis.literal(False),
     )
 
@@ -206,7 +206,7 @@ def spread_histories(lines: ibis.Table, items: pd.DataFrame) -> ibis.Table:
         sessions.rank == 0, sessions.history.notnull(), sessions.history != "0"
     ).mutate(clicked=ibis._.history.strip().split(","))
     spread = clicks.mutate(place=ibis.range(clicks.clicked.length()).unnest())
-    spread = spread.mutate(item_id=spread.clicked[spread.place])
+    spread = spread.mutate(item_id=spread.clicked[spread.place.cast("int32")])
     nothing = ibis.null("string")
     return spread.filter(spread.item_id.isin(items["item_id"].tolist())).select(
         "file",
