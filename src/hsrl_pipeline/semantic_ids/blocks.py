@@ -17,7 +17,7 @@ Result = TypeVar("Result")
 BLOCK_ROWS = 1024
 """Rows per matrix product: block, centroids and distances stay in the cache of one core."""
 
-TASK_ROWS = 64 * BLOCK_ROWS
+TASK_ROWS = 8 * BLOCK_ROWS
 """Rows that one thread takes at a time."""
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hsrl_pipeline.semantic_ids.codebook import Codebook
+from hsrl_pipeline.semantic_ids.codebook import NO_CODE, Codebook
 from hsrl_pipeline.semantic_ids.nearest import CodeArray, FloatArray
 
 NEIGHBOURS = 10
@@ -17,6 +17,9 @@ NEIGHBOURS = 10
 
 NEIGHBOUR_SAMPLE = 2000
 """Items whose neighbourhoods are looked at; all items are candidates."""
+
+SIMILARITIES_PER_BLOCK = 2**24
+"""Dot products held at a time: 64 MiB of float32."""
 
 
 @dataclass(frozen=True)
@@ -28,8 +31,9 @@ class LevelUsage:
         vocab_size: Codes of the level.
         used_codes: Codes that at least one item has.
         entropy: Entropy of the code's distribution over items, nats.
-        effective_vocab: Exponential of the entropy: 1 to ``vocab_size``.
-        conditional_entropy: Entropy of the code given the codes before it, nats.
+        effective_vocab: Exponential of the entropy, 1 to ``vocab_size``.
+        continuations: Exponential of the entropy given the codes before: the number of equally
+            used codes that would tell as much once the prefix is known.
         prefixes: Different prefixes up to and including this level.
     """
 
@@ -38,7 +42,7 @@ class LevelUsage:
     used_codes: int
     entropy: float
     effective_vocab: float
-    conditional_entropy: float
+    continuations: float
     prefixes: int
 
 
@@ -72,22 +76,39 @@ def level_usage(codes: CodeArray, vocab_sizes: Sequence[int]) -> list[LevelUsage
     usage = []
     prefix_entropy = 0.0
     for depth, vocab_size in enumerate(vocab_sizes):
-        entropy = _entropy(np.bincount(codes[:, depth], minlength=vocab_size))
-        prefixes = np.bincount(_groups(codes[:, : depth + 1]))
-        joint = _entropy(prefixes)
+        counts = np.bincount(codes[:, depth], minlength=vocab_size)
+        prefix_counts = np.bincount(_groups(codes[:, : depth + 1]))
+        joint = _entropy(prefix_counts)
         usage.append(
             LevelUsage(
                 level=depth + 1,
                 vocab_size=int(vocab_size),
-                used_codes=len(np.unique(codes[:, depth])),
-                entropy=entropy,
-                effective_vocab=float(np.exp(entropy)),
-                conditional_entropy=joint - prefix_entropy,
-                prefixes=len(prefixes),
+                used_codes=int((counts > 0).sum()),
+                entropy=_entropy(counts),
+                effective_vocab=float(np.exp(_entropy(counts))),
+                continuations=float(np.exp(joint - prefix_entropy)),
+                prefixes=len(prefix_counts),
             )
         )
         prefix_entropy = joint
     return usage
+
+
+def hourglass(usage: Sequence[LevelUsage]) -> float:
+    """Return how much narrower the middle levels are than the outer ones (paper, Sec. 4.5).
+
+    Args:
+        usage: Usage of all levels.
+
+    Returns:
+        1 minus the smallest effective share of the vocabulary among the middle levels, relative
+        to the mean of the first and the last level; 0 when the middle is as wide, negative when
+        it is wider, and 0 with fewer than 3 levels.
+    """
+    if len(usage) < 3:
+        return 0.0
+    share = [level.effective_vocab / level.vocab_size for level in usage]
+    return float(1.0 - min(share[1:-1]) / (0.5 * (share[0] + share[-1])))
 
 
 def prefix_neighbour_share(
@@ -112,11 +133,16 @@ def prefix_neighbour_share(
     if n_rows > NEIGHBOUR_SAMPLE:
         generator = np.random.default_rng(seed)
         rows = np.sort(generator.choice(n_rows, NEIGHBOUR_SAMPLE, replace=False))
-    similarity = vectors[rows] @ vectors.T
-    similarity[np.arange(len(rows)), rows] = -np.inf
-    nearest = np.argpartition(-similarity, count - 1, axis=1)[:, :count]
-    same = np.logical_and.accumulate(codes[nearest] == codes[rows][:, None, :], axis=2)
-    return np.asarray(same.mean(axis=(0, 1)))
+    shared = np.zeros(codes.shape[1])
+    block = max(1, SIMILARITIES_PER_BLOCK // n_rows)
+    for start in range(0, len(rows), block):
+        chosen = rows[start : start + block]
+        similarity = vectors[chosen] @ vectors.T
+        similarity[np.arange(len(chosen)), chosen] = -np.inf
+        nearest = np.argpartition(-similarity, count - 1, axis=1)[:, :count]
+        same = codes[nearest] == codes[chosen][:, None, :]
+        shared += np.logical_and.accumulate(same, axis=2).sum(axis=(0, 1))
+    return np.asarray(shared / (len(rows) * count))
 
 
 def diagnose(codebook: Codebook, vectors: FloatArray, *, seed: int) -> dict[str, Any]:
@@ -127,13 +153,12 @@ def diagnose(codebook: Codebook, vectors: FloatArray, *, seed: int) -> dict[str,
         vectors: (item, embed) float32. The vectors they were made from, row 0 for padding.
         seed: Seed of samples.
     """
-    live = np.flatnonzero(codebook.codes[:, 0] >= 0)
-    rows = vectors[live]
-    final = codebook.codes[live]
+    live = np.flatnonzero(codebook.codes[:, 0] != NO_CODE)
+    rows, final = vectors[live], codebook.codes[live]
     before = codebook.encode(rows)
-    n_quantizer_levels = before.shape[1]
-    errors_before = codebook.quantizer.level_errors(rows, before)
-    errors = codebook.quantizer.level_errors(rows, final[:, :n_quantizer_levels])
+    from_vectors = final[:, : before.shape[1]]
+    usage = level_usage(final, codebook.vocab_sizes)
+    quantizer = codebook.quantizer
     return {
         "codebook_version": codebook.version,
         "n_items": len(live),
@@ -141,14 +166,32 @@ def diagnose(codebook: Codebook, vectors: FloatArray, *, seed: int) -> dict[str,
         "collisions": codebook.collisions,
         "unique_share_before_resolver": unique_share(before),
         "unique_share": unique_share(final),
-        "reassigned_share": float(np.mean((before != final[:, :n_quantizer_levels]).any(axis=1))),
+        "moved_share": float(np.mean((before != from_vectors).any(axis=1))),
         "collision_histogram_before_resolver": _keyed(collision_histogram(before)),
         "collision_histogram": _keyed(collision_histogram(final)),
-        "levels": [asdict(usage) for usage in level_usage(final, codebook.vocab_sizes)],
-        "reconstruction_error_before_resolver": errors_before.tolist(),
-        "reconstruction_error": errors.tolist(),
+        "levels": [asdict(level) for level in usage],
+        "hourglass": hourglass(usage),
+        "reconstruction_error_before_resolver": quantizer.level_errors(rows, before).tolist(),
+        "reconstruction_error": quantizer.level_errors(rows, from_vectors).tolist(),
         "prefix_neighbour_share": prefix_neighbour_share(rows, final, seed=seed).tolist(),
     }
+
+
+def flat_metrics(diagnostics: dict[str, Any]) -> dict[str, float]:
+    """Return the figures that runs are compared by, under names that say what they are of.
+
+    Args:
+        diagnostics: What `diagnose` returned.
+    """
+    metrics = {
+        f"sid_{name}": float(diagnostics[name])
+        for name in ("unique_share_before_resolver", "unique_share", "moved_share", "hourglass")
+    }
+    for level in diagnostics["levels"]:
+        metrics[f"sid_effective_vocab_level_{level['level']}"] = float(level["effective_vocab"])
+    errors = diagnostics["reconstruction_error"]
+    metrics |= {f"sid_reconstruction_error_level_{k}": e for k, e in enumerate(errors, start=1)}
+    return metrics
 
 
 def _groups(codes: CodeArray) -> NDArray[np.int64]:

@@ -15,7 +15,7 @@ from hsrl_pipeline.semantic_ids.nearest import (
     sum_clusters,
 )
 
-DISTINCT_SAMPLE_ROWS = 65_536
+DISTINCT_SAMPLE_ROWS = 16_384
 """Rows looked at first when distinct rows are counted; usually they settle the question."""
 
 MINIBATCH_ROWS = 65_536
@@ -108,11 +108,15 @@ def _fit_large(
     vectors: FloatArray, n_clusters: int, settings: KMeansSettings, seed: int
 ) -> FloatArray:
     """Start on a mini-batch, then pass over all rows."""
+    centroids = _best_start(_draw_batch(vectors, n_clusters, seed), n_clusters, settings, seed)
+    return _lloyd_passes(vectors, centroids, settings.refinement_passes, settings.n_threads)
+
+
+def _draw_batch(vectors: FloatArray, n_clusters: int, seed: int) -> FloatArray:
+    """Return a random sample of rows, the mini-batch."""
     generator = np.random.default_rng(derive_seed(seed, "kmeans.batch"))
     n_sampled = min(max(MINIBATCH_ROWS, BATCH_ROWS_PER_CLUSTER * n_clusters), len(vectors))
-    batch = vectors[np.sort(generator.choice(len(vectors), n_sampled, replace=False))]
-    centroids = _best_start(batch, n_clusters, settings, seed)
-    return _lloyd_passes(vectors, centroids, settings.refinement_passes, settings.n_threads)
+    return vectors[np.sort(generator.choice(len(vectors), n_sampled, replace=False))]
 
 
 def _best_start(

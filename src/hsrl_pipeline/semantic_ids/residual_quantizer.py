@@ -169,8 +169,10 @@ def fit_residual_quantizer(
                 levels[-1].vocab_size if levels else 1,
                 settings.balance,
             )
-        previous = assign_level(residuals, level, previous, settings.kmeans.n_threads)
-        _subtract(residuals, level.centroids, previous, settings.kmeans.n_threads)
+        codes = assign_level(residuals, level, previous, settings.kmeans.n_threads)
+        _subtract(residuals, level.centroids, codes, settings.kmeans.n_threads)
+        previous = codes if settings.balance.on else None
+        del codes  # on large catalogues every array counts
         levels.append(level)
     return ResidualQuantizer(tuple(levels))
 

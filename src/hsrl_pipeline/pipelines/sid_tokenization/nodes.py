@@ -76,17 +76,78 @@ def fit_codebook(item_vectors: dict[str, Any], sid: SidConfig, seed: int) -> Any
     )
 
 
-def diagnose_semantic_ids(codebook: Any, item_vectors: dict[str, Any], seed: int) -> dict[str, Any]:
-    """Measure uniqueness, usage, reconstruction and neighbourhoods.
+def score_item_priors(
+    *,
+    items: pd.DataFrame,
+    slates: pd.DataFrame,
+    timeline: pd.DataFrame,
+    sid: SidConfig,
+) -> pd.DataFrame:
+    """Score what is preferred among the items of one code: popularity, recency, quality.
+
+    Args:
+        items: Canonical table.
+        slates: Canonical table; the training split alone is used.
+        timeline: Canonical table.
+        sid: Parameters of semantic IDs.
+
+    Returns:
+        Columns ``item_index`` and ``prior``.
+    """
+    from hsrl_pipeline.data.slate_log import SlateLog
+    from hsrl_pipeline.semantic_ids.item_priors import score_items
+
+    scores = score_items(items, SlateLog.from_frames(slates, timeline), sid.priors)
+    index = items["item_index"].to_numpy()
+    return pd.DataFrame({"item_index": index, "prior": scores[index]})
+
+
+def diagnose_semantic_ids(
+    codebook: Any, item_vectors: dict[str, Any], items: pd.DataFrame, seed: int
+) -> tuple[dict[str, Any], dict[str, float], pd.DataFrame, Any]:
+    """Measure uniqueness, usage, reconstruction and neighbourhoods; show items by prefix.
 
     Args:
         codebook: The frozen codebook.
         item_vectors: Checkpoint with ``vectors``.
+        items: Canonical table, for titles.
         seed: Seed of samples.
-    """
-    from hsrl_pipeline.semantic_ids.diagnostics import diagnose
 
-    return diagnose(codebook, _vectors(item_vectors), seed=seed)
+    Returns:
+        All figures, those that runs are compared by, items that share prefixes, and a figure.
+    """
+    from hsrl_pipeline.semantic_ids.diagnostics import diagnose, flat_metrics
+    from hsrl_pipeline.semantic_ids.examples import list_prefix_examples
+    from hsrl_pipeline.semantic_ids.plots import plot_diagnostics
+
+    diagnostics = diagnose(codebook, _vectors(item_vectors), seed=seed)
+    return (
+        diagnostics,
+        flat_metrics(diagnostics),
+        list_prefix_examples(codebook, items),
+        plot_diagnostics(diagnostics),
+    )
+
+
+def compare_semantic_ids(
+    codebook: Any, item_vectors: dict[str, Any], sid: SidConfig, seed: int
+) -> tuple[pd.DataFrame, Any]:
+    """Set the codebook beside other balance settings and a shuffled control.
+
+    Args:
+        codebook: The frozen codebook.
+        item_vectors: Checkpoint with ``vectors``.
+        sid: Parameters of semantic IDs.
+        seed: Seed of the run.
+
+    Returns:
+        One row per variant and level, and a figure of it.
+    """
+    from hsrl_pipeline.semantic_ids.comparison import compare_codebooks
+    from hsrl_pipeline.semantic_ids.plots import plot_comparison
+
+    comparison = compare_codebooks(codebook, _vectors(item_vectors), sid, seed=seed)
+    return comparison, plot_comparison(comparison)
 
 
 def _vectors(item_vectors: dict[str, Any]) -> Any:

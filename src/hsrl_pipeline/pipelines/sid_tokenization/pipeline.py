@@ -6,8 +6,10 @@ from kedro.pipeline import Pipeline, node, pipeline
 
 from hsrl_pipeline.pipelines.sid_tokenization.nodes import (
     build_vectors,
+    compare_semantic_ids,
     diagnose_semantic_ids,
     fit_codebook,
+    score_item_priors,
 )
 
 
@@ -35,10 +37,27 @@ def create_pipeline(**_: object) -> Pipeline:
                 name="fit_codebook",
             ),
             node(
+                score_item_priors,
+                inputs={
+                    "items": "items",
+                    "slates": "slates",
+                    "timeline": "timeline",
+                    "sid": "params:sid",
+                },
+                outputs="item_priors",
+                name="score_item_priors",
+            ),
+            node(
                 diagnose_semantic_ids,
-                inputs=["codebook", "item_vectors", "params:seed"],
-                outputs="sid_diagnostics",
+                inputs=["codebook", "item_vectors", "items", "params:seed"],
+                outputs=["sid_diagnostics", "sid_metrics", "sid_examples", "sid_diagnostics_plot"],
                 name="diagnose_semantic_ids",
+            ),
+            node(
+                compare_semantic_ids,
+                inputs=["codebook", "item_vectors", "params:sid", "params:seed"],
+                outputs=["sid_comparison", "sid_comparison_plot"],
+                name="compare_semantic_ids",
             ),
         ]
     )
