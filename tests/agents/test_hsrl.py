@@ -30,7 +30,7 @@ def make_context(**changes):
 
 
 def make_agent(context=None, **options):
-    defaults = {"encoder": ENCODER, "warm_start_iterations": 0}
+    defaults = {"encoder": ENCODER, "warm_start_iterations": 0, "session_likelihood_coef": 0.0}
     return build_hsrl(HsrlSettings(**{**defaults, **options}), context or make_context())
 
 
@@ -121,7 +121,7 @@ def test_click_likelihood_by_hand():
         logits = 0.4 * relative + agent._click_bias(state)
         expected = F.binary_cross_entropy(logits.sigmoid(), log.clicks)
     stats = agent.update(transitions(), log)
-    torch.testing.assert_close(stats.losses["click_loss"], expected)
+    torch.testing.assert_close(stats.losses["log_click_loss"], expected)
     assert "actor_loss" not in stats.losses
 
 
@@ -163,7 +163,7 @@ def test_doubt_pushes_down_what_was_never_shown():
 
 
 def test_policy_gradient_finds_the_liked_items():
-    agent = make_agent(learning_rate=0.02, entropy_coef=0.01)
+    agent = make_agent(learning_rate=0.005, entropy_coef=0.1)
     liked = torch.tensor([1, 6, 11])
     generator = torch.Generator().manual_seed(0)
     observation = observe(32)
@@ -209,7 +209,7 @@ def test_an_item_without_semantic_id_is_never_shown_and_breaks_nothing():
     codes[5] = -1
     agent = make_agent(make_context(codes=codes), warm_start_iterations=1)
     log = logged(clicked=torch.tensor([5]))
-    assert agent.update(transitions(), log).losses["click_loss"].isfinite()
+    assert agent.update(transitions(), log).losses["log_click_loss"].isfinite()
     for explore in (True, False):
         assert not agent.act(observe(40), explore=explore).slates.eq(5).any()
 
@@ -223,14 +223,16 @@ def test_an_item_without_semantic_id_is_never_shown_and_breaks_nothing():
         {"use_leaf_vectors": False},
         {"normalize_entropy": False},
         {"value_reaches_encoder": True},
-        {"likelihood_coef": 0.1},
+        {"log_likelihood_coef": 0.1},
+        {"session_likelihood_coef": 1.0},
     ],
 )
 def test_every_switch_trains(switch):
     agent = make_agent(**switch)
     stats = agent.update(transitions(), logged() if agent.uses_log else None)
     assert all(value.isfinite() for value in stats.losses.values())
-    assert ("click_loss" in stats.losses) is ("likelihood_coef" in switch)
+    assert ("log_click_loss" in stats.losses) is ("log_likelihood_coef" in switch)
+    assert ("session_click_loss" in stats.losses) is ("session_likelihood_coef" in switch)
 
 
 def test_missing_inputs_are_named():

@@ -48,6 +48,7 @@ class HsrlAgent(BaselineAgent):
                 context.vocab_sizes,
                 trie,
                 context_update=settings.context_update,
+                temperature=settings.click_temperature,
                 valid_only=settings.valid_only,
                 item_vectors=(
                     torch.from_numpy(context.item_vectors) if settings.use_leaf_vectors else None
@@ -123,25 +124,33 @@ class HsrlAgent(BaselineAgent):
                 "value_mean": value.detach().mean(),
                 "value_error": (value.detach() - target).abs().mean(),
             }
+            likelihood = self._head.item_likelihood(state, batch.slates)
+            entropy = self._entropy(likelihood)
+            if own.session_likelihood_coef > 0.0:
+                logits = self._click_logits(state, likelihood.log_prob)
+                losses["session_click_loss"] = F.binary_cross_entropy_with_logits(
+                    logits, batch.clicks
+                )
+                total = total + own.session_likelihood_coef * losses["session_click_loss"]
             if not warming_up:
                 advantage = clipped_advantage(target, value, own.advantage_clip)
-                likelihood = self._head.item_likelihood(state, batch.slates)
-                entropy = self._entropy(likelihood)
                 losses["actor_loss"] = self._actor_loss(batch, likelihood, advantage)
-                total = total + losses["actor_loss"] - own.entropy_coef * entropy.mean()
-                diagnostics |= {
-                    f"entropy_level_{level}": mean
-                    for level, mean in enumerate(entropy.detach().mean((1, 2)), start=1)
-                }
+                total = total + own.policy_coef * losses["actor_loss"]
+                total = total - own.entropy_coef * entropy.mean()
             if log is not None and self.uses_log:
-                losses["click_loss"] = self._click_loss(log, generator)
-                total = total + losses["click_loss"] * (1.0 if warming_up else own.likelihood_coef)
+                losses["log_click_loss"] = self._log_click_loss(log, generator)
+                weight = 1.0 if warming_up else own.log_likelihood_coef
+                total = total + weight * losses["log_click_loss"]
         torch.autograd.backward(total)
         diagnostics["gradient_norm_actor"] = self._step("policy")
         diagnostics["gradient_norm_critic"] = self._step("critic")
         self._follow(self._target_encoder, self._encoder, own.tau)
         self._follow(self._target_critic, self._critic, own.tau)
         self._set_phase()
+        diagnostics |= {
+            f"entropy_level_{level}": mean
+            for level, mean in enumerate(entropy.detach().mean((1, 2)), start=1)
+        }
         return UpdateStats({name: loss.detach() for name, loss in losses.items()}, diagnostics)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -152,7 +161,7 @@ class HsrlAgent(BaselineAgent):
     def _set_phase(self) -> None:
         """Put step size and need of the log in line with the number of updates."""
         own = self._own
-        self.uses_log = self.warming_up or own.likelihood_coef > 0.0
+        self.uses_log = self.warming_up or own.log_likelihood_coef > 0.0
         rate = own.warm_start_learning_rate if self.warming_up else own.learning_rate
         for group in self._optimizers["policy"].param_groups:
             group["lr"] = rate
@@ -192,28 +201,34 @@ class HsrlAgent(BaselineAgent):
         most = likelihood.n_children.clamp(min=2).to(likelihood.entropy.dtype).log()
         return likelihood.entropy / most
 
-    def _click_loss(self, log: LogBatch, generator: torch.Generator | None) -> torch.Tensor:
-        """Return the click likelihood of logged slates under the policy.
+    def _click_logits(self, state: torch.Tensor, log_prob: torch.Tensor) -> torch.Tensor:
+        """Return the log-odds of clicks that the policy stands for.
 
-        The log-odds of a click are taken to be linear in an item's log-probability relative to
-        the uniform one, plus a level that depends on the state alone: then the policy is the
-        softmax of click log-odds at ``click_temperature``. One random item per slate counts as a
-        fraction of an exposure without click: items that were hardly ever shown would otherwise
-        win by chance.
+        They are linear in an item's log-probability relative to the uniform one, plus a level
+        that depends on the state alone: the policy is then the softmax of click log-odds at
+        ``click_temperature``, the most random policy of its expected clicks.
         """
-        own = self._own
+        relative = log_prob + self._log_n_items
+        logits: torch.Tensor = self._own.click_temperature * relative + self._click_bias(state)
+        return logits.float()
+
+    def _log_click_loss(self, log: LogBatch, generator: torch.Generator | None) -> torch.Tensor:
+        """Return the negative click likelihood of logged slates.
+
+        One random item per slate counts as a fraction of an exposure without click: items that
+        were hardly ever shown would otherwise win by chance.
+        """
         state = self._encoder(log.observation)
         trie, device = self._head.trie, log.slates.device
         drawn = torch.randint(
             len(trie.leaf_items), (len(log.slates), 1), generator=generator, device=device
         )
         items = torch.cat([log.slates, trie.leaf_items[drawn]], dim=1)
-        relative = self._head.item_likelihood(state, items).log_prob + self._log_n_items
-        logits = (own.click_temperature * relative + self._click_bias(state)).float()
+        logits = self._click_logits(state, self._head.item_likelihood(state, items).log_prob)
         counted = trie.has_code[log.slates].to(logits.dtype)
         shown = F.binary_cross_entropy_with_logits(logits[:, :-1], log.clicks, weight=counted)
         doubt = F.softplus(logits[:, -1]).mean()
-        return shown + own.doubt_coef / log.slates.shape[1] * doubt
+        return shown + self._own.doubt_coef / log.slates.shape[1] * doubt
 
 
 def build_hsrl(settings: HsrlSettings, context: AgentContext) -> HsrlAgent:

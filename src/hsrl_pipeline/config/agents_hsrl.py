@@ -78,8 +78,14 @@ class HsrlSettings(ValueSettings):
         description="Exposures without click that a random item per logged slate counts as: keeps "
         "items that were hardly ever shown from winning by chance",
     )
-    likelihood_coef: float = Field(
-        0.0, ge=0.0, description="Weight of the click likelihood after the warm start"
+    log_likelihood_coef: float = Field(
+        0.0, ge=0.0, description="Weight of the log's click likelihood after the warm start"
+    )
+    session_likelihood_coef: float = Field(
+        1.0, ge=0.0, description="Weight of the click likelihood of the sessions' newest slates"
+    )
+    policy_coef: float = Field(
+        1.0, ge=0.0, description="Weight of the policy gradient after the warm start"
     )
     item_credit: bool = Field(
         True, description="Each item is credited with its own click, not only with the slate's sum"

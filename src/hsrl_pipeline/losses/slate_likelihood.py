@@ -6,7 +6,7 @@ import torch
 
 from hsrl_pipeline.shapes import check_shape
 
-SMALLEST_REMAINDER = 1e-4
+SMALLEST_REMAINDER = 1e-3
 """Probability left after the items before, below which the remainder counts as used up."""
 
 
@@ -16,7 +16,9 @@ def slate_log_prob(
     """Return the log-probability of each position of a slate drawn without replacement.
 
     Position k is drawn from what the items before it leave:
-    ``log pi(i_k) - log(1 - sum_{j<k} pi(i_j))``.
+    ``log pi(i_k) - log(1 - sum_{j<k} pi(i_j))``. Where next to nothing is left, the remainder is
+    lost to rounding and so is the gradient of a position: none is passed on, for
+    ``log pi(i_k)`` alone would drive improbable items down without end.
 
     Args:
         item_log_prob: (batch, slate) float32. Log-probability of each item by itself.
@@ -33,8 +35,9 @@ def slate_log_prob(
     if excluded is not None:
         check_shape("excluded", excluded, item_log_prob.shape[0])
         used = used + excluded.unsqueeze(-1)
-    left = (1.0 - used).clamp(min=SMALLEST_REMAINDER)
-    return item_log_prob - left.log()
+    left = 1.0 - used
+    position = item_log_prob - left.clamp(min=SMALLEST_REMAINDER).log()
+    return torch.where(left > SMALLEST_REMAINDER, position, position.detach())
 
 
 def own_click_advantage(clicks: torch.Tensor) -> torch.Tensor:

@@ -40,6 +40,7 @@ class TriePolicy(nn.Module):
         vocab_sizes: Number of codes per level.
         trie: The catalogue's prefixes.
         context_update: ``taken`` as above, ``expected`` as Eq. 13, ``none`` leaves the state.
+        temperature: Divides all scores; small values let distributions sharpen quickly.
         valid_only: Normalise over valid children; otherwise over the vocabulary, so that mass is
             lost on codes without items.
         item_vectors: (item, vector) float32 or None. With them, the last code of an item is also
@@ -55,12 +56,14 @@ class TriePolicy(nn.Module):
         trie: CodeTrie,
         *,
         context_update: ContextUpdate = "taken",
+        temperature: float = 1.0,
         valid_only: bool = True,
         item_vectors: torch.Tensor | None = None,
     ) -> None:
         super().__init__()
         self.trie = trie
         self._context_update = context_update
+        self._temperature = temperature
         self._valid_only = valid_only
         self.heads = nn.ModuleList(nn.Linear(embedding_size, size) for size in vocab_sizes)
         self.code_embeddings = nn.ParameterList()
@@ -95,7 +98,7 @@ class TriePolicy(nn.Module):
             codes: (..., slot) int64.
         """
         children, codes, valid = self.trie.branches(level, nodes)
-        scores = self.heads[level - 1](context)
+        scores = self.heads[level - 1](context) / self._temperature
         if not self._valid_only:
             scores = scores.log_softmax(-1)
         scores = scores.expand(*codes.shape[:-1], -1).gather(-1, codes)
@@ -104,7 +107,7 @@ class TriePolicy(nn.Module):
             and self.vector_query is not None
             and self.leaf_vectors is not None
         ):
-            query = self.vector_query(context).unsqueeze(-1)
+            query = (self.vector_query(context) / self._temperature).unsqueeze(-1)
             scores = scores + (nn.functional.embedding(children, self.leaf_vectors) @ query)[..., 0]
         scores = scores.masked_fill(~valid, -torch.inf)
         return (scores.log_softmax(-1) if self._valid_only else scores), children, codes
@@ -126,7 +129,8 @@ class TriePolicy(nn.Module):
         if self._context_update == "taken":
             removed = nn.functional.embedding(codes, table)
         else:
-            removed = self.heads[level - 1](context).softmax(-1) @ table
+            scores = self.heads[level - 1](context) / self._temperature
+            removed = scores.softmax(-1) @ table
         refined: torch.Tensor = self.norms[level - 1](context - removed)
         return refined
 
