@@ -86,7 +86,7 @@ class ItemRepresentation(nn.Module):
         if self.id_embedding is not None:
             parts.append(self.id_embedding(items))
         if self.token_embedding is not None and self.token_rows is not None:
-            parts.append(self.token_embedding(self.token_rows[items]).sum(-2))
+            parts.append(_sum_rows(self.token_embedding.weight, self.token_rows[items]))
         total: torch.Tensor = parts[0]
         for part in parts[1:]:
             total = total + part
@@ -122,5 +122,11 @@ class ItemRepresentation(nn.Module):
         if self.id_embedding is not None:
             total = total + self.id_embedding.weight
         if self.token_embedding is not None and self.token_rows is not None:
-            total = total + self.token_embedding(self.token_rows).sum(-2)
+            total = total + _sum_rows(self.token_embedding.weight, self.token_rows)
         return total
+
+
+def _sum_rows(table: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+    """Sum table rows over levels, (..., level) to (..., embed); row 0 adds nothing."""
+    summed = F.embedding_bag(rows.reshape(-1, rows.shape[-1]), table, mode="sum", padding_idx=0)
+    return summed.view(*rows.shape[:-1], table.shape[1])
