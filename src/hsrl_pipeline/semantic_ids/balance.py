@@ -22,6 +22,9 @@ ROWS_PER_BLOCK = 16_384
 """Rows whose distances to all centroids are held at a time."""
 
 
+BalanceMode = Literal["none", "levels", "prefixes"]
+
+
 @dataclass(frozen=True)
 class BalanceSettings:
     """Which levels are balanced, and how strictly.
@@ -35,7 +38,7 @@ class BalanceSettings:
         largest_rounds: Rounds of raising prices; what is still overfull then stays so.
     """
 
-    mode: Literal["none", "levels", "prefixes"] = "none"
+    mode: BalanceMode = "none"
     slack: float = 1.0
     alternations: int = 2
     largest_rounds: int = 100

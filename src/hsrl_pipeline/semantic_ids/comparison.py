@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import pandas as pd
 
 from hsrl_pipeline.config.sid import SidConfig
+from hsrl_pipeline.semantic_ids.balance import BalanceMode
 from hsrl_pipeline.semantic_ids.codebook import Codebook
 from hsrl_pipeline.semantic_ids.control import shuffle_codes
 from hsrl_pipeline.semantic_ids.diagnostics import diagnose
@@ -13,8 +16,6 @@ from hsrl_pipeline.semantic_ids.tokenization import tokenize
 
 LARGEST_REFIT = 100_000
 """Items up to which the alternatives are fitted for the comparison."""
-
-BALANCES = ("none", "levels", "prefixes")
 
 
 def compare_codebooks(
@@ -36,7 +37,7 @@ def compare_codebooks(
     """
     variants = {"in use": codebook}
     if codebook.n_items <= LARGEST_REFIT:
-        for balance in BALANCES:
+        for balance in get_args(BalanceMode):
             if balance != config.balance:
                 other = config.model_copy(update={"balance": balance})
                 variants[f"balance: {balance}"] = tokenize(vectors, other, seed=seed)

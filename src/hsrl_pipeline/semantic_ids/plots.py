@@ -30,6 +30,8 @@ def plot_diagnostics(diagnostics: dict[str, Any]) -> Figure:
         n_items = sizes * np.array(list(histogram.values()))
         collisions.bar(sizes + offset, n_items / diagnostics["n_items"], width=0.4, label=label)
     collisions.set_yscale("log")
+    collisions.set_ylim(top=2)
+    collisions.xaxis.get_major_locator().set_params(integer=True)
     collisions.set_xlabel("items under one code")
     collisions.set_ylabel("share of items")
     collisions.set_title(
@@ -70,14 +72,16 @@ def plot_comparison(comparison: pd.DataFrame) -> Figure:
     for axis, (column, title, label) in zip(axes, panels, strict=True):
         for variant, rows in comparison.groupby("variant", sort=False):
             unique = rows["unique_share_before_resolver"].iloc[0]
+            if variant == "shuffled" and column != "prefix_neighbour_share":
+                continue  # the same codes: the same usage
             dashed = "--" if variant == "shuffled" else "-"
             axis.plot(
                 rows["level"], rows[column], dashed, marker="o", label=f"{variant} ({unique:.1%})"
             )
         axis.set_xticks(sorted(comparison["level"].unique()))
-        axis.set_ylim(bottom=0)
+        axis.set_ylim(0, 1.08 * axis.get_ylim()[1])
         axis.set_xlabel("level")
         axis.set_ylabel(label)
         axis.set_title(title)
-    axes[0].legend(title="variant (unique before the resolver)", fontsize="small")
+    axes[2].legend(title="variant (unique before the resolver)", fontsize="small")
     return figure

@@ -62,7 +62,7 @@ class PrefixTrie:
             level_edges = torch.from_numpy(keys).to(device)
             edges.append(level_edges)
             table = None
-            if n_parents * vocab_size <= largest_table:
+            if 0 < n_parents * vocab_size <= largest_table:
                 table = torch.full((n_parents * vocab_size,), NO_NODE, device=device)
                 table[level_edges] = torch.arange(len(keys), device=device)
                 table = table.view(n_parents, vocab_size)
