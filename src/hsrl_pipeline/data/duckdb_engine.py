@@ -44,7 +44,12 @@ class DuckDBEngine(Engine):
     def write(self, expression: ibis.Table, path: Path) -> None:
         """Write the rows, in the expression's order, to one parquet file."""
         self.backend.to_parquet(
-            expression, path, compression="snappy", row_group_size=ROW_GROUP_ROWS
+            expression,
+            path,
+            compression="snappy",
+            row_group_size=ROW_GROUP_ROWS,
+            parquet_version="V2",  # delta encoding: half the time and size for sorted numbers
+            dictionary_size_limit=1,
         )
 
     def close(self) -> None:

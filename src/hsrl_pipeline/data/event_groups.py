@@ -1,36 +1,19 @@
-"""Defects that show only beside other rows: unlisted items, duplicates, slates not whole."""
+"""Defects that show only beside other rows: duplicates, and slates that are not whole."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import ibis
+import ibis.expr.types as ir
 
 from hsrl_pipeline.data.engine import Engine
+from hsrl_pipeline.data.event_judging import GOOD, key_of
 
-GOOD = 0
+SALT = 1_000_000_007_000_003
 
 Kinds = list[tuple[str, str | None]]
 """Reason and column of each defect; the first has the number 1 in the column ``defect``."""
-
-
-def mark_unlisted_items(
-    engine: Engine, judged: ibis.Table, item_ids: Sequence[str], kinds: Kinds
-) -> ibis.Table:
-    """Mark each good row whose item is not among the given ids.
-
-    Args:
-        engine: Where to run.
-        judged: Typed events with ``item_id`` and ``defect``.
-        item_ids: Ids of all listed items.
-        kinds: Defects known so far; the new one is appended.
-    """
-    kinds.append(("item is not in the item file", "item_id"))
-    listed = ibis.memtable({"listed_id": list(item_ids)}, schema={"listed_id": "string"})
-    marked = judged.left_join(listed, judged.item_id == listed.listed_id)
-    unlisted = (marked.defect == GOOD) & marked.listed_id.isnull()
-    marked = marked.mutate(defect=ibis.ifelse(unlisted, len(kinds), marked.defect).cast("int16"))
-    return engine.persist(marked.drop("listed_id"), "listed")
 
 
 def mark_duplicates(
@@ -44,36 +27,44 @@ def mark_duplicates(
     Args:
         engine: Where to run.
         judged: Typed events with ``order`` and ``defect``.
-        keys: Columns that together identify an event; those that the log lacks are ignored.
+        keys: Draft columns that together identify an event; those that the log lacks are ignored.
         kinds: Defects known so far; the new one is appended.
     """
     kinds.append(("duplicate row", None))
-    keys = [name for name in keys if name in judged.columns]
+    keys = [column for column in map(key_of, keys) if column in judged.columns]
     if not keys:
         return judged
     good = judged.filter(judged.defect == GOOD)
     if "prior" in judged.columns:
         good = good.filter(~good.prior)
-    mixed = good[keys[0]].hash()
-    for name in keys[1:]:
-        mixed = mixed ^ good[name].hash()
+    mixed = _salted_hash(good[keys[0]], 0)
+    for salt, column in enumerate(keys[1:], start=1):
+        mixed = mixed ^ _salted_hash(good[column], salt)
     hashed = good.select(*keys, "order", row_hash=mixed)
     counts = hashed.group_by("row_hash").agg(rows=lambda t: t.count())
     alike = engine.persist(counts.filter(counts.rows > 1).select("row_hash"), "alike")
     if alike.count().execute() == 0:
         return judged
     window = ibis.window(group_by=keys, order_by="order")
-    repeats = (
+    repeats = engine.persist(
         hashed.semi_join(alike, "row_hash")
         .mutate(place=ibis.row_number().over(window))
         .filter(lambda t: t.place > 0)
-        .select(repeat_order="order", verdict=ibis.literal(len(kinds), "int16"))
+        .select(repeat_order="order", verdict=ibis.literal(len(kinds), "int16")),
+        "repeats",
     )
     marked = judged.left_join(repeats, judged.order == repeats.repeat_order)
     marked = marked.mutate(
         defect=ibis.ifelse(marked.defect == GOOD, marked.verdict.fill_null(GOOD), marked.defect)
     )
-    return engine.persist(marked.drop("repeat_order", "verdict"), "unique")
+    return marked.drop("repeat_order", "verdict")
+
+
+def _salted_hash(column: ir.Column, salt: int) -> ir.IntegerColumn:
+    """Return hashes that differ between columns, lest equal numbers cancel one another."""
+    if column.type().is_integer():
+        return (column.cast("int64") + salt * SALT).hash()
+    return column.hash()
 
 
 def mark_broken_slates(engine: Engine, judged: ibis.Table, size: int, kinds: Kinds) -> ibis.Table:
@@ -97,12 +88,12 @@ def mark_broken_slates(engine: Engine, judged: ibis.Table, size: int, kinds: Kin
     logged = judged.filter(judged.slate_id.notnull())
     if "prior" in judged.columns:
         logged = logged.filter(~logged.prior)
-    counts = logged.group_by(["user_id", "slate_id"]).agg(
+    counts = logged.group_by(["user_key", "slate_id"]).agg(
         rows=lambda t: t.count(),
         bad=lambda t: (t.defect != GOOD).sum(),
         positions=lambda t: t.position.nunique(),
         last=lambda t: t.position.max(),
-        items=lambda t: t.item_id.nunique(),
+        items=lambda t: t.item_key.nunique(),
     )
     verdict = ibis.cases(
         (counts.rows != size, first),
@@ -111,13 +102,13 @@ def mark_broken_slates(engine: Engine, judged: ibis.Table, size: int, kinds: Kin
         (counts.items != size, first + 3),
         else_=GOOD,
     ).cast("int16")
-    verdicts = counts.select(bad_user="user_id", bad_slate="slate_id", verdict=verdict)
+    verdicts = counts.select(bad_user="user_key", bad_slate="slate_id", verdict=verdict)
     verdicts = engine.persist(verdicts.filter(verdicts.verdict != GOOD), "verdicts")
     if verdicts.count().execute() == 0:
         return judged
     marked = judged.left_join(
         verdicts,
-        [judged.user_id == verdicts.bad_user, judged.slate_id == verdicts.bad_slate],
+        [judged.user_key == verdicts.bad_user, judged.slate_id == verdicts.bad_slate],
     )
     judgeable = marked.defect == GOOD
     if "prior" in judged.columns:
@@ -125,4 +116,4 @@ def mark_broken_slates(engine: Engine, judged: ibis.Table, size: int, kinds: Kin
     marked = marked.mutate(
         defect=ibis.ifelse(judgeable, marked.verdict.fill_null(GOOD), marked.defect)
     )
-    return engine.persist(marked.drop("bad_user", "bad_slate", "verdict"), "whole_slates")
+    return marked.drop("bad_user", "bad_slate", "verdict")

@@ -1,7 +1,8 @@
 """Good events on disk, in one base batch and one partition per later day.
 
-A manifest names the files that count. A batch is first written under a fresh name and takes effect
-when the manifest that names it replaces the old one, so a killed run leaves the last good state.
+A manifest names the batches that count. A batch is first written under a fresh name and takes
+effect when the manifest that names it replaces the old one, so a killed run leaves the last good
+state.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,15 +25,16 @@ from hsrl_pipeline.data.sources import SlateRule, SourceLog, SplitRule
 from hsrl_pipeline.errors import UserError
 
 MANIFEST = "manifest.json"
+PARTS = ("events", "users", "items")
 
 
 @dataclass(frozen=True)
 class EventManifest:
-    """Which event files count, and how they are cut and split.
+    """Which batches of events count, and how they are cut and split.
 
     Attributes:
-        base: File name of the whole log as it was last ingested; None when there is none.
-        days: File name of each day's partition, by day; it replaces that day of the base.
+        base: Folder of the whole log as it was last ingested; None when there is none.
+        days: Folder of each day's partition, by day; it replaces that day of the base.
         day_starts: First timestamp of each partitioned day.
         accounts: Accounts of ``"base"``, of each day and of the ``"features"`` files.
         slates: How events become slates.
@@ -68,6 +70,11 @@ class EventManifest:
         """Length of a day in the unit of the timestamps."""
         return 86_400_000 if self.time_unit == "ms" else 86_400
 
+    @property
+    def batches(self) -> tuple[str, ...]:
+        """Folders of all batches that count, the base first."""
+        return tuple(name for name in (self.base, *self.days.values()) if name is not None)
+
     def merged_accounts(self) -> RowAccounts:
         """Return the accounts of all batches together."""
         total = RowAccounts()
@@ -90,7 +97,7 @@ def stage_events(
     """Place a batch beside the others and return the manifest that would make it count.
 
     Args:
-        folder: Folder of events; files that no manifest names are swept from it.
+        folder: Folder of events; batches that no manifest names are swept from it.
         checked: The batch.
         source: The log that it comes from.
         date: The batch's day, ``YYYY-MM-DD``; None when it is the whole log.
@@ -106,8 +113,10 @@ def stage_events(
         )
     before = load_manifest(folder)
     _sweep(folder, before)
-    name = f"{date or 'base'}-{uuid.uuid4().hex}.parquet"
-    _move(checked.path, folder / name)
+    name = f"{date or 'base'}-{uuid.uuid4().hex}"
+    (folder / name).mkdir()
+    for part in PARTS:
+        _move(getattr(checked, part), folder / name / f"{part}.parquet")
     whole = date is None or before is None
     days = {} if whole or before is None else dict(before.days)
     starts = {} if whole or before is None else dict(before.day_starts)
@@ -130,38 +139,84 @@ def stage_events(
     )
 
 
-def scan_events(engine: Engine, folder: Path, manifest: EventManifest) -> ibis.Table:
-    """Return all events that count; ``order`` keeps batches and their rows in sequence.
+@dataclass(frozen=True)
+class LoggedEvents:
+    """All events that count.
+
+    Attributes:
+        events: ``user_key``, ``item_key``, ``timestamp``, ``value``, ``label``, ``order`` and,
+            where the source has them, ``slate_id``, ``position``, ``prior``.
+        users: ``user_id`` and ``user_key``, which orders them.
+        items: ``item_id`` and ``item_key``, which orders them.
+    """
+
+    events: ibis.Table
+    users: ibis.Table
+    items: ibis.Table
+
+
+def scan_events(engine: Engine, folder: Path, manifest: EventManifest) -> LoggedEvents:
+    """Return all events that count, under numbers common to all batches.
 
     Raises:
         UserError: A file that the manifest names is gone.
     """
-    files = [name for name in (manifest.base, *manifest.days.values()) if name is not None]
-    for name in files:
-        if not (folder / name).is_file():
-            raise UserError(
-                f"{folder / name} is missing", remedy="Run the ingestion pipeline again."
-            )
-    if manifest.base is None:
-        parts = []
-    else:
-        base = engine.read(folder / manifest.base)
+    batches = [_read_batch(engine, folder / name) for name in manifest.batches]
+    if manifest.base is not None:
+        events = batches[0].events
         for start in manifest.day_starts.values():
-            end = start + manifest.day_length - 1
-            base = base.filter(~base.timestamp.between(start, end))
-        parts = [base]
-    parts += [engine.read(folder / name) for name in manifest.days.values()]
-    names = [name for name in parts[0].columns if name not in ("defect", "reason", "reason_column")]
-    return ibis.union(*(part.select(*names) for part in parts)) if len(parts) > 1 else parts[0]
+            events = events.filter(
+                ~events.timestamp.between(start, start + manifest.day_length - 1)
+            )
+        batches[0] = replace(batches[0], events=events)
+    if len(batches) == 1:
+        return batches[0]
+    users = engine.persist(_common_ids([b.users for b in batches], "user"), "users")
+    items = engine.persist(_common_ids([b.items for b in batches], "item"), "items")
+    renumbered = [
+        _renumbered(_renumbered(b.events, b.users, users, "user"), b.items, items, "item")
+        for b in batches
+    ]
+    names = renumbered[0].columns
+    events = ibis.union(*(part.select(*names) for part in renumbered))
+    return LoggedEvents(events=events, users=users, items=items)
+
+
+def _read_batch(engine: Engine, folder: Path) -> LoggedEvents:
+    for part in PARTS:
+        if not (folder / f"{part}.parquet").is_file():
+            raise UserError(
+                f"{folder / part}.parquet is missing", remedy="Ingest the whole log again."
+            )
+    users = engine.read(folder / "users.parquet").select("user_id", "user_key")
+    items = engine.read(folder / "items.parquet").select("item_id", "item_key")
+    events = engine.read(folder / "events.parquet").drop("defect", "reason", "reason_column")
+    return LoggedEvents(events=events, users=users, items=items)
+
+
+def _common_ids(tables: list[ibis.Table], name: str) -> ibis.Table:
+    """Return the ids of all batches, numbered as `number_ids` numbers those of one."""
+    column = f"{name}_id"
+    ids = ibis.union(*(table.select(column) for table in tables), distinct=True)
+    order = ibis.row_number().over(order_by=[ids[column].length(), ids[column]])
+    return ids.mutate(order.cast("int32").name(f"{name}_key"))
+
+
+def _renumbered(events: ibis.Table, own: ibis.Table, common: ibis.Table, name: str) -> ibis.Table:
+    """Return a batch's events with the common number of each user or item."""
+    key = f"{name}_key"
+    places = own.rename(own_key=key).join(common, f"{name}_id").select("own_key", new_key=key)
+    joined = events.join(places, events[key] == places.own_key).drop("own_key", key)
+    return joined.rename({key: "new_key"})
 
 
 def _sweep(folder: Path, manifest: EventManifest | None) -> None:
     """Remove what killed or replaced batches left behind."""
     folder.mkdir(parents=True, exist_ok=True)
-    kept = set() if manifest is None else {manifest.base, *manifest.days.values()}
-    for path in folder.glob("*.parquet*"):
-        if path.name not in kept:
-            path.unlink()
+    kept = () if manifest is None else manifest.batches
+    for path in folder.iterdir():
+        if path.is_dir() and path.name not in kept:
+            shutil.rmtree(path)
 
 
 def _move(source: Path, target: Path) -> None:

@@ -17,15 +17,16 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from hsrl_pipeline.config.ingestion import IngestionConfig
+from hsrl_pipeline.data.canonical_tables import COUNTS, write_tables
 from hsrl_pipeline.data.dataset_info import CategoryField, DatasetInfo
 from hsrl_pipeline.data.engine import open_engine
 from hsrl_pipeline.data.event_checks import check_events
 from hsrl_pipeline.data.event_store import EventManifest, scan_events, stage_events
 from hsrl_pipeline.data.features import EncodedUsers, encode_items, encode_users
-from hsrl_pipeline.data.log_summary import count_popularity, summarise_log
+from hsrl_pipeline.data.log_summary import summarise_log
 from hsrl_pipeline.data.schemas import validate_file, validate_frame
 from hsrl_pipeline.data.scratch import new_scratch, scratch_folder
-from hsrl_pipeline.data.slate_cutting import cut_log
+from hsrl_pipeline.data.slate_cutting import place_events
 from hsrl_pipeline.data.sources import ReadRequest, get_reader
 
 
@@ -54,6 +55,7 @@ class CanonicalTables:
         timeline: Parquet file, positives of each user in time order.
         items: Items by index.
         users: Users by index.
+        staged: All five tables above as staged files, by catalog name.
         info: Sizes, names and version.
         category_values: What the codes of each categorical user feature stand for, from code 1.
         popularity: ``item_index``, ``n_events``, ``n_positives``, ``n_train_events``,
@@ -66,6 +68,7 @@ class CanonicalTables:
     timeline: Path
     items: pd.DataFrame
     users: pd.DataFrame
+    staged: dict[str, Path]
     info: DatasetInfo
     category_values: dict[str, list[str]]
     popularity: pd.DataFrame
@@ -117,13 +120,12 @@ def build_tables(
     """
     with scratch_folder(work_folder) as scratch, open_engine(config, scratch) as engine:
         events = scan_events(engine, event_folder(work_folder), landed.manifest)
-        cut = cut_log(engine, events, landed.manifest)
-        user_index, item_index = pd.read_parquet(cut.users), pd.read_parquet(cut.items)
-        people = encode_users(user_index, landed.users)
-        items, items_lacking = encode_items(item_index, landed.items)
+        placed = place_events(engine, events, landed.manifest)
+        cut = write_tables(engine, placed, landed.manifest.slates.size)
+        people = encode_users(cut.users, landed.users)
+        items, items_lacking = encode_items(cut.items, landed.items)
         interactions = engine.read(cut.interactions)
         slates = engine.read(cut.slates)
-        popularity = count_popularity(interactions, slates)
         summary = summarise_log(interactions, slates, landed.manifest.time_unit)
         summary["notes"] = {
             "items without features": items_lacking,
@@ -133,20 +135,24 @@ def build_tables(
             validate_file(name, getattr(cut, name))
         validate_frame("items", items)
         validate_frame("users", people.frame)
-        staged = new_scratch(work_folder)
+        folder = new_scratch(work_folder)
         paths = {
-            name: _keep(getattr(cut, name), staged)
+            name: _keep(getattr(cut, name), folder)
             for name in ("interactions", "slates", "timeline")
         }
+    frames = {"items": items, "users": people.frame}
+    for name, frame in frames.items():
+        frame.to_parquet(folder / f"{name}.parquet", index=False)
     info = _describe(dataset, landed.manifest, items, people, summary["slates"])
     version = _content_hash(paths, items, people.frame, info)
     return CanonicalTables(
         **paths,
         items=items,
         users=people.frame,
+        staged={**paths, **{name: folder / f"{name}.parquet" for name in frames}},
         info=DatasetInfo(**{**info.__dict__, "version": version}),
         category_values=people.category_values,
-        popularity=popularity,
+        popularity=cut.items[["item_index", *COUNTS]],
         summary=summary,
     )
 

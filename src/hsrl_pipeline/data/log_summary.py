@@ -6,8 +6,6 @@ import datetime
 from typing import Any
 
 import ibis
-import numpy as np
-import pandas as pd
 
 
 def summarise_log(interactions: ibis.Table, slates: ibis.Table, time_unit: str) -> dict[str, Any]:
@@ -43,33 +41,6 @@ def summarise_log(interactions: ibis.Table, slates: ibis.Table, time_unit: str) 
         "users_with_slates": users_with_slates,
         "slates": {name: int(cut.get(name, 0)) for name in ("train", "test")},
     }
-
-
-def count_popularity(interactions: ibis.Table, slates: ibis.Table) -> pd.DataFrame:
-    """Return how often each item was shown and liked, in all and in training slates.
-
-    Returns:
-        ``item_index`` (int32, ascending), ``n_events``, ``n_positives``, ``n_train_events`` and
-        ``n_train_positives`` (int64).
-    """
-    n_train = slates.filter(slates.split == "train").select(train_slate="slate_index")
-    marked = interactions.left_join(n_train, interactions.slate_index == n_train.train_slate)
-    in_train = marked.train_slate.notnull().cast("int64")
-    label = marked.label.cast("int64")
-    counted: pd.DataFrame = (
-        marked.mutate(in_train=in_train, train_label=in_train * label)
-        .group_by("item_index")
-        .agg(
-            n_events=lambda t: t.count(),
-            n_positives=lambda t: t.label.cast("int64").sum(),
-            n_train_events=lambda t: t.in_train.sum(),
-            n_train_positives=lambda t: t.train_label.sum(),
-        )
-        .order_by("item_index")
-        .execute()
-    )
-    counts = {name: np.int64 for name in counted.columns if name.startswith("n_")}
-    return counted.astype({"item_index": np.int32, **counts})
 
 
 def _iso(timestamp: int, time_unit: str) -> str:

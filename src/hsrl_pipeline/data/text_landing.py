@@ -22,6 +22,7 @@ from hsrl_pipeline.errors import UserError
 
 BLOCK_BYTES = 16 << 20
 UNIT_SEPARATOR = b"\x1f"
+MALFORMED = "wrong number of fields"
 
 LINES_SCHEMA = pa.schema([("line", pa.int64()), ("text", pa.string())])
 
@@ -301,12 +302,11 @@ def _lines_of(
 
 
 def _malformed_table(malformed: Sequence[pa_csv.InvalidRow], layout: _Layout) -> pa.Table:
-    reason = f"line does not have {len(layout.names)} fields separated by {layout.separator!r}"
     texts = [row.text.replace(layout.delimiter, layout.separator) for row in malformed]
     return pa.table(
         {
             "line": pa.array([row.number for row in malformed], pa.int64()),
-            "reason": pa.repeat(pa.scalar(reason), len(malformed)),
+            "reason": pa.repeat(pa.scalar(MALFORMED), len(malformed)),
             "raw": pa.array(texts, pa.string()),
         }
     )

@@ -74,11 +74,7 @@ def build_canonical_tables(
     landed = LandedLog(manifest=manifest, items=item_features, users=user_features)
     tables = build_tables(work_folder, landed, ingestion, work_folder.name)
     return {
-        "interactions": tables.interactions,
-        "slates": tables.slates,
-        "timeline": tables.timeline,
-        "items": tables.items,
-        "users": tables.users,
+        **tables.staged,
         "dataset_info": tables.info.to_dict(),
         "category_values": tables.category_values,
         "item_popularity": tables.popularity,
