@@ -287,3 +287,27 @@ def tabular() -> Files:
         for event in range(6)
     ]
     return {"tabular/events.csv": text("user_id,item_id,timestamp,label", *rows)}
+
+
+@pytest.fixture
+def ml1m() -> Files:
+    """6 users with 13 to 23 ratings each, out of order and with ties, in the format of 1M."""
+    generator = np.random.default_rng(1)
+    ratings = []
+    for user in range(1, 7):
+        for item in generator.permutation(30)[: 11 + 2 * user] + 1:
+            time = 956_703_932 + 3600 * user + int(generator.integers(40)) * 60
+            ratings.append(f"{user}::{item}::{generator.integers(1, 6)}::{time}")
+    ratings = [ratings[place] for place in generator.permutation(len(ratings))]
+    movies = [f"{item}::Movie {item} ({1960 + item})::Drama|Sci-Fi" for item in range(3, 31)]
+    users = [f"{user}::{'FM'[user % 2]}::25::{user % 3}::{user}5455" for user in range(2, 7)]
+    return {
+        "ml-1m/ratings.dat": text(*ratings),
+        "ml-1m/movies.dat": text(
+            "1::Toy Story (1995)::Animation|Children's|Comedy",
+            "2::Les Misérables (1995)::Children's",
+            *movies,
+            encoding="latin-1",
+        ),
+        "ml-1m/users.dat": text("1::F::1::10::48067", *users),
+    }

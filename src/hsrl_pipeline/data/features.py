@@ -52,7 +52,7 @@ def encode_users(index: pd.DataFrame, features: pd.DataFrame) -> EncodedUsers:
     for column in (name for name in features.columns if name.startswith("category_")):
         texts = as_category_text(joined[column])
         known = sorted(texts[in_train].dropna().unique(), key=lambda text: (len(text), text))
-        codes = pd.Categorical(texts, categories=known).codes
+        codes = pd.Index(known, dtype=object).get_indexer(texts)  # -1 where missing or unseen
         columns[column] = codes.astype(np.int32) + np.int32(1)
         values[column.removeprefix("category_")] = known
     for column in (name for name in features.columns if name.startswith("dense_")):
