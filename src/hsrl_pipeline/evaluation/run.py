@@ -29,6 +29,7 @@ from hsrl_pipeline.networks.user_response import UserResponseModel
 from hsrl_pipeline.progress import Progress
 from hsrl_pipeline.seeding import derive_seed
 from hsrl_pipeline.simulator.response_checkpoint import build_response_model
+from hsrl_pipeline.simulator.user_identity import users_as_read
 
 STATIC_SLATE_SESSIONS = 2000
 """Sessions of training users in which a static slate is fitted, unless fewer are evaluated."""
@@ -68,6 +69,8 @@ def evaluate_on(
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     _refuse_stale(trained_policy["config"], data, agent_name)
+    info, users = users_as_read(data.info, data.users, simulators["eval"])
+    data = replace(data, info=info, users=users)
     responses = {
         name: build_response_model(checkpoint, device) for name, checkpoint in simulators.items()
     }

@@ -116,6 +116,7 @@ class _EnvParts:
         from hsrl_pipeline.data.slate_log import DatasetInfo, ItemTable, SlateLog, UserTable
         from hsrl_pipeline.simulator.response_checkpoint import build_response_model
         from hsrl_pipeline.simulator.slate_env import SlateSessions
+        from hsrl_pipeline.simulator.user_identity import users_as_read
         from hsrl_pipeline.simulator.user_pool import UserPool
 
         _refuse_unknown("simulator", simulator, ("train", "eval"))
@@ -130,11 +131,13 @@ class _EnvParts:
         splits = {"train": log.train, "test": log.test, "all": log}
         chosen = split or _default_split(simulator, artifacts.parameters)
         _refuse_unknown("split", chosen, tuple(splits))
+        response = artifacts.load(f"simulator_{simulator}")
         users = UserTable.from_frame(artifacts.load("users"), self._info)
+        self._info, users = users_as_read(self._info, users, response)
         self.category_sizes = users.category_sizes
         self._device = device
         self.sessions: SlateSessions = SlateSessions(
-            build_response_model(artifacts.load(f"simulator_{simulator}"), device),
+            build_response_model(response, device),
             UserPool.from_log(splits[chosen], users, self._session.history_size),
             session=self._session,
             reward=RewardConfig.model_validate(artifacts.parameters["reward"]),

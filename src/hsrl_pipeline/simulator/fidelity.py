@@ -209,5 +209,7 @@ def _warn(score: Mapping[str, Any], threshold: float) -> str:
     if not score["ece"] > threshold:
         return ""
     message = f"calibration error {score['ece']:.3f} is above {threshold:g}"
+    if score["split"] == HELD_OUT_SPLIT:
+        message += " before calibration and refit"
     logger.warning("Simulator %s, %s rows: %s", score["simulator"], score["split"], message)
     return message

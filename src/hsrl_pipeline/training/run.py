@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -18,6 +18,7 @@ from hsrl_pipeline.data.slate_log import DatasetInfo, ItemTable, SlateLog, UserT
 from hsrl_pipeline.seeding import derive_seed
 from hsrl_pipeline.simulator.response_checkpoint import build_response_model
 from hsrl_pipeline.simulator.slate_env import SlateSessions
+from hsrl_pipeline.simulator.user_identity import users_as_read
 from hsrl_pipeline.simulator.user_pool import UserPool
 from hsrl_pipeline.training.checkpoint_store import CheckpointStore
 from hsrl_pipeline.training.log_sampler import LogSampler
@@ -120,7 +121,8 @@ def train_on(
         The policy checkpoint (``describe_policy``) and the training curves.
     """
     device = resolve_device(training.device)
-    info = data.info
+    info, users = users_as_read(data.info, data.users, simulator)
+    data = replace(data, info=info, users=users)
     context = agent_context(
         info,
         item_vectors=data.item_vectors,

@@ -1,0 +1,74 @@
+"""``simulator.user_id_embedding`` through training and evaluation: all read the same users."""
+
+import numpy as np
+import pytest
+
+from hsrl_pipeline.config.agent import AgentsConfig
+from hsrl_pipeline.config.evaluation import EvaluationConfig
+from hsrl_pipeline.config.session import CandidatesConfig, RewardConfig
+from hsrl_pipeline.config.simulator import ResponseNetworkConfig, SimulatorConfig
+from hsrl_pipeline.config.training import TrainingConfig
+from hsrl_pipeline.data.slate_log import DatasetInfo, ItemTable, SlateLog, UserTable
+from hsrl_pipeline.evaluation.evaluation_data import EvaluationData
+from hsrl_pipeline.evaluation.run import evaluate_on
+from hsrl_pipeline.simulator.simulator_fitting import fit_simulator
+from hsrl_pipeline.training.run import TrainingData, train_on
+
+from .offline_eval_inputs import INFO, N_USERS, SESSION, make_inputs
+
+TABLES = ("dataset_info", "users", "items", "slates", "timeline", "item_vectors", "codebook")
+RULES = {"session": SESSION, "reward": RewardConfig(), "candidates": CandidatesConfig(), "seed": 0}
+
+
+@pytest.fixture(scope="module")
+def tables():
+    inputs = make_inputs()
+    return {name: inputs[name] for name in TABLES}
+
+
+@pytest.fixture(scope="module")
+def simulators(tables):
+    info = DatasetInfo.from_dict(INFO)
+    config = SimulatorConfig(
+        user_id_embedding=True,
+        max_epochs=1,
+        network=ResponseNetworkConfig(embedding_size=8, n_heads=2, taste_size=2),
+    )
+    return {
+        role: fit_simulator(
+            role,
+            SlateLog.from_frames(tables["slates"], tables["timeline"]),
+            UserTable.from_frame(tables["users"], info),
+            ItemTable.from_frame(tables["items"], info),
+            config,
+            history_size=SESSION.history_size,
+            seed=0,
+            on_metrics=lambda epoch, figures: None,
+        )
+        for role in ("train", "eval")
+    }
+
+
+def test_an_agent_is_trained_and_judged_with_the_user_index(tables, simulators):
+    policy, _ = train_on(
+        TrainingData.from_tables(**tables),
+        simulators["train"],
+        AgentsConfig().sl,
+        agent_name="sl",
+        training=TrainingConfig(n_iterations=2),
+        **RULES,
+    )
+    assert policy["config"]["sizes"]["category_sizes"] == [3, N_USERS + 1]
+    tables_of_run = evaluate_on(
+        EvaluationData.from_tables(**tables),
+        simulators,
+        policy,
+        agent_name="sl",
+        evaluation=EvaluationConfig(
+            n_episodes=20, n_resamples=100, split="all", device="cpu", compare_with="random"
+        ),
+        **RULES,
+    )
+    summary = tables_of_run.summary
+    assert set(summary.simulator) == {"train", "eval"}
+    assert np.isfinite(summary.total_reward).all()
