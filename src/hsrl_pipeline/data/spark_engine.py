@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -117,8 +118,16 @@ def _session_settings(workspace: Path, master: str | None) -> dict[str, str]:
     if master.startswith("local"):
         settings |= {
             "spark.ui.enabled": "false",
-            "spark.sql.shuffle.partitions": "4",
+            "spark.sql.shuffle.partitions": str(_local_cores(master)),
             "spark.driver.bindAddress": "127.0.0.1",
             "spark.driver.host": "127.0.0.1",
         }
     return settings
+
+
+def _local_cores(master: str) -> int:
+    """Return the number of cores of a local master such as ``local[2]`` or ``local[*]``."""
+    asked = master.removeprefix("local").strip("[]").split(",")[0]
+    if asked.isdigit():
+        return int(asked)
+    return (os.cpu_count() or 1) if asked == "*" else 1
