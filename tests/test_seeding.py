@@ -1,11 +1,12 @@
 import numpy as np
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hsrl_pipeline.seeding import derive_seed, numpy_generator, torch_generator
 
 
+@settings(max_examples=30)
 @given(st.integers(0, 2**31 - 1), st.text(max_size=30))
 def test_derived_seeds_are_stable_and_in_range(seed: int, stream: str) -> None:
     derived = derive_seed(seed, stream)

@@ -17,6 +17,7 @@ from hsrl_pipeline.hooks.tracking_hook import TrackingHook
 from hsrl_pipeline.io.csv_dataset import AtomicCSVDataset
 from hsrl_pipeline.io.json_dataset import AtomicJSONDataset
 from hsrl_pipeline.settings import CONFIG_LOADER_ARGS
+from hsrl_pipeline.tracking.metric_stream import MetricStream
 from hsrl_pipeline.tracking.run import active_run, set_active_run
 from hsrl_pipeline.tracking.store import open_client
 
@@ -44,8 +45,8 @@ def _same(x):
 def _context(project: Path, dataset: str = "toy") -> SimpleNamespace:
     parameters = OmegaConfigLoader(str(CONF), **CONFIG_LOADER_ARGS)["parameters"]
     parameters["seed"] = 3
-    loader = {"globals": {"dataset": dataset}}
-    return SimpleNamespace(project_path=project, params=parameters, config_loader=loader)
+    loader = {"globals": {"dataset": dataset}, "parameters": parameters}
+    return SimpleNamespace(project_path=project, config_loader=loader)
 
 
 @pytest.fixture
@@ -151,12 +152,22 @@ class TestTracking:
 
     def test_a_failed_run_says_where_and_why(self, project, hook, chain) -> None:
         error = ValueError("loss is NaN")
-        hook.hook.on_node_error(error, chain["agent_training"].nodes[0])
+        stream = MetricStream(active_run())
+        stream(7, {"train_reward": 0.5})
+        hook.hook.on_node_error(chain["agent_training"].nodes[0], {"stream": stream})
         hook.hook.on_pipeline_error(error)
         run = open_client(project).get_run(hook.run_id)
         assert run.info.status == "FAILED"
         assert run.data.tags["failed_node"] == "train"
         assert "loss is NaN" in run.data.tags["error"]
+        assert run.data.metrics["train_reward"] == 0.5
+
+    def test_the_last_points_of_a_curve_are_written_with_the_node(self, project, hook) -> None:
+        stream = MetricStream(active_run())
+        stream(9, {"depth": 3.0})
+        hook.hook.after_node_run({"stream": stream, "other": 1})
+        points = open_client(project).get_metric_history(hook.run_id, "depth")
+        assert [point.step for point in points] == [9]
 
     def test_without_a_run_nothing_happens(self) -> None:
         set_active_run(None)

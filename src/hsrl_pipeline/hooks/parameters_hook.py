@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
 
@@ -23,5 +21,5 @@ class ParametersHook:
         """
         from hsrl_pipeline.config.root import validate_parameters
 
-        parameters: dict[str, Any] = context.params
-        validate_parameters(parameters)
+        # not context.params: Kedro's own check of the same types speaks in tracebacks
+        validate_parameters(context.config_loader["parameters"])

@@ -13,6 +13,7 @@ from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 
 from hsrl_pipeline.config.root import validate_parameters
+from hsrl_pipeline.tracking.metric_stream import MetricStream
 from hsrl_pipeline.tracking.run import TrackedRun, active_run, set_active_run
 from hsrl_pipeline.tracking.store import EXPERIMENT_PREFIX
 
@@ -36,7 +37,9 @@ class TrackingHook:
     def after_context_created(self, context: KedroContext) -> None:
         """Remember what the run's name and tags are made of."""
         self._project = Path(context.project_path)
-        self._parameters = validate_parameters(context.params).model_dump(mode="json")
+        self._parameters = validate_parameters(context.config_loader["parameters"]).model_dump(
+            mode="json"
+        )
         self._dataset = str(context.config_loader["globals"]["dataset"])
 
     @hook_impl(trylast=True)
@@ -84,13 +87,19 @@ class TrackingHook:
             run.log_artifact(Path(str(dataset._filepath)))
 
     @hook_impl
+    def after_node_run(self, inputs: dict[str, Any]) -> None:
+        """Write the last points of the curves that the node sent."""
+        self._flush(inputs)
+
+    @hook_impl
     def after_pipeline_run(self) -> None:
         """End the run as finished."""
         self._end("FINISHED")
 
     @hook_impl
-    def on_node_error(self, error: Exception, node: Node) -> None:
-        """Keep what went wrong, and where, with the run."""
+    def on_node_error(self, node: Node, inputs: dict[str, Any]) -> None:
+        """Keep the curves so far, and where it went wrong, with the run."""
+        self._flush(inputs)
         run = active_run()
         if run is not None:
             run.set_tag("failed_node", node.name)
@@ -103,6 +112,11 @@ class TrackingHook:
             reason = "".join(traceback.format_exception_only(error))
             run.set_tag("error", reason[-LONGEST_TAG:])
         self._end("FAILED")
+
+    def _flush(self, inputs: dict[str, Any]) -> None:
+        for value in inputs.values():
+            if isinstance(value, MetricStream):
+                value.flush()
 
     def _end(self, status: str) -> None:
         run = active_run()
