@@ -8,7 +8,6 @@ state.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import uuid
 from collections.abc import Mapping
@@ -21,6 +20,7 @@ import ibis
 from hsrl_pipeline.data.accounts import RowAccounts
 from hsrl_pipeline.data.engine import Engine
 from hsrl_pipeline.data.event_checks import CheckedEvents, day_bounds
+from hsrl_pipeline.data.scratch import move_file
 from hsrl_pipeline.data.sources import SlateRule, SourceLog, SplitRule
 from hsrl_pipeline.errors import UserError
 
@@ -116,7 +116,7 @@ def stage_events(
     name = f"{date or 'base'}-{uuid.uuid4().hex}"
     (folder / name).mkdir()
     for part in PARTS:
-        _move(getattr(checked, part), folder / name / f"{part}.parquet")
+        move_file(getattr(checked, part), folder / name / f"{part}.parquet")
     whole = date is None or before is None
     days = {} if whole or before is None else dict(before.days)
     starts = {} if whole or before is None else dict(before.day_starts)
@@ -217,13 +217,3 @@ def _sweep(folder: Path, manifest: EventManifest | None) -> None:
     for path in folder.iterdir():
         if path.is_dir() and path.name not in kept:
             shutil.rmtree(path)
-
-
-def _move(source: Path, target: Path) -> None:
-    """Move a file into place, also from another file system."""
-    try:
-        os.replace(source, target)
-    except OSError:
-        partial = target.with_name(f"{target.name}.partial")
-        shutil.copyfile(source, partial)
-        os.replace(partial, target)

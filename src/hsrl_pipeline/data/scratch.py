@@ -1,4 +1,4 @@
-"""Scratch folders that a killed run leaves behind are swept by the next one."""
+"""Scratch folders, swept by the next run when a killed one leaves them, and moves out of them."""
 
 from __future__ import annotations
 
@@ -48,3 +48,15 @@ def _is_running(process: int) -> bool:
     except PermissionError:
         return True
     return True
+
+
+def move_file(source: Path, target: Path) -> None:
+    """Move a finished file into place in one step, also from another file system."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.replace(source, target)
+    except OSError:
+        partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+        shutil.copyfile(source, partial)
+        os.replace(partial, target)
+        source.unlink()

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from pathlib import Path
 from typing import Any
 
-from hsrl_pipeline.io.atomic import staged_path
+from hsrl_pipeline.data.scratch import move_file
 from hsrl_pipeline.io.parquet_dataset import AtomicParquetDataset
 
 
@@ -23,14 +21,7 @@ class StagedParquetDataset(AtomicParquetDataset):
         if not isinstance(data, Path):
             super().save(data)
             return
-        target = Path(str(self._filepath))
-        target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            os.replace(data, target)
-        except OSError:  # another file system
-            with staged_path(target) as partial:
-                shutil.copyfile(data, partial)
-            data.unlink()
+        move_file(data, Path(str(self._filepath)))
         self._invalidate_cache()
 
     def preview(self, nrows: int = 5) -> dict[str, Any]:
