@@ -175,7 +175,9 @@ def _land(path: Path, readable: Path, target: Path, layout: _Layout) -> Path:
                 strings_can_be_null=True,
             ),
         )
-        with pq.ParquetWriter(target, layout.schema, use_dictionary=False) as writer:
+        with pq.ParquetWriter(
+            target, layout.schema, use_dictionary=False, compression="none"
+        ) as writer:
             ordinal = 0
             for batch in reader:
                 numbers = np.array([row.number for row in malformed], dtype=np.int64)
