@@ -91,7 +91,7 @@ def balance_level(
             moved = moved.copy()
             moved[filled] = sums[filled] / counts[filled, None]
         _, prices = _price_codes(vectors, moved, group, n_groups, settings)
-    return LevelCentroids(moved, prices.astype(np.float32))
+    return LevelCentroids(moved, prices)
 
 
 def _price_codes(
@@ -100,7 +100,7 @@ def _price_codes(
     group: CodeArray,
     n_groups: int,
     settings: BalanceSettings,
-) -> tuple[CodeArray, NDArray[np.float64]]:
+) -> tuple[CodeArray, FloatArray]:
     """Raise the prices of overfull codes until enough of their items prefer another code.
 
     In each round the price of an overfull cell rises to the middle between the last item that has
@@ -108,10 +108,10 @@ def _price_codes(
     so that items of other cells keep their choice and only those of raised cells are looked at.
 
     Returns:
-        (row,) int64 codes and (group, vocab) float64 prices, at least 0.
+        (row,) int64 codes and (group, vocab) float32 prices, at least 0.
     """
     vocab = len(centroids)
-    prices = np.zeros((n_groups, vocab))
+    prices = np.zeros((n_groups, vocab), dtype=np.float32)
     codes, margins = _two_best(vectors, centroids, prices, group)
     capacity = _capacities(group, codes, n_groups, vocab, settings.slack)
     for _ in range(settings.largest_rounds):
@@ -152,16 +152,18 @@ def _capacities(
 def _two_best(
     vectors: FloatArray,
     centroids: FloatArray,
-    prices: NDArray[np.float64],
+    prices: FloatArray,
     group: CodeArray,
-) -> tuple[CodeArray, NDArray[np.float64]]:
+) -> tuple[CodeArray, FloatArray]:
     """Return each row's cheapest code and how much dearer its second choice is."""
     codes = np.empty(len(vectors), dtype=np.int64)
-    margins = np.empty(len(vectors))
+    margins = np.empty(len(vectors), dtype=np.float32)
     norms = np.square(centroids).sum(axis=1)
     for start in range(0, len(vectors), ROWS_PER_BLOCK):
         rows = slice(start, start + ROWS_PER_BLOCK)
-        cost = norms - 2.0 * (vectors[rows] @ centroids.T) + prices[group[rows]]
+        cost = vectors[rows] @ (-2.0 * centroids.T)
+        cost += norms
+        cost += prices[group[rows]]
         best = cost.argmin(axis=1)
         at = np.arange(len(best))
         least = cost[at, best]

@@ -17,11 +17,14 @@ from hsrl_pipeline.errors import UserError
 from hsrl_pipeline.seeding import derive_seed
 from hsrl_pipeline.semantic_ids.blocks import single_threaded_libraries
 
-TITLE_BUCKETS = 2**15
+TITLE_BUCKETS = 2**13
 """Hash buckets of the titles' character n-grams."""
 
 TITLE_SIZE = 32
 """Width of the titles' truncated SVD."""
+
+POWER_ITERATIONS = 4
+"""Power iterations of the randomised SVD; more sharpen the last axes."""
 
 RIDGE = 1.0
 """Weight of the squared coefficients when content predicts collaborative vectors."""
@@ -185,7 +188,9 @@ def _truncated_svd(matrix: object, width: int, seed: int) -> tuple[FloatMatrix, 
     """Return left singular vectors and singular values by a seeded randomised SVD."""
     from sklearn.utils.extmath import randomized_svd
 
-    left, singular, _ = randomized_svd(matrix, width, random_state=seed % 2**32)
+    left, singular, _ = randomized_svd(
+        matrix, width, n_iter=POWER_ITERATIONS, random_state=seed % 2**32
+    )
     return left, singular
 
 
