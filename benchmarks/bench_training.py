@@ -1,0 +1,188 @@
+"""Cost of one HSRL training iteration at the paper's sizes, against its bare network arithmetic.
+
+Acting batch 32, training batch 64, H = 50, d = 32, two layers, four heads, L = 3, V = 64, K = 10.
+Nothing is read from disk; weights are random, which costs the same as trained ones.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+
+from benchmarks.report import BenchmarkLine
+from hsrl_pipeline.agents.base import AgentContext
+from hsrl_pipeline.agents.hsrl import HsrlAgent, build_hsrl
+from hsrl_pipeline.agents.hsrl_paper import HsrlPaperAgent, build_hsrl_paper
+from hsrl_pipeline.config.agents_hsrl import HsrlPaperSettings, HsrlSettings
+from hsrl_pipeline.config.session import CandidatesConfig, RewardConfig, SessionConfig
+from hsrl_pipeline.data.slate_log import SlateLog, UserTable
+from hsrl_pipeline.networks.attention_response import AttentionResponse, ResponseSizes
+from hsrl_pipeline.simulator.slate_env import SlateSessions
+from hsrl_pipeline.simulator.user_pool import UserPool
+from hsrl_pipeline.training.collector import Collector
+from hsrl_pipeline.training.log_sampler import LogSampler
+
+ACTING, BATCH, HISTORY, SLATE, LEVELS, VOCAB = 32, 64, 50, 10, 3, 64
+SMALL, LARGE = 3_706, 100_000
+CPU = torch.device("cpu")
+ITERATIONS, REPEATS = 12, 9
+
+
+class Iteration:
+    """One agent with everything that a training iteration touches.
+
+    Args:
+        name: ``hsrl`` (after its warm start) or ``hsrl_paper``.
+        n_items: Size of the catalogue.
+    """
+
+    def __init__(self, name: str, n_items: int) -> None:
+        rng = np.random.default_rng(0)
+        codes = rng.integers(0, VOCAB, (n_items + 1, LEVELS))
+        codes[0] = -1
+        vectors = rng.normal(size=(n_items + 1, 32)).astype(np.float32)
+        vectors[0] = 0.0
+        context = AgentContext(
+            n_items, SLATE, HISTORY, (3, 8, 22), 0, 20, vectors, codes, (VOCAB,) * LEVELS, CPU, 0
+        )
+        self.agent: HsrlAgent | HsrlPaperAgent
+        if name == "hsrl":
+            self.agent = build_hsrl(HsrlSettings(warm_start_iterations=0), context)
+        else:
+            paper = HsrlPaperSettings()
+            # a vector per item is a table of the catalogue, not a cost of the method
+            encoder = paper.encoder.model_copy(
+                update={"use_item_ids": False, "use_item_codes": True}
+            )
+            self.agent = build_hsrl_paper(paper.model_copy(update={"encoder": encoder}), context)
+        log, users = _make_log(rng, n_items), _make_users(rng)
+        self._response = _make_response(n_items)
+        sessions = SlateSessions(
+            self._response,
+            UserPool.from_log(log, users, HISTORY),
+            session=SessionConfig(),
+            reward=RewardConfig(),
+            candidates=CandidatesConfig(),
+            slate_size=SLATE,
+            n_items=n_items,
+            batch_size=ACTING,
+            seed=0,
+        )
+        self._collector = Collector(self.agent, sessions, 100_000, 0, CPU)
+        self._collector.warm_up(2_000)
+        self._log = LogSampler(log, users, HISTORY, 0)
+        self._preloaded = self._collector.buffer.sample(BATCH)
+        self._acting = self._collector.buffer.newest(ACTING)
+        self._logged = self._log.sample(self.agent.log_batch_size)
+
+    def full(self) -> None:
+        """Act, step the environment, store, draw, update, move the targets."""
+        self._collector.step()
+        buffer = self._collector.buffer
+        fresh = self.agent.experience == "fresh"
+        batch = buffer.newest(BATCH) if fresh else buffer.sample(BATCH)
+        log = self._log.sample(self.agent.log_batch_size) if self.agent.uses_log else None
+        self.agent.update(batch, log)
+
+    def bare(self) -> None:
+        """Run the networks of an iteration on tensors that are there already."""
+        observation, slates = self._acting.observation, self._acting.slates
+        with torch.no_grad():
+            state = self.agent._encoder(observation)
+            if isinstance(self.agent, HsrlAgent):
+                self.agent._head.item_likelihood(state, slates)
+            else:
+                self.agent._head(state)
+            self._response.probabilities(observation, slates)
+        self.agent.update(self._preloaded, self._logged if self.agent.uses_log else None)
+
+
+def run() -> list[BenchmarkLine]:
+    """Return cost against bare arithmetic, and growth with the catalogue."""
+    lines = []
+    for threads in (1, 2):
+        with _threads(threads):
+            for name in ("hsrl", "hsrl_paper"):
+                one = Iteration(name, SMALL)
+                full, bare = _compare(one.full, one.bare)
+                lines.append(
+                    BenchmarkLine(
+                        f"training.{name}.iteration.{threads}_threads",
+                        full,
+                        "ms",
+                        f"bare network arithmetic {bare:.3g} ms, bar 1.3",
+                        full / bare,
+                    )
+                )
+                if threads == 1:
+                    lines.append(_growth(name, one))
+    return lines
+
+
+def _growth(name: str, small: Iteration) -> BenchmarkLine:
+    large = Iteration(name, LARGE)
+    many, few = _compare(large.full, small.full)
+    return BenchmarkLine(
+        f"training.{name}.iteration.100k_items",
+        many,
+        "ms",
+        f"{SMALL} items {few:.3g} ms, bar 1.1",
+        many / few,
+    )
+
+
+def _compare(first: Callable[[], None], second: Callable[[], None]) -> tuple[float, float]:
+    """Return median milliseconds per call of both, measured in turns."""
+    for call in (first, second):
+        _milliseconds(call)
+    pairs = [(_milliseconds(first), _milliseconds(second)) for _ in range(REPEATS)]
+    return statistics.median(a for a, _ in pairs), statistics.median(b for _, b in pairs)
+
+
+def _milliseconds(call: Callable[[], None]) -> float:
+    started = time.perf_counter()
+    for _ in range(ITERATIONS):
+        call()
+    return (time.perf_counter() - started) / ITERATIONS * 1e3
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _make_log(rng: np.random.Generator, n_items: int, rows: int = 4_000) -> SlateLog:
+    return SlateLog(
+        slates=np.stack(
+            [rng.choice(n_items, SLATE, replace=False) + 1 for _ in range(rows)]
+        ).astype(np.int32),
+        labels=rng.integers(0, 2, (rows, SLATE)).astype(np.int8),
+        users=rng.integers(1, 1_001, rows).astype(np.int32),
+        timestamps=np.arange(rows),
+        is_train=np.ones(rows, bool),
+        history_start=np.arange(rows),
+        history_end=np.arange(rows) + rng.integers(20, 100, rows),
+        timeline=rng.integers(1, n_items + 1, rows + 100).astype(np.int32),
+    )
+
+
+def _make_users(rng: np.random.Generator) -> UserTable:
+    codes = np.stack([rng.integers(0, size, 1_001) for size in (3, 8, 22)], axis=1)
+    return UserTable(codes.astype(np.int64), np.zeros((1_001, 0), np.float32), (3, 8, 22))
+
+
+def _make_response(n_items: int) -> AttentionResponse:
+    none = np.zeros(n_items + 1, np.int64)
+    sizes = ResponseSizes(n_items, (3, 8, 22), 0, 0, HISTORY, 32, 4)
+    content = np.zeros((n_items + 1, 0), np.float32)
+    return AttentionResponse(sizes, content, none, none).freeze()
