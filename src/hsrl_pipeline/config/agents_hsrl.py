@@ -61,10 +61,10 @@ class HsrlSettings(ValueSettings):
         True, description="The last code is also scored by the vectors of the items it leads to"
     )
     warm_start_iterations: int = Field(
-        1_000, ge=0, description="First updates, spent on the click likelihood of logged slates"
+        600, ge=0, description="First updates, spent on the click likelihood of logged slates"
     )
     warm_start_learning_rate: float = Field(
-        1e-3, gt=0.0, le=1.0, description="Step size of encoder and policy in the warm start"
+        2e-3, gt=0.0, le=1.0, description="Step size of encoder and policy in the warm start"
     )
     log_batch_size: int = Field(128, ge=1, description="Logged slates per update")
     click_temperature: float = Field(
@@ -96,7 +96,7 @@ class HsrlSettings(ValueSettings):
     without_replacement: bool = Field(
         True, description="Likelihood of the slate as drawn without replacement, else independent"
     )
-    entropy_coef: float = Field(0.02, ge=0.0, description="Weight of the entropy of the choices")
+    entropy_coef: float = Field(0.05, ge=0.0, description="Weight of the entropy of the choices")
     normalize_entropy: bool = Field(
         True, description="Entropy of each choice divided by its maximum, the log of its children"
     )
