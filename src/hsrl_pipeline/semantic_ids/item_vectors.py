@@ -61,7 +61,12 @@ class TrainingCounts:
 
 
 def build_item_vectors(
-    items: ItemTable, log: SlateLog, config: ItemVectorConfig, *, seed: int
+    items: ItemTable,
+    log: SlateLog,
+    config: ItemVectorConfig,
+    *,
+    seed: int,
+    facts: NDArray[np.float32] | None = None,
 ) -> NDArray[np.float32]:
     """Return one unit vector per item.
 
@@ -73,6 +78,7 @@ def build_item_vectors(
         log: Logged slates; only the training split is read.
         config: Widths and weights of the parts.
         seed: Seed of the run.
+        facts: (item, fact) float32. More columns of content, such as prices; row 0 unused.
 
     Returns:
         (item, embed) float32. Unit rows; row 0 is zero. ``embed`` is at most
@@ -82,7 +88,8 @@ def build_item_vectors(
         UserError: A feature or given vector is not finite, or no part is left to build from.
     """
     with single_threaded_libraries():
-        content = _content_part(items, config, seed)
+        features = items.content if facts is None else np.hstack([items.content, facts])
+        content = _content_part(features, items.titles, config, seed)
         events = TrainingCounts.from_log(log)
         parts = []
         if config.collaborative_weight and len(events.items):
@@ -105,15 +112,19 @@ def build_item_vectors(
     return _unit_with_padding(vectors, generator)
 
 
-def _content_part(items: ItemTable, config: ItemVectorConfig, seed: int) -> FloatMatrix:
+def _content_part(
+    features: NDArray[np.float32],
+    titles: NDArray[np.object_],
+    config: ItemVectorConfig,
+    seed: int,
+) -> FloatMatrix:
     """Return (real_item, width) weighted content and title features; width 0 without any."""
-    parts = [np.empty((items.n_items, 0))]
-    _require_finite("content", items.content[1:])
-    if config.content_weight and items.content.shape[1]:
-        parts.append(config.content_weight * unit_rows(_standardise(items.content[1:])))
-    titles = items.titles[1:]
-    if config.title_weight and any(titles):
-        parts.append(config.title_weight * unit_rows(_embed_titles(titles, seed)))
+    parts = [np.empty((len(features) - 1, 0))]
+    _require_finite("content", features[1:])
+    if config.content_weight and features.shape[1]:
+        parts.append(config.content_weight * unit_rows(_standardise(features[1:])))
+    if config.title_weight and any(titles[1:]):
+        parts.append(config.title_weight * unit_rows(_embed_titles(titles[1:], seed)))
     return np.concatenate(parts, axis=1)
 
 

@@ -32,6 +32,7 @@ def build_vectors(
         Checkpoint with ``vectors`` (item, embed) float32, row 0 zero.
     """
     from hsrl_pipeline.data.slate_log import DatasetInfo, ItemTable, SlateLog
+    from hsrl_pipeline.semantic_ids.item_facts import collect_facts
     from hsrl_pipeline.semantic_ids.item_vectors import build_item_vectors
 
     info = DatasetInfo.from_dict(dataset_info)
@@ -40,6 +41,7 @@ def build_vectors(
         SlateLog.from_frames(slates, timeline),
         sid.vectors,
         seed=seed,
+        facts=collect_facts(items),
     )
     return {
         "config": {
