@@ -97,6 +97,7 @@ def test_a_corrected_day_replaces_that_day_of_the_base(project: Project) -> None
     lost = sum(row.startswith("u1,") for row in rows[16:32])
     assert lost > 0
     assert tables.summary["events"] == len(rows) - lost
+    assert tables.summary["notes"]["rows replaced by a later partition"] == 16
 
 
 def test_a_whole_log_replaces_all_days(project: Project) -> None:

@@ -33,6 +33,9 @@ class CheckedEvents:
         events: Parquet file of ``user_key``, ``item_key`` (int32), ``timestamp`` (int64),
             ``value`` (float32, nullable), ``label`` (int8), ``order`` (int64, ties in time), and
             where the source has them ``slate_id`` (string), ``position`` (int8), ``prior`` (bool).
+            Rows with a ``defect`` other than 0 do not count.
+        excluded: Parquet file of the ``order`` of further rows that do not count; None when there
+            are none.
         users: Parquet file of ``user_id`` (string) and ``user_key``, which orders them.
         items: Parquet file of ``item_id`` (string) and ``item_key``, which orders them.
         accounts: Rows in, rows out and bad rows.
@@ -41,6 +44,7 @@ class CheckedEvents:
     events: Path
     users: Path
     items: Path
+    excluded: Path | None
     accounts: RowAccounts
 
 
@@ -68,16 +72,18 @@ def check_events(engine: Engine, source: SourceLog, date: str | None = None) -> 
         judged = judged.filter(in_day | judged.timestamp.isnull())
     engine.write(judged, paths["judged"])
     judged = engine.read(paths["judged"])
+    judged = judged.mutate(judged_defect=judged.defect)
     kinds: Kinds = [(defect.reason, defect.column) for defect in defects]
-    judged = mark_duplicates(engine, judged, source.rules.duplicates_on, kinds)
+    marked = mark_duplicates(engine, judged, source.rules.duplicates_on, kinds)
     if source.slates.given:
-        judged = mark_broken_slates(engine, judged, source.slates.size, kinds)
-    accounts = _account(judged, draft, kinds, source.column_names)
-    events = paths["judged"]
-    if accounts.bad:  # a clean log's file is already what is wanted
-        events = engine.fresh_path("events")
-        engine.write(judged.filter(judged.defect == GOOD), events)
-    return CheckedEvents(events, paths["users"], paths["items"], accounts)
+        marked = mark_broken_slates(engine, marked, source.slates.size, kinds)
+    accounts = _account(marked, draft, kinds, source.column_names)
+    excluded = None
+    if marked is not judged:
+        excluded = engine.fresh_path("excluded")
+        newly = (marked.defect != GOOD) & (marked.judged_defect == GOOD)
+        engine.write(marked.filter(newly).select("order"), excluded)
+    return CheckedEvents(paths["judged"], paths["users"], paths["items"], excluded, accounts)
 
 
 def day_bounds(date: str, source: SourceLog) -> tuple[int, int]:

@@ -20,12 +20,14 @@ import ibis
 from hsrl_pipeline.data.accounts import RowAccounts
 from hsrl_pipeline.data.engine import Engine
 from hsrl_pipeline.data.event_checks import CheckedEvents, day_bounds
+from hsrl_pipeline.data.event_judging import GOOD
 from hsrl_pipeline.data.scratch import move_file
 from hsrl_pipeline.data.sources import SlateRule, SourceLog, SplitRule
 from hsrl_pipeline.errors import UserError
 
 MANIFEST = "manifest.json"
 PARTS = ("events", "users", "items")
+EXCLUDED = "excluded"
 
 
 @dataclass(frozen=True)
@@ -115,8 +117,10 @@ def stage_events(
     _sweep(folder, before)
     name = f"{date or 'base'}-{uuid.uuid4().hex}"
     (folder / name).mkdir()
-    for part in PARTS:
-        move_file(getattr(checked, part), folder / name / f"{part}.parquet")
+    for part in (*PARTS, EXCLUDED):
+        path = getattr(checked, part)
+        if path is not None:
+            move_file(path, folder / name / f"{part}.parquet")
     whole = date is None or before is None
     days = {} if whole or before is None else dict(before.days)
     starts = {} if whole or before is None else dict(before.day_starts)
@@ -190,7 +194,11 @@ def _read_batch(engine: Engine, folder: Path) -> LoggedEvents:
             )
     users = engine.read(folder / "users.parquet").select("user_id", "user_key")
     items = engine.read(folder / "items.parquet").select("item_id", "item_key")
-    events = engine.read(folder / "events.parquet").drop("defect", "reason", "reason_column")
+    events = engine.read(folder / "events.parquet")
+    events = events.filter(events.defect == GOOD).drop("defect", "reason", "reason_column")
+    excluded = folder / f"{EXCLUDED}.parquet"
+    if excluded.is_file():
+        events = events.anti_join(engine.read(excluded), "order").select(*events.columns)
     return LoggedEvents(events=events, users=users, items=items)
 
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from hsrl_pipeline.config.ingestion import IngestionConfig
@@ -95,13 +95,11 @@ def land_log(raw_folder: Path, work_folder: Path, config: IngestionConfig, seed:
         checked = check_events(engine, source, config.date)
         checked.accounts.settle(config.on_bad_rows)
         manifest = stage_events(event_folder(work_folder), checked, source, config.date)
-        items = (
-            source.items if source.items is not None else pd.DataFrame({"item_id": []}, dtype=str)
+        return LandedLog(
+            manifest=manifest,
+            items=_features(source.items, "item_id"),
+            users=_features(source.users, "user_id"),
         )
-        users = (
-            source.users if source.users is not None else pd.DataFrame({"user_id": []}, dtype=str)
-        )
-        return LandedLog(manifest=manifest, items=items, users=users)
 
 
 def build_tables(
@@ -127,7 +125,11 @@ def build_tables(
         interactions = engine.read(cut.interactions)
         slates = engine.read(cut.slates)
         summary = summarise_log(interactions, slates, landed.manifest.time_unit)
+        n_counted = int(events.events.count().execute())
         summary["notes"] = {
+            "rows replaced by a later partition": (
+                landed.manifest.merged_accounts().rows_out - n_counted
+            ),
             "items without features": items_lacking,
             "users without features": people.without_features,
         }
@@ -160,6 +162,11 @@ def build_tables(
 def event_folder(work_folder: Path) -> Path:
     """Return where the event files of a dataset are."""
     return work_folder / "events"
+
+
+def _features(frame: pd.DataFrame | None, key: str) -> pd.DataFrame:
+    """Return a feature frame, with ids alone and no row where the source has none."""
+    return pd.DataFrame({key: []}, dtype=str) if frame is None else frame
 
 
 def _keep(path: Path, folder: Path) -> Path:
@@ -207,18 +214,12 @@ def _content_hash(
     for name in ("slates", "timeline"):
         with pq.ParquetFile(paths[name]) as file:
             for batch in file.iter_batches(1 << 20):
-                for column in batch.to_pandas().items():
-                    _hash_column(digest, column)
+                for column, values in zip(batch.schema.names, batch.columns, strict=True):
+                    digest.update(column.encode())
+                    coded = pc.equal(values, "train") if column == "split" else values
+                    digest.update(coded.to_numpy(zero_copy_only=False).data)
     for frame in (items, users):
-        for column in frame.items():
-            _hash_column(digest, column)
+        for column, series in frame.items():
+            digest.update(str(column).encode())
+            digest.update(pd.util.hash_pandas_object(series, index=False).to_numpy().data)
     return digest.hexdigest()
-
-
-def _hash_column(digest: Any, column: tuple[Any, pd.Series]) -> None:
-    name, values = column
-    digest.update(str(name).encode())
-    if values.dtype.kind in "iuf":
-        digest.update(np.ascontiguousarray(values.to_numpy()).tobytes())
-    else:
-        digest.update(pd.util.hash_pandas_object(values, index=False).to_numpy().tobytes())

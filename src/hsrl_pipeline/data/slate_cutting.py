@@ -50,10 +50,9 @@ def place_events(engine: Engine, logged: LoggedEvents, manifest: EventManifest) 
     Raises:
         UserError: No user has enough events for one slate, or a split would be empty.
     """
-    counts = engine.persist(_count_events(logged.events), "counts")
-    users = logged.users.semi_join(counts, "user_key")
-    ordered = engine.persist(_ordered(logged.events, counts, manifest), "ordered")
-    grouped = engine.persist(_group_slates(ordered), "grouped")
+    ordered = engine.persist(_ordered(logged.events, manifest), "ordered")
+    users = logged.users.semi_join(ordered, "user_key")
+    grouped = engine.persist(_group_slates(ordered, manifest.slates.size), "grouped")
     n_slates = int(grouped.count().execute())
     slates = engine.persist(_split_slates(grouped, n_slates, users, manifest), "split")
     n_train = int(slates.filter(slates.is_train).count().execute())
@@ -75,37 +74,31 @@ def place_events(engine: Engine, logged: LoggedEvents, manifest: EventManifest) 
     )
 
 
-def _count_events(events: ibis.Table) -> ibis.Table:
-    """Return ``n_prior`` and ``n_logged`` of each user."""
-    prior = events.prior if "prior" in events.columns else ibis.literal(False)
-    return events.group_by("user_key").agg(
-        n_prior=events.count(where=prior), n_logged=events.count(where=~prior)
-    )
-
-
-def _ordered(events: ibis.Table, counts: ibis.Table, manifest: EventManifest) -> ibis.Table:
+def _ordered(events: ibis.Table, manifest: EventManifest) -> ibis.Table:
     """Return events with their place in the user's sequence and the cut that they fall in.
 
     ``cut`` is the place of the first event of the same slate, complete or not; -1 for what was
     known before the log.
     """
     given = manifest.slates.given
-    keyed = events.join(counts, "user_key").select(*events.columns, "n_prior", "n_logged")
-    sequence = [keyed.timestamp, keyed.order]
-    if "prior" in events.columns:
-        sequence.insert(0, keyed.prior.desc())
+    sequence = [events.timestamp, events.order]
     if given:
-        sequence.append(keyed.position)
-    by_user = ibis.window(group_by="user_key", order_by=sequence)
-    placed = keyed.select(
+        sequence.append(events.position)
+    place = ibis.row_number()
+    if "prior" in events.columns:
+        sequence.insert(0, events.prior.desc())
+        n_prior = events.count(where=events.prior).over(ibis.window(group_by="user_key"))
+        place = place.over(ibis.window(group_by="user_key", order_by=sequence)) - n_prior
+    else:
+        place = place.over(ibis.window(group_by="user_key", order_by=sequence))
+    placed = events.select(
         "user_key",
         "item_key",
         "timestamp",
         "value",
         "label",
-        "n_logged",
-        place=(ibis.row_number().over(by_user) - keyed.n_prior).cast("int32"),
-        **({"slate_id": keyed.slate_id, "position": keyed.position} if given else {}),
+        place=place.cast("int32"),
+        **({"slate_id": events.slate_id, "position": events.position} if given else {}),
     )
     if given:
         return _in_given_slates(placed)
@@ -127,7 +120,6 @@ def _in_given_slates(placed: ibis.Table) -> ibis.Table:
         *_KEPT,
         "position",
         cut=ibis.ifelse(logged, first, -1).cast("int32"),
-        complete=logged,
         session_number=ibis.literal(0, "int32"),
         positives_before=placed.count(where=placed.label == 1).over(so_far) - placed.label,
     )
@@ -141,7 +133,6 @@ def _in_fixed_cuts(placed: ibis.Table, size: int) -> ibis.Table:
         *_KEPT,
         position=position.cast("int8"),
         cut=ibis.ifelse(placed.place >= 0, first, -1).cast("int32"),
-        complete=(placed.place >= 0) & (first + size <= placed.n_logged),
         session_number=ibis.literal(0, "int32"),
     )
 
@@ -157,27 +148,24 @@ def _in_sessions(placed: ibis.Table, size: int, session_gap: int) -> ibis.Table:
         logged=opened.place >= 0,
     )
     session = ibis.window(group_by=["user_key", "logged", "session_number"])
-    bounded = numbered.mutate(
-        start=numbered.place.min().over(session), end=numbered.place.max().over(session)
-    )
+    bounded = numbered.mutate(start=numbered.place.min().over(session))
     position = (bounded.place - bounded.start) % size
     first = bounded.place - position
     return bounded.select(
         *_KEPT,
         position=position.cast("int8"),
         cut=ibis.ifelse(bounded.logged, first, -1).cast("int32"),
-        complete=bounded.logged & (first + size - 1 <= bounded.end),
         session_number="session_number",
     )
 
 
-def _group_slates(ordered: ibis.Table) -> ibis.Table:
+def _group_slates(ordered: ibis.Table, size: int) -> ibis.Table:
     """Return one row per complete slate, numbered by the time of its last event."""
     interleaved = "positives_before" in ordered.columns
     cuts = ordered.group_by(["user_key", "cut"]).agg(
         timestamp=ordered.timestamp.max(),
         session_number=ordered.session_number.min(),
-        complete=ordered.complete.all(),
+        events=ordered.count(),
         positives=ordered.count(where=ordered.label == 1),
         **({"positives_before": ordered.positives_before.min()} if interleaved else {}),
     )
@@ -185,7 +173,7 @@ def _group_slates(ordered: ibis.Table) -> ibis.Table:
         so_far = ibis.cumulative_window(group_by="user_key", order_by="cut")
         before = as_int64(cuts.positives.sum().over(so_far)) - cuts.positives
         cuts = cuts.mutate(positives_before=before)
-    slates = cuts.filter(cuts.complete).drop("complete", "positives")
+    slates = cuts.filter((cuts.cut >= 0) & (cuts.events == size)).drop("events", "positives")
     by_time = [slates.timestamp, slates.user_key, slates.cut]
     return slates.mutate(slate_index=ibis.row_number().over(order_by=by_time).cast("int32"))
 
