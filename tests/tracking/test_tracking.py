@@ -119,3 +119,18 @@ def test_without_a_run_figures_are_dropped() -> None:
     stream = MetricStreamDataset().load()
     stream(1, {"x": 1.0})
     stream.flush()
+
+
+def test_two_first_runs_at_once_share_one_store(tmp_path: Path) -> None:
+    start = (
+        "import sys; from pathlib import Path; from hsrl_pipeline.tracking.run import TrackedRun;"
+        "TrackedRun(Path(sys.argv[1]), 'hsrl/toy', 'first', {}).end('FINISHED')"
+    )
+    command = [sys.executable, "-c", start, str(tmp_path)]
+    runs = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    for run in runs:
+        _, messages = run.communicate(timeout=120)
+        assert run.returncode == 0, messages
+    client = open_client(tmp_path)
+    experiment = client.get_experiment_by_name("hsrl/toy")
+    assert len(client.search_runs([experiment.experiment_id])) == 2

@@ -11,7 +11,7 @@ import ibis
 from hsrl_pipeline.data.engine import Engine
 from hsrl_pipeline.errors import UserError
 
-ROW_GROUP_ROWS = 1 << 20
+ROW_GROUP_ROWS = 1 << 18
 
 
 class DuckDBEngine(Engine):
@@ -35,6 +35,10 @@ class DuckDBEngine(Engine):
             settings["threads"] = threads
         self.backend = ibis.duckdb.connect(**settings)
         self.backend.raw_sql("SET TimeZone = 'UTC'")
+
+    def persist(self, expression: ibis.Table, name: str) -> ibis.Table:
+        """Return the same rows, computed once: a table in memory costs no encoding."""
+        return self.backend.create_table(self.fresh_path(name).stem, expression, temp=True)
 
     def read(self, path: Path | Sequence[Path]) -> ibis.Table:
         """Return the rows of parquet files that this project wrote."""

@@ -81,8 +81,8 @@ def results_table(summary: pd.DataFrame, dataset: str) -> Table:
         table.add_row(
             str(row["policy"]),
             str(row["seed"]),
-            _interval(row, "total_reward"),
-            _interval(row, "depth"),
+            _total_reward(row),
+            f"{row['depth']:.2f}",
             f"{row['clicks_per_slot']:.3f}",
             f"{row['coverage']:.0f}",
             f"{learned[(row['policy'], row['seed'])]:.3f}",
@@ -92,5 +92,6 @@ def results_table(summary: pd.DataFrame, dataset: str) -> Table:
     return table
 
 
-def _interval(row: dict[Hashable, Any], name: str) -> str:
-    return f"{row[name]:.2f} [{row[f'{name}_ci_low']:.2f}, {row[f'{name}_ci_high']:.2f}]"
+def _total_reward(row: dict[Hashable, Any]) -> str:
+    low, high = row["total_reward_ci_low"], row["total_reward_ci_high"]
+    return f"{row['total_reward']:.2f} [{low:.2f}, {high:.2f}]"

@@ -128,5 +128,7 @@ class ItemRepresentation(nn.Module):
 
 def _sum_rows(table: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
     """Sum table rows over levels, (..., level) to (..., embed); row 0 adds nothing."""
-    summed = F.embedding_bag(rows.reshape(-1, rows.shape[-1]), table, mode="sum", padding_idx=0)
-    return summed.view(*rows.shape[:-1], table.shape[1])
+    summed = F.embedding(rows[..., 0], table, padding_idx=0)
+    for level in range(1, rows.shape[-1]):
+        summed = summed + F.embedding(rows[..., level], table, padding_idx=0)
+    return summed

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from filelock import FileLock
     from mlflow.tracking import MlflowClient
 
 EXPERIMENT_PREFIX = "hsrl/"
@@ -31,7 +32,10 @@ def open_client(project: Path) -> MlflowClient:
     """
     from mlflow.tracking import MlflowClient
 
-    return MlflowClient(tracking_uri=tracking_uri(project))
+    with _first_use(project):
+        client = MlflowClient(tracking_uri=tracking_uri(project))
+        client.search_experiments(max_results=1)
+    return client
 
 
 def ensure_experiment(client: MlflowClient, project: Path, name: str) -> str:
@@ -42,11 +46,19 @@ def ensure_experiment(client: MlflowClient, project: Path, name: str) -> str:
         project: The project's root; artifacts go to its ``mlartifacts`` folder.
         name: Experiment name, for example ``"hsrl/ml1m"``.
     """
-    experiment = client.get_experiment_by_name(name)
-    if experiment is not None:
-        return str(experiment.experiment_id)
-    folder = (project.resolve() / "mlartifacts" / name).as_uri()
-    return str(client.create_experiment(name, artifact_location=folder))
+    with _first_use(project):
+        experiment = client.get_experiment_by_name(name)
+        if experiment is not None:
+            return str(experiment.experiment_id)
+        folder = (project.resolve() / "mlartifacts" / name).as_uri()
+        return str(client.create_experiment(name, artifact_location=folder))
+
+
+def _first_use(project: Path) -> FileLock:
+    """Return a lock that keeps two first runs from creating the same tables or experiment."""
+    from filelock import FileLock
+
+    return FileLock(project.resolve() / "mlflow.db.lock")
 
 
 def process_identity() -> str:
