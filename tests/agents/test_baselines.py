@@ -187,10 +187,22 @@ def test_pg_ra_learns_its_items_by_supervision_alone() -> None:
 
 def test_weight_decay_shrinks_the_click_model() -> None:
     sizes = []
+    encoder = ENCODER.model_copy(update={"use_step": False})
     for decay in (0.0, 1.0):
-        settings = SupervisedSettings(encoder=ENCODER, weight_decay=decay, learning_rate=0.1)
+        settings = SupervisedSettings(encoder=encoder, weight_decay=decay, learning_rate=0.1)
         agent = build_sl(settings, make_context())
         for _ in range(5):
             agent.update(None, make_log())
         sizes.append(sum(value.square().sum() for value in agent.policy_state().values()))
     assert sizes[1] < 0.7 * sizes[0]
+
+
+def test_click_model_scores_alike_at_every_step() -> None:
+    # the log knows no steps: a vector per step would be noise from the second slate on
+    agent = build_sl(SupervisedSettings(), make_context())
+    first = make_batch(4).observation
+    later = first._replace(step=first.step + 3)
+    shown = [agent.act(each, explore=False).slates for each in (first, later)]
+    assert torch.equal(*shown)
+    with pytest.raises(ValueError, match="use_step must be false"):
+        SupervisedSettings(encoder=ENCODER)

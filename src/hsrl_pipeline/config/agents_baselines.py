@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
-from hsrl_pipeline.config.agent_settings import AgentSettings, ValueSettings
+from hsrl_pipeline.config.agent_settings import AgentSettings, EncoderConfig, ValueSettings
 
 
 class SupervisedSettings(AgentSettings):
     """Settings of ``sl``, the supervised click model."""
 
+    encoder: EncoderConfig = Field(
+        default_factory=lambda: EncoderConfig(use_step=False),
+        description="State encoder; logged slates do not say which step of a session they were",
+    )
     weight_decay: float = Field(
         0.0, ge=0.0, le=1.0, description="Decoupled weight decay per unit of learning rate"
     )
     log_batch_size: int = Field(256, ge=1, description="Logged slates per update")
+
+    @field_validator("encoder")
+    @classmethod
+    def _refuse_untrained_steps(cls, encoder: EncoderConfig) -> EncoderConfig:
+        if encoder.use_step:
+            raise ValueError(
+                "use_step must be false: logged slates count as step 0, so that the vectors of "
+                "later steps would stay untrained"
+            )
+        return encoder
 
 
 class A2CSettings(AgentSettings):

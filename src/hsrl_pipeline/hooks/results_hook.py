@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from rich.table import Table
 
-NARROWEST = 100
+NARROWEST = 104
 
 
 class ResultsHook:
