@@ -10,6 +10,8 @@ TORCH_INDEX ?=
 TORCH_VERSION := 2.13.0
 DATASET ?= ml1m
 PORT ?= 5000
+# what `make run` shortens, for a first look within three minutes
+BRIEF := training.n_iterations=500,evaluation.n_episodes=2000
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -51,9 +53,10 @@ install: $(VENV)/.installed ## set up .venv for runs
 install-dev: $(VENV)/.installed-dev ## set up .venv for tests and benchmarks
 
 run: install ## the whole chain on the synthetic dataset, then the supervised baseline beside it
-	@$(BIN)/kedro run
+	@echo "A short run: $(BRIEF)"
+	@$(BIN)/kedro run --params $(BRIEF),agents.hsrl.warm_start_iterations=250
 	@echo "The supervised baseline, on the same data and simulators:"
-	@$(BIN)/kedro run --pipelines agent_training,offline_eval --params agent.name=sl
+	@$(BIN)/kedro run --pipelines agent_training,offline_eval --params $(BRIEF),agent.name=sl
 
 test: install-dev lint contracts types pytest ## lint, import contracts, types and all tests
 

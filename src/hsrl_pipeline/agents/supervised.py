@@ -9,6 +9,7 @@ References:
 from __future__ import annotations
 
 import torch
+from torch.nn import functional
 
 from hsrl_pipeline.agents.base import Action, AgentContext, LogBatch, UpdateStats
 from hsrl_pipeline.agents.baseline import BaselineAgent
@@ -32,6 +33,8 @@ class SupervisedAgent(BaselineAgent):
         self._actor = ItemActor(build_state_encoder(settings.encoder, context))
         super().__init__("sl", "log", settings, context, policy=self._actor)
         self.log_batch_size = settings.log_batch_size
+        self._doubt_coef = settings.doubt_coef
+        self._n_items = context.n_items
         self._add_optimizer(
             "policy", self._actor.parameters(), settings.learning_rate, settings.weight_decay
         )
@@ -52,6 +55,9 @@ class SupervisedAgent(BaselineAgent):
     def update(self, batch: TransitionBatch | None, log: LogBatch | None) -> UpdateStats:
         """Take one gradient step on logged slates.
 
+        One random item per slate counts as a fraction of an exposure without click, SASRec's
+        sampled negative: items that were hardly ever shown would otherwise win by chance.
+
         Args:
             batch: Not used.
             log: Logged slates of the training split.
@@ -61,10 +67,19 @@ class SupervisedAgent(BaselineAgent):
         """
         if log is None:
             raise ValueError("sl learns from logged slates, but update was called without a log")
-        with self._updating():
+        with self._updating() as generator:
             states = self._actor.encoder(log.observation)
-            logits = self._actor.score_slates(states, log.slates)
-        loss = click_loss(logits.float(), log.clicks, log.slates)
+            drawn = torch.randint(
+                1,
+                self._n_items + 1,
+                (len(log.slates), 1),
+                generator=generator,
+                device=log.slates.device,
+            )
+            logits = self._actor.score_slates(states, torch.cat([log.slates, drawn], dim=1))
+        loss = click_loss(logits[:, :-1].float(), log.clicks, log.slates)
+        doubt = functional.softplus(logits[:, -1].float()).mean()
+        loss = loss + self._doubt_coef / log.slates.shape[1] * doubt
         loss.backward()  # type: ignore[no-untyped-call]
         norm = self._step("policy")
         return UpdateStats({"click_loss": loss.detach()}, {"gradient_norm_actor": norm})

@@ -11,13 +11,17 @@ class SupervisedSettings(AgentSettings):
     """Settings of ``sl``, the supervised click model."""
 
     encoder: EncoderConfig = Field(
-        default_factory=lambda: EncoderConfig(use_step=False),
+        default_factory=lambda: EncoderConfig(use_step=False, dropout=0.2),
         description="State encoder; logged slates do not say which step of a session they were",
     )
+    learning_rate: float = Field(3e-3, gt=0.0, le=1.0, description="Step size")
     weight_decay: float = Field(
-        0.0, ge=0.0, le=1.0, description="Decoupled weight decay per unit of learning rate"
+        0.1, ge=0.0, le=1.0, description="Decoupled weight decay per unit of learning rate"
     )
     log_batch_size: int = Field(256, ge=1, description="Logged slates per update")
+    doubt_coef: float = Field(
+        0.5, ge=0.0, description="Exposures without click of a random item per logged slate"
+    )
 
     @field_validator("encoder")
     @classmethod
