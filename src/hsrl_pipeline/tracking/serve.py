@@ -21,7 +21,11 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     project = Path.cwd()
     mark_killed_runs(open_client(project))
-    logger.info("MLflow: http://127.0.0.1:%d (Ctrl+C ends it)", port)
+    # without the workflow type MLflow opens its pages for language models, which show no runs
+    logger.info(
+        "MLflow: http://127.0.0.1:%d/#/experiments?workflowType=machine_learning (Ctrl+C ends it)",
+        port,
+    )
     environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     arguments = ["server", "--backend-store-uri", tracking_uri(project), "--host", "127.0.0.1"]
     artifacts = (project / "mlartifacts").resolve().as_uri()

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 EXPERIMENT_PREFIX = "hsrl/"
 PROCESS_TAG = "hsrl.process"
+SHOWN_AS = "mlflow.experimentKind"
+"""Tag by which MLflow's pages show runs and metrics, and not traces of language models."""
 
 
 def tracking_uri(project: Path) -> str:
@@ -51,7 +53,11 @@ def ensure_experiment(client: MlflowClient, project: Path, name: str) -> str:
         if experiment is not None:
             return str(experiment.experiment_id)
         folder = (project.resolve() / "mlartifacts" / name).as_uri()
-        return str(client.create_experiment(name, artifact_location=folder))
+        return str(
+            client.create_experiment(
+                name, artifact_location=folder, tags={SHOWN_AS: "custom_model_development"}
+            )
+        )
 
 
 def _first_use(project: Path) -> FileLock:
