@@ -75,10 +75,9 @@ class CandidateRules:
         if slates.dtype != torch.int64:
             raise ValueError(f"slates have dtype {slates.dtype}, expected torch.int64")
         check_shape("slates", slates, len(shown), self._slate_size)
-        # As many equal pairs as slots means that every item equals itself alone.
-        n_equal = (slates[:, :, None] == slates[:, None, :]).sum()
-        lowest, highest = slates.aminmax()
-        valid = (n_equal == slates.numel()) & (lowest > PAD_ID) & (highest <= self._n_items)
+        ordered = slates.sort(dim=1).values
+        valid = (ordered[:, 1:] != ordered[:, :-1]).all()
+        valid &= (ordered[:, 0] > PAD_ID).all() & (ordered[:, -1] <= self._n_items).all()
         # Looking up the shelf of an unknown item would fail, so range and repeats come first.
         if bool(valid) and self._shelves is not None and self._slot_shelves is not None:
             valid &= (self._shelves[slates] == self._slot_shelves).all()
