@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 import signal
 import warnings
 from collections.abc import Callable
@@ -13,25 +14,12 @@ from typing import Any
 import click
 from kedro.framework.cli.project import run as kedro_run
 
-from hsrl_pipeline.errors import UserError
+from hsrl_pipeline.errors import SaidOnceFilter, UserError, user_error_in
 
 
 @click.group(name="hsrl_pipeline")
 def cli() -> None:
     """Commands of this project."""
-
-
-def user_error_in(error: BaseException) -> UserError | None:
-    """Return the user error that caused an exception, if one did.
-
-    Kedro wraps what a dataset raises, so the cause may lie deeper.
-    """
-    current: BaseException | None = error
-    while current is not None:
-        if isinstance(current, UserError):
-            return current
-        current = current.__cause__ or current.__context__
-    return None
 
 
 def _stop(_signal: int, _frame: FrameType | None) -> None:
@@ -46,6 +34,8 @@ def _with_messages(callback: Callable[..., Any]) -> Callable[..., Any]:
         signal.signal(signal.SIGTERM, _stop)
         # Users type --pipeline (it is in every Kedro tutorial); it works, so it needs no warning.
         warnings.filterwarnings("ignore", message="Option '--pipeline' is deprecated")
+        for handler in logging.getLogger().handlers:
+            handler.addFilter(SaidOnceFilter())
         try:
             _check_names(options)
             return callback(**options)

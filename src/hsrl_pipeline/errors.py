@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+import sys
+
 
 class UserError(Exception):
     """A failure whose cause lies in the user's input, files or parameters.
@@ -21,3 +24,28 @@ class UserError(Exception):
         place = f" ({where})" if where else ""
         advice = f" {remedy}" if remedy else ""
         super().__init__(f"{what}{place}.{advice}")
+
+
+def user_error_in(error: BaseException) -> UserError | None:
+    """Return the user error that caused an exception, if one did.
+
+    Kedro wraps what a dataset raises, so the cause may lie deeper.
+    """
+    current: BaseException | None = error
+    while current is not None:
+        if isinstance(current, UserError):
+            return current
+        current = current.__cause__ or current.__context__
+    return None
+
+
+class SaidOnceFilter(logging.Filter):
+    """Drops what Kedro logs of a user error, which the command line says at the end."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether the record is shown."""
+        error = sys.exc_info()[1]
+        if error is None or user_error_in(error) is None:
+            return True
+        repeats = record.name == "kedro.pipeline.node" or record.msg.startswith("No nodes ran")
+        return not repeats
