@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from rich.table import Table
 
-NARROWEST = 104
+NARROWEST = 110
 
 
 class ResultsHook:
