@@ -10,6 +10,7 @@ from sklearn.metrics import roc_auc_score
 
 from hsrl_pipeline.simulator.fidelity_metrics import (
     area_under_curve,
+    area_within_slates,
     clicks_per_slate,
     expected_calibration_error,
     log_loss,
@@ -81,3 +82,13 @@ def test_clicks_per_slate_is_a_distribution_with_the_right_mean(probabilities):
     shares = clicks_per_slate(probabilities)
     assert shares.sum() == pytest.approx(1.0)
     assert shares @ np.arange(len(shares)) == pytest.approx(probabilities.sum(axis=1).mean())
+
+
+def test_area_within_slates_compares_items_of_one_slate_alone() -> None:
+    # first slate: the click beats one miss and ties with the other; second: all alike, no pair
+    scores = np.array([[0.3, 0.3, 0.1], [9.0, 8.0, 7.0]])
+    labels = np.array([[1, 0, 0], [0, 0, 0]], dtype=np.int8)
+    assert area_within_slates(scores, labels) == pytest.approx(0.75)
+    # a level of its own per slate changes nothing
+    assert area_within_slates(scores + np.array([[5.0], [-5.0]]), labels) == pytest.approx(0.75)
+    assert np.isnan(area_within_slates(scores[1:], labels[1:]))

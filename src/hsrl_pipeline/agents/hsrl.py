@@ -23,6 +23,7 @@ from hsrl_pipeline.agents.slate_decoding import ShelfDecoder
 from hsrl_pipeline.config.agents_hsrl import HsrlSettings
 from hsrl_pipeline.losses.returns import clipped_advantage, td_target
 from hsrl_pipeline.losses.slate_likelihood import own_click_advantage
+from hsrl_pipeline.losses.supervised import doubt_loss
 from hsrl_pipeline.networks.code_trie import CodeTrie
 from hsrl_pipeline.networks.multi_level_critic import MultiLevelCritic
 from hsrl_pipeline.networks.trie_policy import ItemLikelihood, TriePolicy
@@ -227,8 +228,7 @@ class HsrlAgent(BaselineAgent):
         logits = self._click_logits(state, self._head.item_likelihood(state, items).log_prob)
         counted = trie.has_code[log.slates].to(logits.dtype)
         shown = F.binary_cross_entropy_with_logits(logits[:, :-1], log.clicks, weight=counted)
-        doubt = F.softplus(logits[:, -1]).mean()
-        return shown + self._own.doubt_coef / log.slates.shape[1] * doubt
+        return shown + self._own.doubt_coef * doubt_loss(logits[:, -1], log.slates.shape[1])
 
 
 def build_hsrl(settings: HsrlSettings, context: AgentContext) -> HsrlAgent:

@@ -9,13 +9,12 @@ References:
 from __future__ import annotations
 
 import torch
-from torch.nn import functional
 
 from hsrl_pipeline.agents.base import Action, AgentContext, LogBatch, UpdateStats
 from hsrl_pipeline.agents.baseline import BaselineAgent
 from hsrl_pipeline.agents.encoding import build_state_encoder
 from hsrl_pipeline.config.agents_baselines import SupervisedSettings
-from hsrl_pipeline.losses.supervised import click_loss
+from hsrl_pipeline.losses.supervised import click_loss, doubt_loss
 from hsrl_pipeline.networks.actors import ItemActor
 from hsrl_pipeline.observation import Observation
 from hsrl_pipeline.replay.transitions import TransitionBatch
@@ -78,8 +77,8 @@ class SupervisedAgent(BaselineAgent):
             )
             logits = self._actor.score_slates(states, torch.cat([log.slates, drawn], dim=1))
         loss = click_loss(logits[:, :-1].float(), log.clicks, log.slates)
-        doubt = functional.softplus(logits[:, -1].float()).mean()
-        loss = loss + self._doubt_coef / log.slates.shape[1] * doubt
+        doubt = doubt_loss(logits[:, -1].float(), log.slates.shape[1])
+        loss = loss + self._doubt_coef * doubt
         loss.backward()  # type: ignore[no-untyped-call]
         norm = self._step("policy")
         return UpdateStats({"click_loss": loss.detach()}, {"gradient_norm_actor": norm})

@@ -27,3 +27,19 @@ def click_loss(logits: torch.Tensor, clicks: torch.Tensor, slates: torch.Tensor)
     shown = (slates != PAD_ID).to(logits.dtype)
     losses = functional.binary_cross_entropy_with_logits(logits, clicks, reduction="none")
     return (losses * shown).sum() / shown.sum().clamp(min=1.0)
+
+
+def doubt_loss(logits: torch.Tensor, slate_size: int) -> torch.Tensor:
+    """Return the loss of items drawn at random, taken for exposures without click.
+
+    Clicks are known only for what was shown; without this, items that were hardly ever shown get
+    the highest of many arbitrary scores.
+
+    Args:
+        logits: (batch,) float32. Raw click logits of one random item per slate.
+        slate_size: Items per slate (K); the loss is that of one slot of each slate.
+
+    Returns:
+        0-dim float32, on the scale of ``click_loss``.
+    """
+    return functional.softplus(logits).mean() / slate_size

@@ -13,15 +13,18 @@ from numpy.typing import NDArray
 
 from hsrl_pipeline.config.simulator import SimulatorConfig
 from hsrl_pipeline.data.slate_log import DatasetInfo, SlateLog, UserTable
+from hsrl_pipeline.networks.item_encoder import click_log_odds
 from hsrl_pipeline.simulator.ensemble import EnsembleResponse
 from hsrl_pipeline.simulator.fidelity_metrics import (
     area_under_curve,
+    area_within_slates,
     clicks_per_slate,
     expected_calibration_error,
     log_loss,
     reliability,
     sigmoid,
 )
+from hsrl_pipeline.simulator.item_content import count_items
 from hsrl_pipeline.simulator.log_batches import ResponseRows
 from hsrl_pipeline.simulator.response_checkpoint import build_response_model
 from hsrl_pipeline.simulator.user_identity import users_as_read
@@ -40,7 +43,9 @@ class FidelityTables:
     Attributes:
         scores: One row per simulator and split: ``seen`` (whether the simulator was fitted on
             these rows), ``n_slates``, ``click_rate_log``, ``click_rate_model``, ``auc``,
-            ``log_loss``, ``ece``, ``disagreement`` (between members, NaN for one), ``warning``.
+            ``log_loss``, ``ece``, ``auc_within_slates`` (over pairs of one slate),
+            ``auc_of_item_rates`` (the same for the training split's click rates of the items: what
+            needs no simulator), ``disagreement`` (between members, NaN for one), ``warning``.
         reliability: One row per bin: ``bin_low``, ``bin_high``, ``n_predictions``, ``predicted``,
             ``observed``.
         slate_clicks: One row per number of clicks: ``n_clicks``, ``share_log``, ``share_model``.
@@ -59,7 +64,7 @@ class FidelityTables:
         return {
             f"simulator_{row['simulator']}_{row['split']}_{figure}": float(row[figure])
             for row in self.scores.to_dict("records")
-            for figure in ("auc", "log_loss", "ece")
+            for figure in ("auc", "auc_within_slates", "log_loss", "ece")
             if np.isfinite(row[figure])
         }
 
@@ -81,6 +86,8 @@ def measure_fidelity(
         config: Bins and the warning's threshold.
     """
     groups = popularity_groups(log.train, info.n_items)
+    counts = count_items(log.train, info.n_items)
+    _, item_log_odds = click_log_odds(counts.clicks, counts.exposures)
     scores: list[dict[str, Any]] = []
     tables: list[list[pd.DataFrame]] = []
     for simulator, checkpoint in checkpoints.items():
@@ -98,6 +105,8 @@ def measure_fidelity(
                     **place,
                     "seen": split == "train" or simulator == "eval",
                     **_score(log_odds, own.labels, config.n_calibration_bins),
+                    "auc_within_slates": area_within_slates(log_odds, own.labels),
+                    "auc_of_item_rates": area_within_slates(item_log_odds[own.slates], own.labels),
                     "disagreement": spread,
                 }
             )
@@ -147,7 +156,7 @@ def _held_out_scores(simulator: str, reports: list[dict[str, Any]]) -> list[dict
             "split": HELD_OUT_SPLIT,
             "seen": False,
             **{name: float(np.mean([report[name] for report in reports])) for name in figures},
-            "disagreement": np.nan,
+            **dict.fromkeys(("auc_within_slates", "auc_of_item_rates", "disagreement"), np.nan),
         }
     ]
 

@@ -64,6 +64,28 @@ def area_under_curve(scores: Floats, labels: NDArray[np.int8]) -> float:
     return float((ranks[hits].sum() - n_hits * (n_hits + 1) / 2.0) / (n_hits * n_misses))
 
 
+def area_within_slates(scores: Floats, labels: NDArray[np.int8]) -> float:
+    """Return the area under the curve over pairs of the same slate: same user, same time.
+
+    What distinguishes users or days from one another doesn't count, only the choice among items.
+
+    Args:
+        scores: (row, slate) float.
+        labels: (row, slate) int8; 0 or 1.
+
+    Returns:
+        In [0, 1], ties counting half; NaN when no slate has both a click and a miss.
+    """
+    check_shape("labels", labels, *scores.shape)
+    wins, n_pairs = 0.0, 0
+    for slot in range(scores.shape[1]):
+        pairs = (labels > 0) & (labels[:, slot : slot + 1] == 0)
+        lead = (scores - scores[:, slot : slot + 1])[pairs]
+        wins += float((lead > 0).sum() + 0.5 * (lead == 0).sum())
+        n_pairs += lead.size
+    return wins / n_pairs if n_pairs else float("nan")
+
+
 def reliability(probabilities: Floats, labels: NDArray[np.int8], n_bins: int) -> ReliabilityBins:
     """Return predictions and outcomes by equal-width bins.
 
