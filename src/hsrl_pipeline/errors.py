@@ -47,5 +47,5 @@ class SaidOnceFilter(logging.Filter):
         error = sys.exc_info()[1]
         if error is None or user_error_in(error) is None:
             return True
-        repeats = record.name == "kedro.pipeline.node" or record.msg.startswith("No nodes ran")
+        repeats = record.name == "kedro.pipeline.node" or str(record.msg).startswith("No nodes ran")
         return not repeats
