@@ -9,10 +9,10 @@ from hsrl_pipeline.config.session import CandidatesConfig, RewardConfig
 from hsrl_pipeline.config.simulator import ResponseNetworkConfig, SimulatorConfig
 from hsrl_pipeline.config.training import TrainingConfig
 from hsrl_pipeline.data.slate_log import DatasetInfo, ItemTable, SlateLog, UserTable
-from hsrl_pipeline.evaluation.evaluation_data import EvaluationData
 from hsrl_pipeline.evaluation.run import evaluate_on
+from hsrl_pipeline.simulator.session_data import SessionData
 from hsrl_pipeline.simulator.simulator_fitting import fit_simulator
-from hsrl_pipeline.training.run import TrainingData, train_on
+from hsrl_pipeline.training.run import train_on
 
 from .offline_eval_inputs import INFO, N_USERS, SESSION, make_inputs
 
@@ -51,7 +51,7 @@ def simulators(tables):
 
 def test_an_agent_is_trained_and_judged_with_the_user_index(tables, simulators):
     policy, _ = train_on(
-        TrainingData.from_tables(**tables),
+        SessionData.from_tables(**tables),
         simulators["train"],
         AgentsConfig().sl,
         agent_name="sl",
@@ -60,7 +60,7 @@ def test_an_agent_is_trained_and_judged_with_the_user_index(tables, simulators):
     )
     assert policy["config"]["sizes"]["category_sizes"] == [3, N_USERS + 1]
     tables_of_run = evaluate_on(
-        EvaluationData.from_tables(**tables),
+        SessionData.from_tables(**tables),
         simulators,
         policy,
         agent_name="sl",

@@ -15,20 +15,17 @@ from hsrl_pipeline.config.evaluation import EvaluationConfig
 from hsrl_pipeline.config.session import CandidatesConfig, RewardConfig, SessionConfig
 from hsrl_pipeline.data.synthetic_truth import SyntheticTruth
 from hsrl_pipeline.errors import UserError
-from hsrl_pipeline.evaluation.evaluation_data import (
-    EvaluationData,
-    checkpoint_version,
-    sessions_version,
-)
 from hsrl_pipeline.evaluation.references import build_references, training_clicks
 from hsrl_pipeline.evaluation.rollout_metrics import long_tail_items
 from hsrl_pipeline.evaluation.rollouts import EvaluationSetting, SessionRecords, evaluate_policy
 from hsrl_pipeline.evaluation.tables import EvaluationTables, tabulate
 from hsrl_pipeline.evaluation.truth_check import roll_out_on_truth
+from hsrl_pipeline.evaluation.versions import checkpoint_version, sessions_version
 from hsrl_pipeline.networks.user_response import UserResponseModel
 from hsrl_pipeline.progress import Progress
 from hsrl_pipeline.seeding import derive_seed
 from hsrl_pipeline.simulator.response_checkpoint import build_response_model
+from hsrl_pipeline.simulator.session_data import SessionData
 from hsrl_pipeline.simulator.user_identity import users_as_read
 
 STATIC_SLATE_SESSIONS = 2000
@@ -36,7 +33,7 @@ STATIC_SLATE_SESSIONS = 2000
 
 
 def evaluate_on(
-    data: EvaluationData,
+    data: SessionData,
     simulators: Mapping[str, Mapping[str, Any]],
     trained_policy: Mapping[str, Any],
     *,
@@ -163,7 +160,7 @@ def roll_out(
     return records
 
 
-def _refuse_stale(config: Mapping[str, Any], data: EvaluationData, agent_name: str) -> None:
+def _refuse_stale(config: Mapping[str, Any], data: SessionData, agent_name: str) -> None:
     """Refuse a policy of another agent, dataset or codebook."""
     expected = {
         "agent": agent_name,

@@ -55,9 +55,9 @@ def search_agent_settings(
         The table of trials, and the best settings in the form of ``conf``.
     """
     from hsrl_pipeline.pipelines.agent_search.trials import search_on
-    from hsrl_pipeline.training.run import TrainingData
+    from hsrl_pipeline.simulator.session_data import SessionData
 
-    data = TrainingData.from_tables(
+    data = SessionData.from_tables(
         dataset_info=dataset_info,
         users=users,
         items=items,

@@ -55,9 +55,10 @@ def train_policy(
     Returns:
         The trained policy as a checkpoint, and the training curves.
     """
-    from hsrl_pipeline.training.run import TrainingData, train_on
+    from hsrl_pipeline.simulator.session_data import SessionData
+    from hsrl_pipeline.training.run import train_on
 
-    data = TrainingData.from_tables(
+    data = SessionData.from_tables(
         dataset_info=dataset_info,
         users=users,
         items=items,

@@ -56,10 +56,10 @@ def evaluate_policies(
         Rows of the summary, figures for tracking, sessions, steps, users and truth.
     """
     from hsrl_pipeline.data.synthetic_truth import SyntheticTruth
-    from hsrl_pipeline.evaluation.evaluation_data import EvaluationData
     from hsrl_pipeline.evaluation.run import evaluate_on
+    from hsrl_pipeline.simulator.session_data import SessionData
 
-    data = EvaluationData.from_tables(
+    data = SessionData.from_tables(
         dataset_info=dataset_info,
         users=users,
         items=items,

@@ -1,9 +1,7 @@
-"""What policies are evaluated on, and the versions that tell one evaluation from another."""
+"""What sessions and policies are made of: the canonical tables and what was made from them."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -12,14 +10,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from hsrl_pipeline.config.evaluation import EvaluationConfig
 from hsrl_pipeline.data.slate_log import DatasetInfo, ItemTable, SlateLog, UserTable
-from hsrl_pipeline.evaluation.rollouts import EvaluationSetting
 from hsrl_pipeline.simulator.user_pool import UserPool
 
 
 class SemanticIds(Protocol):
-    """What evaluation reads of a codebook."""
+    """What training and evaluation read of a codebook."""
 
     @property
     def codes(self) -> NDArray[np.int64]:
@@ -38,8 +34,8 @@ class SemanticIds(Protocol):
 
 
 @dataclass(frozen=True)
-class EvaluationData:
-    """What policies are evaluated on.
+class SessionData:
+    """What agents are trained on, by its training split alone, and what policies are judged on.
 
     Attributes:
         info: Sizes of the dataset.
@@ -68,7 +64,7 @@ class EvaluationData:
         timeline: pd.DataFrame,
         item_vectors: Mapping[str, Any],
         codebook: SemanticIds,
-    ) -> EvaluationData:
+    ) -> SessionData:
         """Return the data held by the canonical tables and what was made from them."""
         info = DatasetInfo.from_dict(dataset_info)
         return cls(
@@ -92,27 +88,3 @@ class EvaluationData:
         """
         parts = {"train": self.log.train, "test": self.log.test, "all": self.log}
         return UserPool.from_log(parts[split], self.users, history_size)
-
-
-def sessions_version(
-    dataset_version: str, evaluation: EvaluationConfig, setting: EvaluationSetting
-) -> str:
-    """Return a hash that is equal where policies met the same users, draws and rules."""
-    parts = (
-        dataset_version,
-        evaluation.split,
-        setting.seed,
-        setting.slate_size,
-        *(part.model_dump_json() for part in (setting.session, setting.reward, setting.candidates)),
-    )
-    return hashlib.sha256(repr(parts).encode()).hexdigest()[:12]
-
-
-def checkpoint_version(checkpoint: Mapping[str, Any]) -> str:
-    """Return a hash of a checkpoint's description and weights: 12 hexadecimal digits."""
-    digest = hashlib.sha256(json.dumps(checkpoint["config"], sort_keys=True).encode())
-    for name in sorted(checkpoint["state"]):
-        array = np.ascontiguousarray(np.asarray(checkpoint["state"][name]))
-        digest.update(f"{name}{array.dtype}{array.shape}".encode())
-        digest.update(array.tobytes())
-    return digest.hexdigest()[:12]
