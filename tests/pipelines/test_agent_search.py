@@ -15,6 +15,9 @@ from hsrl_pipeline.config.training import TrainingConfig
 from hsrl_pipeline.io.csv_dataset import AtomicCSVDataset
 from hsrl_pipeline.io.json_dataset import AtomicJSONDataset
 from hsrl_pipeline.pipelines.agent_search import create_pipeline
+from hsrl_pipeline.pipelines.agent_search.trials import search_on
+from hsrl_pipeline.simulator.session_data import SessionData
+from hsrl_pipeline.simulator.user_pool import UserPool
 
 from .offline_eval_inputs import SESSION, make_inputs
 
@@ -55,6 +58,49 @@ def test_a_search_writes_its_trials_and_a_proposal_for_conf(tmp_path) -> None:
     assert proposal["agents"]["a2c"]["learning_rate"] == best["learning_rate"]
     AgentsConfig.model_validate(proposal["agents"])
     assert torch.equal(random_state, torch.get_rng_state())
+
+
+def test_trials_start_from_training_rows_alone(monkeypatch) -> None:
+    splits = []
+    from_log = UserPool.from_log.__func__
+
+    def record(cls, log, users, history_size):
+        splits.append(bool(log.is_train.all()))
+        return from_log(cls, log, users, history_size)
+
+    inputs = make_inputs()
+    assert (inputs["slates"]["split"] == "test").any()
+    data = SessionData.from_tables(
+        **{
+            name: inputs[name]
+            for name in (
+                "dataset_info",
+                "users",
+                "items",
+                "slates",
+                "timeline",
+                "item_vectors",
+                "codebook",
+            )
+        }
+    )
+    monkeypatch.setattr(UserPool, "from_log", classmethod(record))
+    search_on(
+        data,
+        inputs["simulator_train"],
+        AgentsConfig().a2c,
+        agent_name="a2c",
+        search=SearchConfig(n_trials=1, n_iterations=1, n_episodes=2),
+        training=TrainingConfig(
+            acting_batch_size=4, batch_size=8, warmup_transitions=8, device="cpu"
+        ),
+        session=SESSION,
+        reward=RewardConfig(),
+        candidates=CandidatesConfig(),
+        seed=0,
+    )
+    assert splits
+    assert all(splits)
 
 
 def test_the_evaluation_simulator_is_out_of_reach() -> None:

@@ -84,13 +84,12 @@ def _ordered(events: ibis.Table, manifest: EventManifest) -> ibis.Table:
     sequence = [events.timestamp, events.order]
     if given:
         sequence.append(events.position)
-    place = ibis.row_number()
-    if "prior" in events.columns:
+    has_prior = "prior" in events.columns
+    if has_prior:
         sequence.insert(0, events.prior.desc())
-        n_prior = events.count(where=events.prior).over(ibis.window(group_by="user_key"))
-        place = place.over(ibis.window(group_by="user_key", order_by=sequence)) - n_prior
-    else:
-        place = place.over(ibis.window(group_by="user_key", order_by=sequence))
+    place = ibis.row_number().over(ibis.window(group_by="user_key", order_by=sequence))
+    if has_prior:
+        place = place - events.count(where=events.prior).over(ibis.window(group_by="user_key"))
     placed = events.select(
         "user_key",
         "item_key",

@@ -17,7 +17,6 @@ from hsrl_pipeline.evaluation.rollouts import EvaluationSetting, evaluate_policy
 from hsrl_pipeline.seeding import derive_seed
 from hsrl_pipeline.simulator.response_checkpoint import build_response_model
 from hsrl_pipeline.simulator.session_data import SessionData
-from hsrl_pipeline.simulator.user_pool import UserPool
 from hsrl_pipeline.training.run import train_on
 from hsrl_pipeline.training.search import proposed_parameters, search_settings
 from hsrl_pipeline.training.trainer import resolve_device
@@ -39,7 +38,7 @@ def search_on(
     """Search an agent's settings; every trial has the same seed, sessions and budget.
 
     Args:
-        data: Training split and item tables.
+        data: What to train on; only its training split is read.
         simulator: Checkpoint of the training simulator.
         settings: Present settings of the agent.
         agent_name: Registered name of the agent.
@@ -58,7 +57,7 @@ def search_on(
     shelves = data.shelves if candidates.enforce_shelves else None
     response = build_response_model(dict(simulator), device)
     setting = EvaluationSetting(
-        pool=UserPool.from_log(data.log, data.users, session.history_size),
+        pool=data.pool("train", session.history_size),
         session=session,
         reward=reward,
         candidates=candidates,
