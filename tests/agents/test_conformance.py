@@ -271,6 +271,45 @@ def test_only_termination_stops_the_bootstrap(name: str, terminated: bool) -> No
             assert_equal_states(first.state_dict(), second.state_dict())
 
 
+@pytest.mark.parametrize("name", LEARNERS)
+def test_successors_may_be_valued_before_the_update(name: str) -> None:
+    first, second = (make_agent(name, encoder={"dropout": 0.2}) for _ in "ab")
+    twin = second.twin()
+    generator = torch_generator(6, "bootstrap")
+    batch, log = make_transitions(first, 16, generator), make_log(16, generator)
+    for _ in range(3):
+        first.update(batch, log)
+        second.update(batch, log, twin.bootstrap(batch))
+        twin.copy_weights_of(second)
+    assert_equal_states(first.state_dict(), second.state_dict())
+
+
+@pytest.mark.parametrize("name", AGENT_NAMES)
+def test_a_twin_acts_alike_and_follows_only_when_told(name: str) -> None:
+    agent = make_agent(name)
+    twin = agent.twin()
+    start = agent.policy_state()
+    list(learn(agent, 3))
+    assert_equal_states(twin.policy_state(), start)
+    twin.copy_weights_of(agent)
+    assert_equal_states(twin.policy_state(), agent.policy_state())
+    observation = observe(50, torch_generator(2, "acting"))
+    for explore in (False, True):
+        chosen = [
+            one.act(observation, explore=explore, generator=torch_generator(0, "draw"))
+            for one in (agent, twin)
+        ]
+        assert torch.equal(chosen[0].slates, chosen[1].slates)
+
+
+@pytest.mark.parametrize("name", AGENT_NAMES)
+def test_a_twin_shares_the_tables_of_the_catalogue(name: str) -> None:
+    agent = make_agent(name)
+    own, copied = (dict(one._modules.named_buffers()) for one in (agent, agent.twin()))
+    assert own
+    assert all(copied[key] is value for key, value in own.items())
+
+
 @pytest.mark.parametrize("name", AGENT_NAMES)
 def test_dropout_is_off_when_acting(name: str) -> None:
     plain, dropping = make_agent(name), make_agent(name, encoder={"dropout": 0.6})

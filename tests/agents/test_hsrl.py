@@ -106,7 +106,9 @@ def test_switches_of_credit_and_likelihood():
 
 def test_target_ends_with_the_user_and_only_then():
     agent = make_agent()
-    left, staying = (agent._td_target(transitions(terminated=kind)) for kind in (True, False))
+    left, staying = (
+        agent.bootstrap(transitions(terminated=kind)).td_target for kind in (True, False)
+    )
     value = agent._target_critic([agent._target_encoder(observe(6, 1))])
     torch.testing.assert_close(left, torch.full((6,), 0.5))
     torch.testing.assert_close(staying, 0.5 + 0.9 * value)

@@ -74,7 +74,7 @@ def test_any_number_of_levels_and_codes(vocab_sizes):
 def test_target_bootstraps_for_those_who_stay_and_for_the_truncated():
     agent = make_agent()
     staying, left, cut = (
-        agent._td_target(transitions(**kind))
+        agent.bootstrap(transitions(**kind)).td_target
         for kind in ({}, {"terminated": True}, {"truncated": True})
     )
     contexts = agent._target_policy["head"](agent._target_policy["encoder"](observe(6, 1))).contexts
@@ -88,7 +88,7 @@ def test_losses_are_the_papers():
     agent = make_agent()
     batch, log = transitions(), logged()
     with torch.no_grad():
-        target = agent._td_target(batch)
+        target = agent.bootstrap(batch).td_target
         outputs = agent._head(agent._encoder(batch.observation))
         value = agent._critic(outputs.contexts)
         levels = [p.exp() for p in outputs.log_probs]

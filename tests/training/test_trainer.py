@@ -13,9 +13,10 @@ import pytest
 import torch
 
 from hsrl_pipeline.agents.base import UpdateStats
+from hsrl_pipeline.config.agents_baselines import A2CSettings
 from hsrl_pipeline.errors import UserError
 from hsrl_pipeline.training.checkpoint_store import FileCheckpointStore
-from hsrl_pipeline.training.trainer import resolve_device, train_agent
+from hsrl_pipeline.training.trainer import train_agent
 
 CPU = torch.device("cpu")
 
@@ -165,8 +166,8 @@ class BreaksDown:
     def __getattr__(self, name):
         return getattr(self._agent, name)
 
-    def update(self, batch, log):
-        stats = self._agent.update(batch, log)
+    def update(self, batch, log, bootstrap=None):
+        stats = self._agent.update(batch, log, bootstrap)
         self._count += 1
         if self._count < self._at:
             return stats
@@ -193,15 +194,21 @@ def test_collapse_is_warned_of_once(parts, config, caplog):
     agent, sessions, log = parts()
 
     class AlwaysTheSame:
+        def __init__(self, agent):
+            self._agent = agent
+
         def __getattr__(self, name):
-            return getattr(agent, name)
+            return getattr(self._agent, name)
+
+        def twin(self):
+            return AlwaysTheSame(self._agent.twin())
 
         def act(self, observation, *, explore, generator=None):
-            action = agent.act(observation, explore=explore, generator=generator)
+            action = self._agent.act(observation, explore=explore, generator=generator)
             return action._replace(slates=torch.tensor([[1, 2]]).repeat(4, 1))
 
     with caplog.at_level(logging.WARNING):
-        train((AlwaysTheSame(), sessions, log), config())
+        train((AlwaysTheSame(agent), sessions, log), config())
     messages = [record.message for record in caplog.records if "collapses" in record.message]
     assert len(messages) == 1
     assert "amounts to 2 items" in messages[0]
@@ -216,7 +223,7 @@ class FromLog:
     def __init__(self):
         self.seen = []
 
-    def update(self, batch, log):
+    def update(self, batch, log, bootstrap=None):
         assert batch is None
         self.seen.append(log.slates)
         return UpdateStats({"loss": torch.tensor(1.0)})
@@ -247,13 +254,88 @@ def test_fresh_agents_get_the_newest_transitions_in_order(parts, config):
         def __getattr__(self, name):
             return getattr(agent, name)
 
-        def update(self, batch, log):
+        def update(self, batch, log, bootstrap=None):
             seen.append(batch)
-            return agent.update(batch, log)
+            return agent.update(batch, log, bootstrap)
 
     train((Fresh(), sessions, log), config(n_iterations=3))
     for earlier, later in pairwise(seen):
         assert torch.equal(earlier.slates[4:], later.slates[:4])
+
+
+def test_sessions_are_acted_in_by_the_weights_before_the_present_update(parts, config):
+    agent, sessions, log = parts()
+    acted, before = [], []
+
+    class Watched:
+        def __init__(self, agent, kept):
+            self._agent, self._kept = agent, kept
+
+        def __getattr__(self, name):
+            return getattr(self._agent, name)
+
+        def twin(self):
+            return Watched(self._agent.twin(), acted)
+
+        def act(self, observation, *, explore, generator=None):
+            acted.append(self._agent.policy_state())
+            return self._agent.act(observation, explore=explore, generator=generator)
+
+        def update(self, batch, log, bootstrap=None):
+            before.append(self._agent.policy_state())
+            assert torch.equal(bootstrap.td_target, self._values(batch, len(before)))
+            return self._agent.update(batch, log, bootstrap)
+
+        def _values(self, batch, number):
+            # the first batch was valued by the untrained agent, the others one update ago
+            older = parts()[0].twin()
+            older.copy_weights_of(self.past[max(0, number - 2)])
+            return older.bootstrap(batch).td_target
+
+    watched = Watched(agent, before)
+    watched.past = [agent.twin()]
+    update = Watched.update
+
+    def keep(self, batch, log, bootstrap=None):
+        stats = update(self, batch, log, bootstrap)
+        self.past.append(self._agent.twin())
+        return stats
+
+    Watched.update = keep
+    train((watched, sessions, log), config(n_iterations=4, warmup_transitions=8))
+    assert len(before) == 4
+    assert_equal_weights(acted[0], before[0])  # warm-up
+    for state, own in zip(acted[2:], before, strict=True):
+        assert_equal_weights(state, own)
+
+
+@pytest.mark.parametrize(("name", "settings"), [("hsrl_paper", None), ("a2c", A2CSettings())])
+def test_a_second_thread_changes_nothing_but_the_time(parts, config, name, settings):
+    ends = []
+    before = torch.get_num_threads()
+    for threads in (1, 2):
+        torch.set_num_threads(threads)
+        ends.append(train(parts(name=name, settings=settings), config()))
+    torch.set_num_threads(before)
+    assert_equal_weights(ends[0][0], ends[1][0])
+    pd.testing.assert_frame_equal(ends[0][1], ends[1][1])
+
+
+def test_an_error_beside_the_update_is_raised(parts, config):
+    agent, sessions, log = parts(response=FailsLater())
+    with pytest.raises(RuntimeError, match="no answer"):
+        train((agent, sessions, log), config())
+
+
+class FailsLater:
+    def __init__(self):
+        self._count = 0
+
+    def probabilities(self, observation, slates):
+        self._count += 1
+        if self._count > 10:
+            raise RuntimeError("no answer")
+        return torch.full(slates.shape, 0.5)
 
 
 def test_what_an_agent_needs_must_be_given(parts, config):
@@ -262,13 +344,3 @@ def test_what_an_agent_needs_must_be_given(parts, config):
         train_agent(agent, config(), seed=0, device=CPU, log=log)
     with pytest.raises(ValueError, match="learns from logged slates"):
         train_agent(agent, config(), seed=0, device=CPU, sessions=sessions)
-
-
-def test_device_names(monkeypatch):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert resolve_device("auto") == resolve_device("cpu") == CPU
-    with pytest.raises(UserError, match="CUDA is not available"):
-        resolve_device("cuda")
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    assert resolve_device("auto").type == "cuda"
-    assert resolve_device("cpu") == CPU

@@ -13,7 +13,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from hsrl_pipeline.agents.base import Action, AgentContext, LogBatch, UpdateStats
+from hsrl_pipeline.agents.base import Action, AgentContext, Bootstrap, LogBatch, UpdateStats
 from hsrl_pipeline.agents.baseline import BaselineAgent
 from hsrl_pipeline.agents.encoding import build_state_encoder, initial_weights
 from hsrl_pipeline.config.agents_baselines import A2CSettings
@@ -59,26 +59,30 @@ class ItemActorCriticAgent(BaselineAgent):
             log_prob = logits.new_zeros(slates.shape[0])
         return Action(slates, self._no_latent(slates), log_prob)
 
-    def update(self, batch: TransitionBatch | None, log: LogBatch | None) -> UpdateStats:
+    def update(
+        self,
+        batch: TransitionBatch | None,
+        log: LogBatch | None,
+        bootstrap: Bootstrap | None = None,
+    ) -> UpdateStats:
         """Take one gradient step on policy, value and entropy.
 
         Args:
             batch: The newest transitions, from the present policy.
             log: Not used.
+            bootstrap: Values of the successors; computed here when missing.
 
         Raises:
             ValueError: ``batch`` is missing.
         """
         if batch is None:
             raise ValueError("a2c learns from transitions, but update was called without any")
+        target = (bootstrap or self.bootstrap(batch)).td_target
         with self._updating():
             states = self._actor.encoder(batch.observation)
             scores = self._actor.score_all(states).float()
             value = self._value(states).float()
-            with torch.no_grad():
-                next_value = self._value(self._actor.encoder(batch.successor)).float()
         logits = batch.observation.mask_shown(scores)
-        target = td_target(batch.reward, batch.terminated, next_value, self._a2c.gamma)
         advantage = clipped_advantage(target, value, self._a2c.advantage_clip)
         log_prob = self._selector.log_prob(logits, batch.slates)
         policy_loss = policy_gradient_loss(advantage, log_prob)
@@ -96,6 +100,11 @@ class ItemActorCriticAgent(BaselineAgent):
                 "value_error": (value.detach() - target).abs().mean(),
             },
         )
+
+    def _bootstrap(self, batch: TransitionBatch) -> Bootstrap:
+        state = self._actor.encoder(batch.successor)
+        value = self._value(state).float()
+        return Bootstrap(td_target(batch.reward, batch.terminated, value, self._a2c.gamma), state)
 
 
 def build_a2c(settings: A2CSettings, context: AgentContext) -> ItemActorCriticAgent:

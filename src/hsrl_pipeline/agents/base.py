@@ -7,6 +7,7 @@ from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import torch
+from typing_extensions import Self
 
 from hsrl_pipeline.observation import Observation
 from hsrl_pipeline.replay.transitions import TransitionBatch
@@ -25,6 +26,18 @@ class Action(NamedTuple):
     slates: torch.Tensor
     latent_action: torch.Tensor
     log_prob: torch.Tensor
+
+
+class Bootstrap(NamedTuple):
+    """What an update needs of the successors, computed without gradient or dropout.
+
+    Attributes:
+        td_target: (batch,) float32. ``r + gamma (1 - terminated) V(s')``.
+        successor_state: (batch, embed) float32. Encoded successors.
+    """
+
+    td_target: torch.Tensor
+    successor_state: torch.Tensor
 
 
 @dataclass(frozen=True)
@@ -122,8 +135,28 @@ class Agent(Protocol):
         """Choose a slate per session; samples when ``explore``, else greedy; no dropout."""
         ...
 
-    def update(self, batch: TransitionBatch | None, log: LogBatch | None) -> UpdateStats:
-        """Take one gradient step; ``log`` is given when ``uses_log`` or experience is ``log``."""
+    def bootstrap(self, batch: TransitionBatch) -> Bootstrap:
+        """Value the successors, as the next ``update`` on this batch would."""
+        ...
+
+    def update(
+        self,
+        batch: TransitionBatch | None,
+        log: LogBatch | None,
+        bootstrap: Bootstrap | None = None,
+    ) -> UpdateStats:
+        """Take one gradient step; ``log`` is given when ``uses_log`` or experience is ``log``.
+
+        Without ``bootstrap`` the agent values the successors itself.
+        """
+        ...
+
+    def twin(self) -> Self:
+        """Return a copy that can act and value successors while this one is updated."""
+        ...
+
+    def copy_weights_of(self, agent: Self) -> None:
+        """Bring a twin in line with the agent it was made of."""
         ...
 
     def state_dict(self) -> dict[str, Any]:

@@ -9,10 +9,12 @@ from typing import Any, Literal, TypeVar
 
 import torch
 from torch import nn
+from typing_extensions import Self
 
-from hsrl_pipeline.agents.base import AgentContext
+from hsrl_pipeline.agents.base import AgentContext, Bootstrap
 from hsrl_pipeline.agents.slate_selection import SlateSelector
 from hsrl_pipeline.config.agent_settings import AgentSettings
+from hsrl_pipeline.replay.transitions import TransitionBatch
 from hsrl_pipeline.seeding import derive_seed
 
 Experience = Literal["log", "replay", "fresh"]
@@ -87,6 +89,41 @@ class BaselineAgent:
         """Restore what ``policy_state`` returned."""
         self._policy.load_state_dict(state)
 
+    def twin(self) -> Self:
+        """Return a copy that can act and value successors while this one is updated.
+
+        Buffers (item vectors, tries) are shared; optimisers stay behind.
+        """
+        modules = [part for part in vars(self).values() if isinstance(part, nn.Module)]
+        memo: dict[int, Any] = {id(kept): kept for part in modules for kept in part.buffers()}
+        memo |= {id(self._optimizers): {}, id(self._weights): {}}
+        return copy.deepcopy(self, memo)
+
+    def copy_weights_of(self, agent: Self) -> None:
+        """Bring a twin in line with the agent it was made of."""
+        for own, other in ((self._modules, agent._modules), (self._targets, agent._targets)):
+            weights = self._weights_of(own)
+            if weights:
+                with torch.no_grad():
+                    torch._foreach_copy_(weights, agent._weights_of(other))
+        self._n_updates = agent._n_updates
+
+    @torch.no_grad()
+    def bootstrap(self, batch: TransitionBatch) -> Bootstrap:
+        """Value the successors, as the next ``update`` on this batch would.
+
+        Args:
+            batch: Transitions.
+
+        Raises:
+            ValueError: The agent learns no values.
+        """
+        with self._precision():
+            return self._bootstrap(batch)
+
+    def _bootstrap(self, batch: TransitionBatch) -> Bootstrap:
+        raise ValueError(f"{self.name} learns no values")
+
     def _no_latent(self, slates: torch.Tensor) -> torch.Tensor:
         """Return the (batch, 0) latent action of agents without one."""
         return torch.empty((slates.shape[0], 0), device=slates.device)
@@ -147,8 +184,7 @@ class BaselineAgent:
             The random stream of this update, for noise that a loss needs.
         """
         self._n_updates += 1
-        generator = torch.Generator(self._device)
-        generator.manual_seed((self._seed + self._n_updates) % 2**63)
+        generator = self._draws_of(self._n_updates)
         if self._settings.encoder.dropout == 0.0:
             with self._precision():
                 yield generator
@@ -161,3 +197,9 @@ class BaselineAgent:
                 yield generator
             finally:
                 self._modules.eval()
+
+    def _draws_of(self, update: int) -> torch.Generator:
+        """Return the random stream of the update with a number."""
+        generator = torch.Generator(self._device)
+        generator.manual_seed((self._seed + update) % 2**63)
+        return generator

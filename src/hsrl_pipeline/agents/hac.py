@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import torch
 
-from hsrl_pipeline.agents.base import Action, AgentContext, LogBatch, UpdateStats
+from hsrl_pipeline.agents.base import Action, AgentContext, Bootstrap, LogBatch, UpdateStats
 from hsrl_pipeline.agents.baseline import BaselineAgent
 from hsrl_pipeline.agents.encoding import build_state_encoder, initial_weights
 from hsrl_pipeline.config.agents_baselines import HACSettings
@@ -87,23 +87,29 @@ class HyperActorCriticAgent(BaselineAgent):
             log_prob = scores.new_zeros(slates.shape[0])
         return Action(slates, latent, log_prob)
 
-    def update(self, batch: TransitionBatch | None, log: LogBatch | None) -> UpdateStats:
+    def update(
+        self,
+        batch: TransitionBatch | None,
+        log: LogBatch | None,
+        bootstrap: Bootstrap | None = None,
+    ) -> UpdateStats:
         """Take one step on all four losses.
 
         Args:
             batch: Transitions from the replay buffer.
             log: Not used.
+            bootstrap: Values of the successors; computed here when missing.
 
         Raises:
             ValueError: ``batch`` is missing.
         """
         if batch is None:
             raise ValueError("hac learns from transitions, but update was called without any")
+        target = (bootstrap or self.bootstrap(batch)).td_target
         with self._updating():
             states = self._actor.encoder(batch.observation)
             table = self._actor.items.catalogue()
             taken = pooled_items(table.detach(), batch.slates)
-            target = self._target_of(batch)
             values = self._critic(states, taken)
             critic_loss = critics_loss(values.float(), target)
 
@@ -139,14 +145,14 @@ class HyperActorCriticAgent(BaselineAgent):
         }
         return UpdateStats({name: loss.detach() for name, loss in losses.items()}, diagnostics)
 
-    @torch.no_grad()
-    def _target_of(self, batch: TransitionBatch) -> torch.Tensor:
+    def _bootstrap(self, batch: TransitionBatch) -> Bootstrap:
         next_states = self._target_actor.encoder(batch.successor)
         next_latent = self._target_actor.head(next_states)
         table = self._target_actor.items.catalogue()
         next_taken = self._recovered(batch.successor, next_latent, table)
         next_value = self._target_critic.first(next_states, next_taken).float()
-        return td_target(batch.reward, batch.terminated, next_value, self._hac.gamma)
+        target = td_target(batch.reward, batch.terminated, next_value, self._hac.gamma)
+        return Bootstrap(target, next_states)
 
     @torch.no_grad()
     def _recovered(

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from hsrl_pipeline.agents.base import Action, AgentContext, LogBatch, UpdateStats
+from hsrl_pipeline.agents.base import Action, AgentContext, Bootstrap, LogBatch, UpdateStats
 from hsrl_pipeline.agents.baseline import BaselineAgent
 from hsrl_pipeline.agents.encoding import build_state_encoder, initial_weights
 from hsrl_pipeline.agents.slate_decoding import ShelfDecoder
@@ -100,12 +100,18 @@ class HsrlAgent(BaselineAgent):
             log_prob = state.new_zeros(len(state))
         return Action(slates, self._no_latent(slates), log_prob)
 
-    def update(self, batch: TransitionBatch | None, log: LogBatch | None) -> UpdateStats:
+    def update(
+        self,
+        batch: TransitionBatch | None,
+        log: LogBatch | None,
+        bootstrap: Bootstrap | None = None,
+    ) -> UpdateStats:
         """Take one gradient step: click likelihood in the warm start, policy gradient after it.
 
         Args:
             batch: The newest transitions.
             log: Logged slates of the training split; needed while ``uses_log``.
+            bootstrap: Values of the successors; computed here when missing.
 
         Raises:
             ValueError: A needed input is missing.
@@ -115,8 +121,8 @@ class HsrlAgent(BaselineAgent):
             raise ValueError(f"hsrl was updated without {missing}")
         own, warming_up = self._own, self.warming_up
         losses: dict[str, torch.Tensor] = {}
+        target = (bootstrap or self.bootstrap(batch)).td_target
         with self._updating() as generator:
-            target = self._td_target(batch)
             state = self._encoder(batch.observation)
             value = self._critic([state if own.value_reaches_encoder else state.detach()]).float()
             losses["critic_loss"] = (value - target).square().mean()
@@ -167,12 +173,12 @@ class HsrlAgent(BaselineAgent):
         for group in self._optimizers["policy"].param_groups:
             group["lr"] = rate
 
-    @torch.no_grad()
-    def _td_target(self, batch: TransitionBatch) -> torch.Tensor:
-        """(batch,) float32 target from the target networks, dropout off (Eq. 18)."""
+    def _bootstrap(self, batch: TransitionBatch) -> Bootstrap:
+        """Return the target of Eq. 18 from the target networks."""
         state = self._target_encoder(batch.successor)
         value = self._target_critic([state]).float()
-        return td_target(batch.reward, batch.terminated, value, self._own.gamma)
+        target = td_target(batch.reward, batch.terminated, value, self._own.gamma)
+        return Bootstrap(target, state)
 
     def _actor_loss(
         self, batch: TransitionBatch, likelihood: ItemLikelihood, advantage: torch.Tensor

@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from hsrl_pipeline.agents.base import Action, AgentContext, LogBatch, UpdateStats
+from hsrl_pipeline.agents.base import Action, AgentContext, Bootstrap, LogBatch, UpdateStats
 from hsrl_pipeline.agents.baseline import BaselineAgent
 from hsrl_pipeline.agents.encoding import build_state_encoder, initial_weights
 from hsrl_pipeline.config.agents_hsrl import HsrlPaperSettings
@@ -79,12 +79,18 @@ class HsrlPaperAgent(BaselineAgent):
             log_prob = scores.new_zeros(slates.shape[0])
         return Action(slates, self._no_latent(slates), log_prob)
 
-    def update(self, batch: TransitionBatch | None, log: LogBatch | None) -> UpdateStats:
+    def update(
+        self,
+        batch: TransitionBatch | None,
+        log: LogBatch | None,
+        bootstrap: Bootstrap | None = None,
+    ) -> UpdateStats:
         """Take one joint gradient step on replayed transitions and logged slates.
 
         Args:
             batch: Replayed transitions.
             log: Logged slates of the training split; needed unless ``cloning_coef`` is 0.
+            bootstrap: Values of the successors; computed here when missing.
 
         Raises:
             ValueError: A needed input is missing.
@@ -93,8 +99,8 @@ class HsrlPaperAgent(BaselineAgent):
             missing = "transitions" if batch is None else "logged slates"
             raise ValueError(f"hsrl_paper was updated without {missing}")
         own = self._own
+        target = (bootstrap or self.bootstrap(batch)).td_target
         with self._updating():
-            target = self._td_target(batch)
             outputs, logged = self._forward(batch.observation, log if self.uses_log else None)
             reaches = own.value_reaches_encoder
             value = self._critic([c if reaches else c.detach() for c in outputs.contexts]).float()
@@ -129,13 +135,13 @@ class HsrlPaperAgent(BaselineAgent):
             diagnostics |= _numbered("level_weight", self._critic.level_weights, first=0)
         return UpdateStats({name: loss.detach() for name, loss in losses.items()}, diagnostics)
 
-    @torch.no_grad()
-    def _td_target(self, batch: TransitionBatch) -> torch.Tensor:
-        """(batch,) float32 target of Eq. 18 from the target networks, dropout off."""
+    def _bootstrap(self, batch: TransitionBatch) -> Bootstrap:
+        """Return the target of Eq. 18 from the target networks."""
         state = self._target_policy["encoder"](batch.successor)
         contexts = self._target_policy["head"](state).contexts
         successor_value = self._target_critic(contexts).float()
-        return td_target(batch.reward, batch.terminated, successor_value, self._own.gamma)
+        target = td_target(batch.reward, batch.terminated, successor_value, self._own.gamma)
+        return Bootstrap(target, state)
 
     def _forward(
         self, observation: Observation, log: LogBatch | None

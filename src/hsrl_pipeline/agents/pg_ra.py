@@ -22,7 +22,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from hsrl_pipeline.agents.base import Action, AgentContext, LogBatch, UpdateStats
+from hsrl_pipeline.agents.base import Action, AgentContext, Bootstrap, LogBatch, UpdateStats
 from hsrl_pipeline.agents.baseline import BaselineAgent
 from hsrl_pipeline.agents.encoding import build_state_encoder, initial_weights
 from hsrl_pipeline.config.agents_baselines import PGRASettings
@@ -84,32 +84,35 @@ class ActionRepresentationAgent(BaselineAgent):
         slates, _ = self._selector.sample(logits, generator)
         return Action(slates, latent, gaussian_log_prob(latent, mean, std).sum(-1))
 
-    def update(self, batch: TransitionBatch | None, log: LogBatch | None) -> UpdateStats:
+    def update(
+        self,
+        batch: TransitionBatch | None,
+        log: LogBatch | None,
+        bootstrap: Bootstrap | None = None,
+    ) -> UpdateStats:
         """Take one step on internal policy, value and action representations.
 
         Args:
             batch: The newest transitions, from the present policy.
             log: Not used.
+            bootstrap: Values of the successors; computed here when missing.
 
         Raises:
             ValueError: ``batch`` is missing.
         """
         if batch is None:
             raise ValueError("pg_ra learns from transitions, but update was called without any")
+        target, next_states = bootstrap or self.bootstrap(batch)
         with self._updating():
             states = self._actor.encoder(batch.observation)
             mean, std = self._head(states)
             value = self._value(states).float()
-            with torch.no_grad():
-                next_states = self._actor.encoder(batch.successor)
-                next_value = self._value(next_states).float()
             # the representations are fitted to transitions, not the state to them
             pair = torch.cat([states.detach(), next_states], dim=-1)
             scores = self._actor.score_all(self._inference(pair)).float()
         mean, std = mean.float(), std.float()
         log_prob = gaussian_log_prob(batch.latent_action, mean, std).mean(-1, keepdim=True)
         entropy = gaussian_entropy(std).mean()
-        target = td_target(batch.reward, batch.terminated, next_value, self._pg_ra.gamma)
         advantage = clipped_advantage(target, value, self._pg_ra.advantage_clip)
         policy_loss = policy_gradient_loss(advantage, log_prob)
         value_loss = (value - target).square().mean()
@@ -136,6 +139,11 @@ class ActionRepresentationAgent(BaselineAgent):
             "value_error": (value.detach() - target).abs().mean(),
         }
         return UpdateStats(losses, diagnostics)
+
+    def _bootstrap(self, batch: TransitionBatch) -> Bootstrap:
+        state = self._actor.encoder(batch.successor)
+        value = self._value(state).float()
+        return Bootstrap(td_target(batch.reward, batch.terminated, value, self._pg_ra.gamma), state)
 
 
 def build_pg_ra(settings: PGRASettings, context: AgentContext) -> ActionRepresentationAgent:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import torch
 
-from hsrl_pipeline.agents.base import Action, AgentContext, LogBatch, UpdateStats
+from hsrl_pipeline.agents.base import Action, AgentContext, Bootstrap, LogBatch, UpdateStats
 from hsrl_pipeline.agents.baseline import BaselineAgent
 from hsrl_pipeline.agents.encoding import build_state_encoder
 from hsrl_pipeline.config.agents_baselines import SupervisedSettings
@@ -51,7 +51,12 @@ class SupervisedAgent(BaselineAgent):
             log_prob = scores.new_zeros(slates.shape[0])
         return Action(slates, self._no_latent(slates), log_prob)
 
-    def update(self, batch: TransitionBatch | None, log: LogBatch | None) -> UpdateStats:
+    def update(
+        self,
+        batch: TransitionBatch | None,
+        log: LogBatch | None,
+        bootstrap: Bootstrap | None = None,
+    ) -> UpdateStats:
         """Take one gradient step on logged slates.
 
         One random item per slate counts as a fraction of an exposure without click, SASRec's
@@ -60,6 +65,7 @@ class SupervisedAgent(BaselineAgent):
         Args:
             batch: Not used.
             log: Logged slates of the training split.
+            bootstrap: Not used.
 
         Raises:
             ValueError: ``log`` is missing.

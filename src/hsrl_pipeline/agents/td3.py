@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import torch
 
-from hsrl_pipeline.agents.base import Action, AgentContext, LogBatch, UpdateStats
+from hsrl_pipeline.agents.base import Action, AgentContext, Bootstrap, LogBatch, UpdateStats
 from hsrl_pipeline.agents.baseline import BaselineAgent
 from hsrl_pipeline.agents.encoding import build_state_encoder, initial_weights
 from hsrl_pipeline.config.agents_baselines import HyperActionSettings, TD3Settings
@@ -115,22 +115,28 @@ class DeterministicAgent(BaselineAgent):
         slates = self._selector.greedy(observation.mask_shown(self._actor.score_all(latent)))
         return Action(slates, latent, latent.new_zeros(latent.shape[0]))
 
-    def update(self, batch: TransitionBatch | None, log: LogBatch | None) -> UpdateStats:
+    def update(
+        self,
+        batch: TransitionBatch | None,
+        log: LogBatch | None,
+        bootstrap: Bootstrap | None = None,
+    ) -> UpdateStats:
         """Take one critic step and, every ``policy_delay`` updates, one actor step.
 
         Args:
             batch: Transitions from the replay buffer.
             log: Logged slates; needed when behaviour-regularised.
+            bootstrap: Values of the successors; computed here when missing.
 
         Raises:
             ValueError: ``batch`` is missing, or ``log`` is while it is needed.
         """
         if batch is None or (self.uses_log and log is None):
             raise ValueError(f"{self.name} was updated without the experience it learns from")
-        with self._updating() as generator:
+        target = (bootstrap or self.bootstrap(batch)).td_target
+        with self._updating():
             states = self._actor.encoder(batch.observation)
             values = self._critics(states, batch.latent_action)
-            target = self._target_of(batch, generator)
             critic_loss = critics_loss(values.float(), target)
             losses = {"critic_loss": critic_loss.detach()}
             total = critic_loss
@@ -157,18 +163,19 @@ class DeterministicAgent(BaselineAgent):
             self._follow(self._target_critics, self._critics, self._hyper.tau)
         return UpdateStats(losses, diagnostics)
 
-    @torch.no_grad()
-    def _target_of(self, batch: TransitionBatch, generator: torch.Generator) -> torch.Tensor:
+    def _bootstrap(self, batch: TransitionBatch) -> Bootstrap:
         next_states = self._target_actor.encoder(batch.successor)
         next_action = noisy_action(
             self._target_actor.head(next_states),
             noise_std=self._variant.target_noise_std,
             noise_clip=self._variant.target_noise_clip,
-            generator=generator,
+            generator=self._draws_of(self._n_updates + 1),
         )
         next_values = self._target_critics(next_states, scale_to_sphere(next_action)).float()
         # the smaller of twin critics (Fujimoto et al. 2018, Eq. 10); with one critic, DDPG's own
-        return td_target(batch.reward, batch.terminated, next_values.amin(0), self._hyper.gamma)
+        worst = next_values.amin(0)
+        target = td_target(batch.reward, batch.terminated, worst, self._hyper.gamma)
+        return Bootstrap(target, next_states)
 
     def _behavior_loss(self, log: LogBatch) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the click loss for the record and its weighted form for the gradient."""

@@ -1,12 +1,13 @@
-"""Acting in the training sessions and keeping what happened."""
+"""Acting in the training sessions, keeping what happened, and drawing what to learn from next."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
-from hsrl_pipeline.agents.base import Agent
+from hsrl_pipeline.agents.base import Agent, Bootstrap
+from hsrl_pipeline.observation import Observation
 from hsrl_pipeline.replay.replay_buffer import ReplayBuffer
 from hsrl_pipeline.replay.transitions import TransitionBatch
 from hsrl_pipeline.seeding import torch_generator
@@ -17,12 +18,28 @@ RANDOM_STREAM = "training.explore"
 REPLAY_STREAM = "training.replay"
 
 
+class Experience(NamedTuple):
+    """What one update learns from.
+
+    Attributes:
+        batch: Transitions.
+        bootstrap: Values of their successors.
+    """
+
+    batch: TransitionBatch
+    bootstrap: Bootstrap
+
+
 class Collector:
-    """Lets an agent explore in the sessions, one step of all of them at a time.
+    """Lets a twin of the agent explore in the sessions, one step of all of them at a time.
+
+    The twin has the agent's weights as of ``follow``. It acts and values successors, so that
+    ``advance`` may run while the agent itself is updated.
 
     Args:
-        agent: Acts, sampling from its policy.
+        agent: The learner.
         sessions: Training environment.
+        batch_size: Transitions per update.
         buffer_size: Transitions kept.
         seed: Seed of the run.
         device: Where agent and sessions live.
@@ -32,22 +49,69 @@ class Collector:
         self,
         agent: Agent,
         sessions: SlateSessions,
+        *,
+        batch_size: int,
         buffer_size: int,
         seed: int,
         device: torch.device,
     ) -> None:
-        self._agent = agent
+        self._twin = agent.twin()
         self._sessions = sessions
+        self._batch_size = batch_size
+        self._takes_newest = agent.experience == "fresh"
         self._generator = torch_generator(seed, RANDOM_STREAM, str(device))
+        self._experience: Experience | None = None
         self.buffer = ReplayBuffer(
             buffer_size, torch_generator(seed, REPLAY_STREAM, str(device)), device
         )
         self.exposure = ExposureMeter(sessions.batch_size, sessions.n_items, device)
 
-    def step(self) -> None:
-        """Act once in every session and store the transitions."""
+    @property
+    def experience(self) -> Experience:
+        """What the next update learns from."""
+        if self._experience is None:
+            self._experience = self._draw()
+        return self._experience
+
+    def advance(self) -> None:
+        """Act once in every session, then draw what the update after the present one needs."""
+        self._step()
+        self._experience = self._draw()
+
+    def follow(self, agent: Agent) -> None:
+        """Take over the agent's weights."""
+        self._twin.copy_weights_of(agent)
+
+    def warm_up(self, n_transitions: int) -> None:
+        """Act until the buffer holds at least ``n_transitions``, or is full."""
+        while len(self.buffer) < min(n_transitions, self.buffer.capacity):
+            self._step()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return sessions, buffer, what was drawn, figures and random state."""
+        return {
+            "sessions": self._sessions.state_dict(),
+            "buffer": self.buffer.state_dict(),
+            "batch": _plain(self.experience.batch),
+            "bootstrap": tuple(self.experience.bootstrap),
+            "exposure": self.exposure.state_dict(),
+            "generator": self._generator.get_state(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any], agent: Agent) -> None:
+        """Restore what ``state_dict`` returned; ``agent`` is restored already."""
+        self._sessions.load_state_dict(state["sessions"])
+        self.buffer.load_state_dict(state["buffer"])
+        device = self._sessions.device
+        values = [value.to(device) for value in state["bootstrap"]]
+        self._experience = Experience(_transitions(state["batch"], device), Bootstrap(*values))
+        self.exposure.load_state_dict(state["exposure"])
+        self._generator.set_state(state["generator"].cpu())
+        self.follow(agent)
+
+    def _step(self) -> None:
         observation = self._sessions.observation
-        action = self._agent.act(observation, explore=True, generator=self._generator)
+        action = self._twin.act(observation, explore=True, generator=self._generator)
         result = self._sessions.step(action.slates)
         self.buffer.add(
             TransitionBatch(
@@ -64,23 +128,22 @@ class Collector:
         )
         self.exposure.record(action.slates, result)
 
-    def warm_up(self, n_transitions: int) -> None:
-        """Act until the buffer holds at least ``n_transitions``, or is full."""
-        while len(self.buffer) < min(n_transitions, self.buffer.capacity):
-            self.step()
+    def _draw(self) -> Experience:
+        take = self.buffer.newest if self._takes_newest else self.buffer.sample
+        batch = take(self._batch_size)
+        return Experience(batch, self._twin.bootstrap(batch))
 
-    def state_dict(self) -> dict[str, Any]:
-        """Return sessions, buffer, figures and random state."""
-        return {
-            "sessions": self._sessions.state_dict(),
-            "buffer": self.buffer.state_dict(),
-            "exposure": self.exposure.state_dict(),
-            "generator": self._generator.get_state(),
-        }
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore what ``state_dict`` returned."""
-        self._sessions.load_state_dict(state["sessions"])
-        self.buffer.load_state_dict(state["buffer"])
-        self.exposure.load_state_dict(state["exposure"])
-        self._generator.set_state(state["generator"].cpu())
+def _plain(batch: TransitionBatch) -> dict[str, Any]:
+    """Return a batch in types that a checkpoint can hold."""
+    pair = {"observation": tuple(batch.observation), "successor": tuple(batch.successor)}
+    return batch._asdict() | pair
+
+
+def _transitions(plain: dict[str, Any], device: torch.device) -> TransitionBatch:
+    """Return the batch that ``_plain`` took apart."""
+    fields: dict[str, Any] = {
+        name: Observation(*value).to(device) if isinstance(value, tuple) else value.to(device)
+        for name, value in plain.items()
+    }
+    return TransitionBatch(**fields)

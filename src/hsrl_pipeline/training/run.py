@@ -19,8 +19,9 @@ from hsrl_pipeline.simulator.session_data import SessionData
 from hsrl_pipeline.simulator.slate_env import SlateSessions
 from hsrl_pipeline.simulator.user_identity import users_as_read
 from hsrl_pipeline.training.checkpoint_store import CheckpointStore
+from hsrl_pipeline.training.device import resolve_device
 from hsrl_pipeline.training.log_sampler import LogSampler
-from hsrl_pipeline.training.trainer import MetricStream, resolve_device, train_agent
+from hsrl_pipeline.training.trainer import MetricStream, train_agent
 
 
 def train_on(

@@ -19,11 +19,15 @@ from hsrl_pipeline.training.checkpoint_store import CheckpointStore
 from hsrl_pipeline.training.collector import Collector
 from hsrl_pipeline.training.curves import Curves
 from hsrl_pipeline.training.log_sampler import LogSampler
+from hsrl_pipeline.training.side_thread import SideThread
 
 logger = logging.getLogger(__name__)
 
 MetricStream = Callable[[int, Mapping[str, float]], None]
 FREE_OF_THE_RESULT = ("n_iterations", "resume", "device", "collapse_items", "checkpoint_every")
+
+STATE_LAYOUT = 2
+"""Raised when checkpoints of older versions can't be resumed from."""
 
 
 class Trainer:
@@ -66,7 +70,14 @@ class Trainer:
         self._log_batch_size: int = getattr(agent, "log_batch_size", config.batch_size)
         self._collector: Collector | None = None
         if interacts and sessions is not None:
-            self._collector = Collector(agent, sessions, config.buffer_size, seed, device)
+            self._collector = Collector(
+                agent,
+                sessions,
+                batch_size=config.batch_size,
+                buffer_size=config.buffer_size,
+                seed=seed,
+                device=device,
+            )
             self._slate_size = sessions.slate_size
         self._curves = Curves()
         self._iteration = 0
@@ -75,6 +86,7 @@ class Trainer:
             **(identity or {}),
             "agent": agent.name,
             "seed": seed,
+            "state_layout": STATE_LAYOUT,
             "training": config.model_dump(mode="json", exclude=set(FREE_OF_THE_RESULT)),
         }
         self._dropout_seed = derive_seed(seed, "training.dropout")
@@ -91,12 +103,15 @@ class Trainer:
         """
         config = self._config
         total = config.n_iterations
-        with Progress(f"Training {self._agent.name}", total=total) as progress:
+        with (
+            SideThread(self._device) as beside,
+            Progress(f"Training {self._agent.name}", total=total) as progress,
+        ):
             progress.start_at(self._iteration)
             if self._iteration == 0 and self._collector is not None:
                 self._collector.warm_up(config.warmup_transitions)
             while self._iteration < total:
-                self._update()
+                self._update(beside)
                 self._iteration += 1
                 last = self._iteration == total
                 figures: dict[str, float] = {}
@@ -146,7 +161,7 @@ class Trainer:
         self._collapsed = bool(state["collapsed"])
         self._agent.load_state_dict(state["agent"])
         if self._collector is not None:
-            self._collector.load_state_dict(state["collector"])
+            self._collector.load_state_dict(state["collector"], self._agent)
         if self._log is not None:
             self._log.load_state_dict(state["log"])
         self._curves.load_state_dict(state["curves"], self._device)
@@ -156,16 +171,16 @@ class Trainer:
         """Fix the draws of torch's global stream, which dropout takes from."""
         torch.manual_seed(self._dropout_seed)
 
-    def _update(self) -> None:
-        batch = None
-        if self._collector is not None:
-            self._collector.step()
-            buffer = self._collector.buffer
-            fresh = self._agent.experience == "fresh"
-            size = self._config.batch_size
-            batch = buffer.newest(size) if fresh else buffer.sample(size)
+    def _update(self, beside: SideThread) -> None:
         log = None if self._log is None else self._log.sample(self._log_batch_size)
-        self._curves.add(self._agent.update(batch, log))
+        if self._collector is None:
+            self._curves.add(self._agent.update(None, log))
+            return
+        experience = self._collector.experience
+        collecting = beside.start(self._collector.advance)
+        self._curves.add(self._agent.update(experience.batch, log, experience.bootstrap))
+        collecting.result()
+        self._collector.follow(self._agent)
 
     def _record(self, on_metrics: MetricStream | None) -> dict[str, float]:
         self._check_losses()
@@ -266,25 +281,6 @@ def train_agent(
             )
         trainer.run(on_metrics, checkpoints)
         return trainer.history()
-
-
-def resolve_device(name: str) -> torch.device:
-    """Return the torch device for ``training.device``.
-
-    Args:
-        name: ``auto``, ``cpu`` or ``cuda``.
-
-    Raises:
-        UserError: CUDA is asked for and there is none.
-    """
-    available = torch.cuda.is_available()
-    if name == "cuda" and not available:
-        raise UserError(
-            "CUDA is not available on this machine",
-            where="training.device",
-            remedy="Use training.device=auto or cpu.",
-        )
-    return torch.device("cuda" if available and name != "cpu" else "cpu")
 
 
 def _shown_figures(figures: Mapping[str, float]) -> dict[str, float]:
