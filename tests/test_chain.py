@@ -119,20 +119,20 @@ class TestWholeChain:
             "run",
             "--env=test",
             "--pipelines=agent_training,offline_eval",
-            "--params=agent.name=sl",
+            "--params=agent.name=sl,agent.label=sl_again",
             cwd=project / "conf" / "base",
         )
         assert done.returncode == 0, done.stderr[-3000:]
         after = read_summary(project)
-        assert set(after.policy) == set(before.policy) | {"sl"}
-        kept = after[after.policy != "sl"].reset_index(drop=True)
+        assert set(after.policy) == set(before.policy) | {"sl_again"}
+        kept = after[after.policy != "sl_again"].reset_index(drop=True)
         pd.testing.assert_frame_equal(kept, before, check_like=True)
         assert not (project / "conf" / "base" / "mlflow.db").exists()
         experiment = open_client(project).get_experiment_by_name("hsrl/toy")
         names = {
             r.info.run_name for r in open_client(project).search_runs([experiment.experiment_id])
         }
-        assert names == {"hsrl-seed0", "sl-seed0"}
+        assert names == {"hsrl-seed0", "sl_again-seed0"}
 
     def test_same_seed_same_summary(self, project, tmp_path) -> None:
         again = copy_project(tmp_path / "again")

@@ -92,6 +92,38 @@ def test_actor_loss_by_hand():
     torch.testing.assert_close(stats.losses["critic_loss"], (value - 0.5).square().mean())
 
 
+def test_action_space_of_items_is_one_softmax_over_the_catalogue():
+    agent = make_agent(action_space="items")
+    assert agent._head.trie.n_levels == 1
+    observation = observe(4)
+    with torch.no_grad():
+        state = agent._encoder(observation)
+        head = agent._head
+        scores = (head.heads[0](state) + head.vector_query(state) @ vectors_of(agent).t()) / 0.3
+        items = torch.arange(1, N_ITEMS + 1).repeat(4, 1)
+        likelihood = head.item_likelihood(state, items)
+    torch.testing.assert_close(likelihood.log_prob, scores.log_softmax(-1))
+    slates = agent.act(observation, explore=False).slates
+    assert torch.equal(slates, scores.topk(SLATE).indices + 1)
+    drawn = agent.act(observation, explore=True, generator=torch.Generator().manual_seed(0)).slates
+    assert all(len(set(row)) == SLATE for row in drawn.tolist())
+    stats = agent.update(transitions(), logged())
+    assert all(loss.isfinite() for loss in stats.losses.values())
+
+
+def vectors_of(agent):
+    return agent._encoder.items.item_vectors[1:]
+
+
+def test_items_without_a_semantic_id_are_not_decided_on_either_way():
+    codes = CODES.copy()
+    codes[2] = -1
+    for action_space in ("semantic_ids", "items"):
+        agent = make_agent(make_context(codes=codes), action_space=action_space)
+        assert not agent._head.trie.has_code[2]
+        assert agent._head.trie.has_code[3]
+
+
 def test_switches_of_credit_and_likelihood():
     clicks = torch.tensor([[1.0, 0.0, 0.0]] * 6)
     agent = make_agent(item_credit=False, without_replacement=False, slate_credit_coef=1.0)

@@ -1,8 +1,8 @@
 import pytest
 from pydantic import ValidationError
 
-from hsrl_pipeline.config.agent import AgentsConfig
-from hsrl_pipeline.config.evaluation import REFERENCE_NAMES, EvaluationConfig
+from hsrl_pipeline.config.agent import REFERENCE_NAMES, AgentsConfig
+from hsrl_pipeline.config.evaluation import EvaluationConfig
 from hsrl_pipeline.config.session import CandidatesConfig, RewardConfig, SessionConfig
 
 

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from hsrl_pipeline.agents.slate_selection import SlateSelector
-from hsrl_pipeline.config.evaluation import REFERENCE_NAMES
+from hsrl_pipeline.config.agent import REFERENCE_NAMES
 from hsrl_pipeline.config.session import CandidatesConfig, SessionConfig
 from hsrl_pipeline.data.slate_log import SlateLog
 from hsrl_pipeline.evaluation.references import (

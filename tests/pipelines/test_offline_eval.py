@@ -6,8 +6,8 @@ import pytest
 from kedro.io import DataCatalog, MemoryDataset
 from kedro.runner import SequentialRunner
 
-from hsrl_pipeline.config.agent import AgentConfig
-from hsrl_pipeline.config.evaluation import REFERENCE_NAMES, EvaluationConfig
+from hsrl_pipeline.config.agent import REFERENCE_NAMES, AgentConfig
+from hsrl_pipeline.config.evaluation import EvaluationConfig
 from hsrl_pipeline.config.session import CandidatesConfig, RewardConfig
 from hsrl_pipeline.errors import UserError
 from hsrl_pipeline.io.csv_dataset import AtomicCSVDataset

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hsrl_pipeline.config.agent import AgentsConfig
+from hsrl_pipeline.config.agent import AgentConfig, AgentsConfig
 from hsrl_pipeline.config.evaluation import EvaluationConfig
 from hsrl_pipeline.config.session import CandidatesConfig, RewardConfig
 from hsrl_pipeline.config.simulator import ResponseNetworkConfig, SimulatorConfig
@@ -63,7 +63,7 @@ def test_an_agent_is_trained_and_judged_with_the_user_index(tables, simulators):
         SessionData.from_tables(**tables),
         simulators,
         policy,
-        agent_name="sl",
+        agent=AgentConfig(name="sl", label="sl_ids"),
         evaluation=EvaluationConfig(
             n_episodes=20, n_resamples=100, split="all", device="cpu", compare_with="random"
         ),
@@ -71,4 +71,6 @@ def test_an_agent_is_trained_and_judged_with_the_user_index(tables, simulators):
     )
     summary = tables_of_run.summary
     assert set(summary.simulator) == {"train", "eval"}
+    assert "sl_ids" in set(summary.policy)
+    assert "sl" not in set(summary.policy)
     assert np.isfinite(summary.total_reward).all()

@@ -10,8 +10,9 @@ starts from the click likelihood of the log.
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -42,11 +43,12 @@ class HsrlAgent(BaselineAgent):
     def __init__(self, settings: HsrlSettings, context: AgentContext) -> None:
         width = settings.encoder.embedding_size
         encoder = build_state_encoder(settings.encoder, context)
-        trie = CodeTrie(context.codes, context.vocab_sizes, context.shelves)
+        codes, vocab_sizes = _decided_codes(context, settings.action_space)
+        trie = CodeTrie(codes, vocab_sizes, context.shelves)
         with initial_weights(context.seed, "agent.hsrl.networks"):
             head = TriePolicy(
                 width,
-                context.vocab_sizes,
+                vocab_sizes,
                 trie,
                 context_update=settings.context_update,
                 temperature=settings.click_temperature,
@@ -235,6 +237,16 @@ class HsrlAgent(BaselineAgent):
         counted = trie.has_code[log.slates].to(logits.dtype)
         shown = F.binary_cross_entropy_with_logits(logits[:, :-1], log.clicks, weight=counted)
         return shown + self._own.doubt_coef * doubt_loss(logits[:, -1], log.slates.shape[1])
+
+
+def _decided_codes(
+    context: AgentContext, action_space: Literal["semantic_ids", "items"]
+) -> tuple[np.ndarray, tuple[int, ...]]:
+    """Return the codes to decide on: semantic IDs, or one code per item on a single level."""
+    if action_space == "semantic_ids":
+        return context.codes, context.vocab_sizes
+    own = np.arange(context.n_items + 1)[:, None] - 1
+    return np.where((context.codes == -1).all(1, keepdims=True), -1, own), (context.n_items,)
 
 
 def build_hsrl(settings: HsrlSettings, context: AgentContext) -> HsrlAgent:

@@ -71,7 +71,9 @@ def decode_items(
     zero = state.new_zeros(len(state), 1)
     beam = _Beam(roots.unsqueeze(1), state.unsqueeze(1), zero, zero)
     for level in range(1, trie.n_levels + 1):
-        log_probs, children, codes = policy.choose(level, beam.context, beam.nodes)
+        # a single root is the same node in every row
+        asked = beam.nodes[:1] if level == 1 and trie.n_roots == 1 else beam.nodes
+        log_probs, children, codes = policy.choose(level, beam.context, asked)
         beam, parent, slot = _extend(
             beam, log_probs, children, width=width, draw=draw, generator=generator
         )

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
+from typing_extensions import Self
 
 from hsrl_pipeline.config.agent_settings import AgentSettings
 from hsrl_pipeline.config.agents_baselines import (
@@ -21,14 +22,39 @@ from hsrl_pipeline.errors import UserError
 
 AgentName = Literal["hsrl", "hsrl_paper", "sl", "a2c", "ddpg", "td3", "pg_ra", "hac"]
 
+ReferenceName = Literal[
+    "random", "popular", "static_slate", "greedy_train_simulator", "greedy_eval_simulator"
+]
+
+REFERENCE_NAMES: tuple[str, ...] = get_args(ReferenceName)
+"""The policies that do not learn, evaluated beside every agent."""
+
 
 class AgentConfig(FrozenConfig):
     """The agent of a run."""
 
     name: AgentName = Field("hsrl", description="Agent to train and evaluate")
+    label: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]{0,62}$",
+        description="What files, rows and runs are named, to keep variants of an agent side by "
+        "side; null is the agent's name",
+    )
     entropy_coef: float | None = Field(
         None, ge=0.0, description="Entropy coefficient; null is the agent's own"
     )
+
+    @property
+    def shown_name(self) -> str:
+        """What files, rows and runs of this agent are named."""
+        return self.label or self.name
+
+    @model_validator(mode="after")
+    def _check_label(self) -> Self:
+        taken = {*get_args(AgentName), *REFERENCE_NAMES} - {self.name}
+        if self.label in taken:
+            raise ValueError(f"label ({self.label}) is the name of another policy")
+        return self
 
 
 class AgentsConfig(FrozenConfig):

@@ -49,6 +49,10 @@ class HsrlSettings(ValueSettings):
         3e-4, gt=0.0, le=1.0, description="Step size of encoder and policy after the warm start"
     )
     critic_learning_rate: float = Field(1e-3, gt=0.0, le=1.0, description="Step size of the critic")
+    action_space: Literal["semantic_ids", "items"] = Field(
+        "semantic_ids",
+        description="What is decided: codes level by level, or the item at once (ablation)",
+    )
     context_update: Literal["taken", "expected", "none"] = Field(
         "taken",
         description="What leaves the context after a level: the taken code's embedding, the "

@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Literal
 
 from pydantic import Field
 
-from hsrl_pipeline.config.agent import AgentName
+from hsrl_pipeline.config.agent import AgentName, ReferenceName
 from hsrl_pipeline.config.base import FrozenConfig
-
-ReferenceName = Literal[
-    "random", "popular", "static_slate", "greedy_train_simulator", "greedy_eval_simulator"
-]
-
-REFERENCE_NAMES: tuple[str, ...] = get_args(ReferenceName)
-"""The policies that do not learn, evaluated beside every agent."""
 
 PolicyName = Literal[ReferenceName, AgentName]
 

@@ -11,6 +11,7 @@ import torch
 from hsrl_pipeline.agents.base import Policy
 from hsrl_pipeline.agents.policy_checkpoint import agent_context, restore_policy
 from hsrl_pipeline.agents.slate_selection import SlateSelector
+from hsrl_pipeline.config.agent import AgentConfig
 from hsrl_pipeline.config.evaluation import EvaluationConfig
 from hsrl_pipeline.config.session import CandidatesConfig, RewardConfig, SessionConfig
 from hsrl_pipeline.data.synthetic_truth import SyntheticTruth
@@ -37,7 +38,7 @@ def evaluate_on(
     simulators: Mapping[str, Mapping[str, Any]],
     trained_policy: Mapping[str, Any],
     *,
-    agent_name: str,
+    agent: AgentConfig,
     seed: int,
     evaluation: EvaluationConfig,
     session: SessionConfig,
@@ -51,7 +52,7 @@ def evaluate_on(
         data: What to evaluate on.
         simulators: Checkpoints of the simulators ``train`` and ``eval``.
         trained_policy: Checkpoint of the agent.
-        agent_name: Name of the run's agent.
+        agent: Name and label of the run's agent.
         seed: Seed of the run; names the rows.
         evaluation: Number of sessions, their seed and split.
         session: Horizon, patience, history window.
@@ -65,7 +66,7 @@ def evaluate_on(
     device = evaluation.device
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
-    _refuse_stale(trained_policy["config"], data, agent_name)
+    _refuse_stale(trained_policy["config"], data, agent.name)
     info, users = users_as_read(data.info, data.users, simulators["eval"])
     data = replace(data, info=info, users=users)
     responses = {
@@ -86,7 +87,7 @@ def evaluate_on(
         device=device,
     )
     clicks = training_clicks(data.log, data.info.n_items)
-    agent = restore_policy(
+    policy = restore_policy(
         trained_policy,
         agent_context(
             data.info,
@@ -100,6 +101,7 @@ def evaluate_on(
             seed=seed,
         ),
     )
+    policy.name = agent.shown_name
     selector = SlateSelector(data.info.n_items, data.info.slate_size, shelves, device)
     references = build_references(
         responses,
@@ -112,7 +114,7 @@ def evaluate_on(
             seed=derive_seed(evaluation.seed, "evaluation.static_slate"),
         ),
     )
-    policies = [agent, *references]
+    policies = [policy, *references]
     records = roll_out(policies, responses, setting)
     true_records = {} if truth is None else roll_out_on_truth(policies, truth, selector, setting)
     versions = {
@@ -124,7 +126,7 @@ def evaluate_on(
         records,
         true_records,
         long_tail_items(clicks),
-        agent_name=agent_name,
+        agent_name=agent.shown_name,
         seed=seed,
         evaluation=evaluation,
         versions=versions,

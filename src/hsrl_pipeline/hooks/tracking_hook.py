@@ -49,18 +49,19 @@ class TrackingHook:
         """Start the run, after every other check has passed."""
         self._catalog = catalog
         agent: str = self._parameters["agent"]["name"]
+        label: str = self._parameters["agent"]["label"] or agent
         seed = str(self._parameters["seed"])
         names = run_params.get("pipeline_names") or ["__default__"]
         uses_agent = "trained_policy" in pipeline.datasets()
         run = TrackedRun(
             self._project,
             f"{EXPERIMENT_PREFIX}{self._dataset}",
-            f"{agent}-seed{seed}" if uses_agent else f"{'+'.join(names)}-seed{seed}",
+            f"{label}-seed{seed}" if uses_agent else f"{'+'.join(names)}-seed{seed}",
             {
                 "dataset": self._dataset,
                 "seed": seed,
                 "pipelines": ",".join(names),
-                **({"agent": agent} if uses_agent else {}),
+                **({"agent": label} if uses_agent else {}),
             },
         )
         settings = {agent: self._parameters["agents"][agent]}

@@ -90,7 +90,7 @@ class TriePolicy(nn.Module):
         Args:
             level: Level of the children, from 1 to L.
             context: (..., embed) float32. c_{level-1} of each node.
-            nodes: (...) int64. Nodes of level ``level - 1``.
+            nodes: (...) int64. Nodes of level ``level - 1``, or a single one for all contexts.
 
         Returns:
             log_probs: (..., slot) float32. ``-inf`` in empty slots.
@@ -101,15 +101,22 @@ class TriePolicy(nn.Module):
         scores = self.heads[level - 1](context) / self._temperature
         if not self._valid_only:
             scores = scores.log_softmax(-1)
-        scores = scores.expand(*codes.shape[:-1], -1).gather(-1, codes)
+        leading = nodes.shape if nodes.numel() > 1 else scores.shape[:-1]
+        codes = codes.expand(*leading, -1)
+        scores = scores.expand(*leading, -1).gather(-1, codes)
         if (
             level == self.trie.n_levels
             and self.vector_query is not None
             and self.leaf_vectors is not None
         ):
-            query = (self.vector_query(context) / self._temperature).unsqueeze(-1)
-            scores = scores + (nn.functional.embedding(children, self.leaf_vectors) @ query)[..., 0]
+            query = self.vector_query(context) / self._temperature
+            vectors = nn.functional.embedding(children, self.leaf_vectors)
+            if nodes.numel() == 1:
+                scores = scores + query @ vectors.flatten(0, -2).t()
+            else:
+                scores = scores + (vectors @ query.unsqueeze(-1))[..., 0]
         scores = scores.masked_fill(~valid, -torch.inf)
+        children = children.expand(*leading, -1)
         return (scores.log_softmax(-1) if self._valid_only else scores), children, codes
 
     def refine(self, level: int, context: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:
@@ -155,7 +162,7 @@ class TriePolicy(nn.Module):
         for level in range(1, trie.n_levels + 1):
             nodes = paths[..., level - 1]
             # a single root has one distribution per state, whatever the item
-            asked = nodes[:, :1] if level == 1 and trie.n_roots == 1 else nodes
+            asked = nodes[:1, :1] if level == 1 and trie.n_roots == 1 else nodes
             log_probs, _, codes = self.choose(level, context, asked)
             slot = slots[..., level - 1 : level]
             taken = log_probs.expand(*items.shape, -1).gather(-1, slot)

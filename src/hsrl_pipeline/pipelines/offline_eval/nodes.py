@@ -73,7 +73,7 @@ def evaluate_policies(
         data,
         {"train": simulator_train, "eval": simulator_eval},
         trained_policy,
-        agent_name=agent.name,
+        agent=agent,
         seed=seed,
         evaluation=evaluation,
         session=session,
