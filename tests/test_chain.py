@@ -139,7 +139,7 @@ class TestWholeChain:
         done = kedro(again, "run", "--env", "test")
         assert done.returncode == 0, done.stderr[-3000:]
         first = read_summary(project)
-        first = first[first.policy != "sl"].reset_index(drop=True)
+        first = first[first.policy != "sl_again"].reset_index(drop=True)
         pd.testing.assert_frame_equal(read_summary(again), first)
 
 
