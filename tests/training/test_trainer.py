@@ -244,7 +244,8 @@ def test_agents_of_the_log_run_through_the_same_loop_without_sessions(parts, con
     assert [tuple(slates.shape) for slates in agent.seen] == [(3, 2)] * 10
 
 
-def test_fresh_agents_get_the_newest_transitions_in_order(parts, config):
+@pytest.mark.parametrize(("batch_size", "kept"), [(8, 4), (10, 6), (3, 0)])
+def test_fresh_agents_get_the_newest_transitions_valued_once(parts, config, batch_size, kept):
     agent, sessions, log = parts()
     seen = []
 
@@ -255,12 +256,16 @@ def test_fresh_agents_get_the_newest_transitions_in_order(parts, config):
             return getattr(agent, name)
 
         def update(self, batch, log, bootstrap=None):
-            seen.append(batch)
+            seen.append((batch, bootstrap, agent.twin()))
             return agent.update(batch, log, bootstrap)
 
-    train((Fresh(), sessions, log), config(n_iterations=3))
-    for earlier, later in pairwise(seen):
-        assert torch.equal(earlier.slates[4:], later.slates[:4])
+    train((Fresh(), sessions, log), config(n_iterations=4, batch_size=batch_size))
+    for (earlier, values, twin), (later, next_values, _) in pairwise(seen):
+        assert torch.equal(earlier.slates[batch_size - kept :], later.slates[:kept])
+        for old, new in zip(values, next_values, strict=True):
+            assert torch.equal(old[batch_size - kept :], new[:kept])
+        new = twin.bootstrap(later).td_target[kept:]
+        torch.testing.assert_close(next_values.td_target[kept:], new)
 
 
 def test_sessions_are_acted_in_by_the_weights_before_the_present_update(parts, config):
