@@ -259,7 +259,7 @@ def test_fresh_agents_get_the_newest_transitions_valued_once(parts, config, batc
             seen.append((batch, bootstrap, agent.twin()))
             return agent.update(batch, log, bootstrap)
 
-    train((Fresh(), sessions, log), config(n_iterations=4, batch_size=batch_size))
+    train((Fresh(), sessions, log), config(n_iterations=4, fresh_batch_size=batch_size))
     for (earlier, values, twin), (later, next_values, _) in pairwise(seen):
         assert torch.equal(earlier.slates[batch_size - kept :], later.slates[:kept])
         for old, new in zip(values, next_values, strict=True):

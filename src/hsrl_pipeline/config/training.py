@@ -20,7 +20,16 @@ class TrainingConfig(FrozenConfig):
         None, gt=0.0, le=1.0, description="Step size; null is the agent's own"
     )
     acting_batch_size: int = Field(32, ge=1, le=65_536, description="Parallel sessions")
-    batch_size: int = Field(64, ge=1, le=65_536, description="Transitions per update")
+    batch_size: int = Field(
+        64, ge=1, le=65_536, description="Replayed transitions per update; agents that use replay"
+    )
+    fresh_batch_size: int = Field(
+        32,
+        ge=1,
+        le=65_536,
+        description="Newest transitions per update, for agents that learn from fresh ones; with as "
+        "many as parallel sessions each transition is learned from once",
+    )
     buffer_size: int = Field(
         100_000, ge=1, le=10_000_000, description="Transitions kept for replay"
     )
@@ -47,7 +56,7 @@ class TrainingConfig(FrozenConfig):
 
     @model_validator(mode="after")
     def _check_consistency(self) -> Self:
-        needed = max(self.acting_batch_size, self.batch_size)
+        needed = max(self.acting_batch_size, self.batch_size, self.fresh_batch_size)
         if self.buffer_size < needed:
             raise ValueError(f"buffer_size ({self.buffer_size}) must be at least {needed}")
         return self

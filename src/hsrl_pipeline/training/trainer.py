@@ -70,10 +70,11 @@ class Trainer:
         self._log_batch_size: int = getattr(agent, "log_batch_size", config.batch_size)
         self._collector: Collector | None = None
         if interacts and sessions is not None:
+            fresh = agent.experience == "fresh"
             self._collector = Collector(
                 agent,
                 sessions,
-                batch_size=config.batch_size,
+                batch_size=config.fresh_batch_size if fresh else config.batch_size,
                 buffer_size=config.buffer_size,
                 seed=seed,
                 device=device,
