@@ -129,20 +129,9 @@ class Collector:
         self.exposure.record(action.slates, result)
 
     def _draw(self) -> Experience:
-        if not self._takes_newest:
-            batch = self.buffer.sample(self._batch_size)
-            return Experience(batch, self._twin.bootstrap(batch))
-        batch = self.buffer.newest(self._batch_size)
-        n_new, before = self._sessions.batch_size, self._experience
-        if before is None or len(before.bootstrap.td_target) != len(batch.reward):
-            return Experience(batch, self._twin.bootstrap(batch))
-        # a transition is valued once, when it is new
-        new = self._twin.bootstrap(self.buffer.newest(min(n_new, self._batch_size)))
-        kept = (
-            torch.cat([old[n_new:], fresh])
-            for old, fresh in zip(before.bootstrap, new, strict=True)
-        )
-        return Experience(batch, Bootstrap(*kept))
+        take = self.buffer.newest if self._takes_newest else self.buffer.sample
+        batch = take(self._batch_size)
+        return Experience(batch, self._twin.bootstrap(batch))
 
 
 def _plain(batch: TransitionBatch) -> dict[str, Any]:
