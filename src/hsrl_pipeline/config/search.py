@@ -11,7 +11,7 @@ class SearchConfig(FrozenConfig):
     """Budget of a search; it sees the training split and the training simulator alone."""
 
     n_trials: int = Field(
-        12, ge=1, le=10_000, description="Settings tried; the first is the agent's present one"
+        8, ge=1, le=10_000, description="Settings tried; the first is the agent's present one"
     )
     n_iterations: int = Field(
         2_000, ge=1, le=10_000_000, description="Updates per trial, in place of the training's"

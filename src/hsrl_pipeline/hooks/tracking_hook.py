@@ -61,7 +61,7 @@ class TrackingHook:
                 "dataset": self._dataset,
                 "seed": seed,
                 "pipelines": ",".join(names),
-                **({"agent": label} if uses_agent else {}),
+                **({"agent": agent, "label": label} if uses_agent else {}),
             },
         )
         settings = {agent: self._parameters["agents"][agent]}

@@ -39,7 +39,7 @@ SEARCH_SPACES: dict[str, Space] = {
     "sl": {
         "learning_rate": LEARNING_RATE,
         "weight_decay": Interval(1e-4, 1.0),
-        "log_batch_size": Choice((128, 256, 512)),
+        "log_batch_size": Choice((128, 256)),
     },
     "a2c": {
         "learning_rate": LEARNING_RATE,
