@@ -43,9 +43,12 @@ def test_every_environment_is_valid(env: str) -> None:
         ({"sid": {"vocab_size": 0}}, ["sid.vocab_size", "0"]),
         ({"agents": {"td3": {"tua": 1}}}, ["'agents.td3.tua'", "did you mean 'tau'?"]),
         ({"agent": {"name": "td3", "entropy_coef": 0.1}}, ["no entropy term"]),
-        ({"agent": {"name": "td3", "label": "hac"}}, ["label (hac)", "another policy"]),
-        ({"agent": {"label": "static_slate"}}, ["label (static_slate)", "another policy"]),
-        ({"agent": {"label": "../x"}}, ["'agent.label' is '../x'"]),
+        ({"agent": {"name": "td3", "label": "hac"}}, ["'agent.label' is 'hac'", "another policy"]),
+        (
+            {"agent": {"label": "static_slate"}},
+            ["'agent.label' is 'static_slate'", "another policy"],
+        ),
+        ({"agent": {"label": "../x"}}, ["'agent.label' is '../x'", "letters, digits"]),
         ({"evaluation": {"n_episodes": 0}}, ["evaluation.n_episodes"]),
     ],
 )

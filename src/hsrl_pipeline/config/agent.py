@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Literal, get_args
 
-from pydantic import Field, ValidationError, model_validator
-from typing_extensions import Self
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
 
 from hsrl_pipeline.config.agent_settings import AgentSettings
 from hsrl_pipeline.config.agents_baselines import (
@@ -30,13 +30,15 @@ REFERENCE_NAMES: tuple[str, ...] = get_args(ReferenceName)
 """The policies that do not learn, evaluated beside every agent."""
 
 
+LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,62}")
+
+
 class AgentConfig(FrozenConfig):
     """The agent of a run."""
 
     name: AgentName = Field("hsrl", description="Agent to train and evaluate")
     label: str | None = Field(
         None,
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]{0,62}$",
         description="What files, rows and runs are named, to keep variants of an agent side by "
         "side; null is the agent's name",
     )
@@ -49,12 +51,19 @@ class AgentConfig(FrozenConfig):
         """What files, rows and runs of this agent are named."""
         return self.label or self.name
 
-    @model_validator(mode="after")
-    def _check_label(self) -> Self:
-        taken = {*get_args(AgentName), *REFERENCE_NAMES} - {self.name}
-        if self.label in taken:
-            raise ValueError(f"label ({self.label}) is the name of another policy")
-        return self
+    @field_validator("label")
+    @classmethod
+    def _check_label(cls, label: str | None, info: ValidationInfo) -> str | None:
+        if label is None:
+            return None
+        if not LABEL.fullmatch(label):
+            raise ValueError(
+                "a label has up to 63 letters, digits and _ . + -, and starts with one of the "
+                "first two"
+            )
+        if label in {*get_args(AgentName), *REFERENCE_NAMES} - {info.data.get("name")}:
+            raise ValueError("that is the name of another policy")
+        return label
 
 
 class AgentsConfig(FrozenConfig):
