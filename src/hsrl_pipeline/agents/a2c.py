@@ -18,7 +18,7 @@ from hsrl_pipeline.agents.baseline import BaselineAgent
 from hsrl_pipeline.agents.encoding import build_state_encoder, initial_weights
 from hsrl_pipeline.config.agents_baselines import A2CSettings
 from hsrl_pipeline.losses.policy_gradient import level_entropies, policy_gradient_loss
-from hsrl_pipeline.losses.returns import clipped_advantage, td_target
+from hsrl_pipeline.losses.returns import clipped_advantage
 from hsrl_pipeline.networks.actors import ItemActor
 from hsrl_pipeline.networks.critics import StateValue
 from hsrl_pipeline.observation import Observation
@@ -101,10 +101,9 @@ class ItemActorCriticAgent(BaselineAgent):
             },
         )
 
-    def _bootstrap(self, batch: TransitionBatch) -> Bootstrap:
+    def _value_successors(self, batch: TransitionBatch) -> tuple[torch.Tensor, torch.Tensor]:
         state = self._actor.encoder(batch.successor)
-        value = self._value(state).float()
-        return Bootstrap(td_target(batch.reward, batch.terminated, value, self._a2c.gamma), state)
+        return self._value(state), state
 
 
 def build_a2c(settings: A2CSettings, context: AgentContext) -> ItemActorCriticAgent:

@@ -13,7 +13,8 @@ from typing_extensions import Self
 
 from hsrl_pipeline.agents.base import AgentContext, Bootstrap
 from hsrl_pipeline.agents.slate_selection import SlateSelector
-from hsrl_pipeline.config.agent_settings import AgentSettings
+from hsrl_pipeline.config.agent_settings import AgentSettings, DiscountedSettings
+from hsrl_pipeline.losses.returns import td_target
 from hsrl_pipeline.replay.transitions import TransitionBatch
 from hsrl_pipeline.seeding import derive_seed
 
@@ -118,11 +119,16 @@ class BaselineAgent:
         Raises:
             ValueError: The agent learns no values.
         """
+        if not isinstance(self._settings, DiscountedSettings):
+            raise ValueError(f"{self.name} learns no values")
         with self._precision():
-            return self._bootstrap(batch)
+            value, state = self._value_successors(batch)
+        gamma = self._settings.gamma
+        return Bootstrap(td_target(batch.reward, batch.terminated, value.float(), gamma), state)
 
-    def _bootstrap(self, batch: TransitionBatch) -> Bootstrap:
-        raise ValueError(f"{self.name} learns no values")
+    def _value_successors(self, batch: TransitionBatch) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return (batch,) values and (batch, embed) states of the successors."""
+        raise NotImplementedError
 
     def _no_latent(self, slates: torch.Tensor) -> torch.Tensor:
         """Return the (batch, 0) latent action of agents without one."""

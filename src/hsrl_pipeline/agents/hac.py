@@ -32,7 +32,6 @@ from hsrl_pipeline.losses.deterministic_pg import (
     deterministic_policy_loss,
     noisy_action,
 )
-from hsrl_pipeline.losses.returns import td_target
 from hsrl_pipeline.losses.supervised import click_loss
 from hsrl_pipeline.networks.actors import HyperActor, LatentActor
 from hsrl_pipeline.networks.critics import ActionValues
@@ -145,14 +144,12 @@ class HyperActorCriticAgent(BaselineAgent):
         }
         return UpdateStats({name: loss.detach() for name, loss in losses.items()}, diagnostics)
 
-    def _bootstrap(self, batch: TransitionBatch) -> Bootstrap:
+    def _value_successors(self, batch: TransitionBatch) -> tuple[torch.Tensor, torch.Tensor]:
         next_states = self._target_actor.encoder(batch.successor)
         next_latent = self._target_actor.head(next_states)
         table = self._target_actor.items.catalogue()
         next_taken = self._recovered(batch.successor, next_latent, table)
-        next_value = self._target_critic.first(next_states, next_taken).float()
-        target = td_target(batch.reward, batch.terminated, next_value, self._hac.gamma)
-        return Bootstrap(target, next_states)
+        return self._target_critic.first(next_states, next_taken), next_states
 
     @torch.no_grad()
     def _recovered(

@@ -22,7 +22,7 @@ from hsrl_pipeline.agents.baseline import BaselineAgent
 from hsrl_pipeline.agents.encoding import build_state_encoder, initial_weights
 from hsrl_pipeline.agents.slate_decoding import ShelfDecoder
 from hsrl_pipeline.config.agents_hsrl import HsrlSettings
-from hsrl_pipeline.losses.returns import clipped_advantage, td_target
+from hsrl_pipeline.losses.returns import clipped_advantage
 from hsrl_pipeline.losses.slate_likelihood import own_click_advantage
 from hsrl_pipeline.losses.supervised import doubt_loss
 from hsrl_pipeline.networks.code_trie import CodeTrie
@@ -175,12 +175,10 @@ class HsrlAgent(BaselineAgent):
         for group in self._optimizers["policy"].param_groups:
             group["lr"] = rate
 
-    def _bootstrap(self, batch: TransitionBatch) -> Bootstrap:
-        """Return the target of Eq. 18 from the target networks."""
+    def _value_successors(self, batch: TransitionBatch) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return what Eq. 18 takes from the target networks."""
         state = self._target_encoder(batch.successor)
-        value = self._target_critic([state]).float()
-        target = td_target(batch.reward, batch.terminated, value, self._own.gamma)
-        return Bootstrap(target, state)
+        return self._target_critic([state]), state
 
     def _actor_loss(
         self, batch: TransitionBatch, likelihood: ItemLikelihood, advantage: torch.Tensor

@@ -19,7 +19,7 @@ from hsrl_pipeline.losses.policy_gradient import (
     level_entropies,
     policy_gradient_loss,
 )
-from hsrl_pipeline.losses.returns import clipped_advantage, td_target
+from hsrl_pipeline.losses.returns import clipped_advantage
 from hsrl_pipeline.networks.hierarchical_policy import HierarchicalPolicy, LevelOutputs
 from hsrl_pipeline.networks.multi_level_critic import MultiLevelCritic
 from hsrl_pipeline.networks.semantic_items import SemanticItems
@@ -135,13 +135,11 @@ class HsrlPaperAgent(BaselineAgent):
             diagnostics |= _numbered("level_weight", self._critic.level_weights, first=0)
         return UpdateStats({name: loss.detach() for name, loss in losses.items()}, diagnostics)
 
-    def _bootstrap(self, batch: TransitionBatch) -> Bootstrap:
-        """Return the target of Eq. 18 from the target networks."""
+    def _value_successors(self, batch: TransitionBatch) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return what Eq. 18 takes from the target networks."""
         state = self._target_policy["encoder"](batch.successor)
         contexts = self._target_policy["head"](state).contexts
-        successor_value = self._target_critic(contexts).float()
-        target = td_target(batch.reward, batch.terminated, successor_value, self._own.gamma)
-        return Bootstrap(target, state)
+        return self._target_critic(contexts), state
 
     def _forward(
         self, observation: Observation, log: LogBatch | None

@@ -32,7 +32,7 @@ from hsrl_pipeline.losses.auxiliary import (
     representation_loss,
 )
 from hsrl_pipeline.losses.policy_gradient import policy_gradient_loss
-from hsrl_pipeline.losses.returns import clipped_advantage, td_target
+from hsrl_pipeline.losses.returns import clipped_advantage
 from hsrl_pipeline.networks.actors import GaussianActor, HyperActor, LatentActor
 from hsrl_pipeline.networks.critics import StateValue
 from hsrl_pipeline.networks.item_representation import ItemRepresentation
@@ -140,10 +140,9 @@ class ActionRepresentationAgent(BaselineAgent):
         }
         return UpdateStats(losses, diagnostics)
 
-    def _bootstrap(self, batch: TransitionBatch) -> Bootstrap:
+    def _value_successors(self, batch: TransitionBatch) -> tuple[torch.Tensor, torch.Tensor]:
         state = self._actor.encoder(batch.successor)
-        value = self._value(state).float()
-        return Bootstrap(td_target(batch.reward, batch.terminated, value, self._pg_ra.gamma), state)
+        return self._value(state), state
 
 
 def build_pg_ra(settings: PGRASettings, context: AgentContext) -> ActionRepresentationAgent:

@@ -26,7 +26,6 @@ from hsrl_pipeline.losses.deterministic_pg import (
     deterministic_policy_loss,
     noisy_action,
 )
-from hsrl_pipeline.losses.returns import td_target
 from hsrl_pipeline.losses.supervised import click_loss
 from hsrl_pipeline.networks.actors import DirectionActor, HyperActor, ItemSpace, scale_to_sphere
 from hsrl_pipeline.networks.critics import ActionValues
@@ -163,7 +162,7 @@ class DeterministicAgent(BaselineAgent):
             self._follow(self._target_critics, self._critics, self._hyper.tau)
         return UpdateStats(losses, diagnostics)
 
-    def _bootstrap(self, batch: TransitionBatch) -> Bootstrap:
+    def _value_successors(self, batch: TransitionBatch) -> tuple[torch.Tensor, torch.Tensor]:
         next_states = self._target_actor.encoder(batch.successor)
         next_action = noisy_action(
             self._target_actor.head(next_states),
@@ -171,11 +170,9 @@ class DeterministicAgent(BaselineAgent):
             noise_clip=self._variant.target_noise_clip,
             generator=self._draws_of(self._n_updates + 1),
         )
-        next_values = self._target_critics(next_states, scale_to_sphere(next_action)).float()
+        next_values = self._target_critics(next_states, scale_to_sphere(next_action))
         # the smaller of twin critics (Fujimoto et al. 2018, Eq. 10); with one critic, DDPG's own
-        worst = next_values.amin(0)
-        target = td_target(batch.reward, batch.terminated, worst, self._hyper.gamma)
-        return Bootstrap(target, next_states)
+        return next_values.amin(0), next_states
 
     def _behavior_loss(self, log: LogBatch) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the click loss for the record and its weighted form for the gradient."""

@@ -62,10 +62,15 @@ class AgentSettings(FrozenConfig):
     )
 
 
-class ValueSettings(AgentSettings):
-    """Settings of agents that bootstrap from a target network."""
+class DiscountedSettings(AgentSettings):
+    """Settings of agents that value successors."""
 
     gamma: float = Field(0.9, ge=0.0, lt=1.0, description="Discount per step (App. B: 0.9)")
+
+
+class ValueSettings(DiscountedSettings):
+    """Settings of agents that bootstrap from a target network."""
+
     tau: float = Field(
         0.01, gt=0.0, le=1.0, description="Polyak share of the online weights per update"
     )

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from pydantic import Field, field_validator
 
-from hsrl_pipeline.config.agent_settings import AgentSettings, EncoderConfig, ValueSettings
+from hsrl_pipeline.config.agent_settings import (
+    AgentSettings,
+    DiscountedSettings,
+    EncoderConfig,
+    ValueSettings,
+)
 
 
 class SupervisedSettings(AgentSettings):
@@ -34,10 +39,9 @@ class SupervisedSettings(AgentSettings):
         return encoder
 
 
-class A2CSettings(AgentSettings):
+class A2CSettings(DiscountedSettings):
     """Settings of ``a2c``, the item-level softmax policy with a state-value baseline."""
 
-    gamma: float = Field(0.9, ge=0.0, lt=1.0, description="Discount per step (App. B: 0.9)")
     entropy_coef: float = Field(
         0.01, ge=0.0, description="Weight of the item distribution's entropy, in nats"
     )
@@ -82,10 +86,9 @@ class TD3Settings(HyperActionSettings):
     target_noise_clip: float = Field(0.5, gt=0.0, description="Bound of the target noise")
 
 
-class PGRASettings(AgentSettings):
+class PGRASettings(DiscountedSettings):
     """Settings of ``pg_ra``, policy gradient in a learned space of action representations."""
 
-    gamma: float = Field(0.9, ge=0.0, lt=1.0, description="Discount per step (App. B: 0.9)")
     latent_size: int = Field(16, ge=1, le=1024, description="Width of an action representation")
     hidden_size: int = Field(128, ge=1, description="Hidden width of policy, value and inference")
     entropy_coef: float = Field(

@@ -31,15 +31,16 @@ class TrackingHook:
         self._project = Path()
         self._parameters: dict[str, Any] = {}
         self._dataset = ""
+        self._label = ""
         self._catalog: DataCatalog | None = None
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
         """Remember what the run's name and tags are made of."""
         self._project = Path(context.project_path)
-        self._parameters = validate_parameters(context.config_loader["parameters"]).model_dump(
-            mode="json"
-        )
+        tree = validate_parameters(context.config_loader["parameters"])
+        self._parameters = tree.model_dump(mode="json")
+        self._label = tree.agent.shown_name
         self._dataset = str(context.config_loader["globals"]["dataset"])
 
     @hook_impl(trylast=True)
@@ -49,7 +50,7 @@ class TrackingHook:
         """Start the run, after every other check has passed."""
         self._catalog = catalog
         agent: str = self._parameters["agent"]["name"]
-        label: str = self._parameters["agent"]["label"] or agent
+        label = self._label
         seed = str(self._parameters["seed"])
         names = run_params.get("pipeline_names") or ["__default__"]
         uses_agent = "trained_policy" in pipeline.datasets()
