@@ -174,6 +174,27 @@ def test_exploring_samples_and_evaluation_is_greedy():
     assert greedy.log_prob.eq(0).all()
 
 
+def test_exploring_draws_from_the_likelihood_of_existing_items():
+    agent, rows = make_agent((5, 5)), 20_000
+    with torch.no_grad():
+        for weight in agent._policy["head"].parameters():
+            weight.mul_(4.0)
+    state = Observation(*(field[:1].expand(rows, *field.shape[1:]) for field in observe()))
+    shown = torch.tensor([[3, 0]]).expand(rows, -1)
+    generator = torch.Generator().manual_seed(0)
+    drawn = agent.act(state._replace(shown=shown), explore=True, generator=generator)
+    with torch.no_grad():
+        outputs = agent._head(agent._encoder(state.rows(torch.tensor([0]))))
+    logits = agent._items.catalogue_log_probs(outputs.log_probs)
+    logits[:, 3] = -torch.inf
+    expected = logits[0].softmax(-1)
+    shares = torch.bincount(drawn.slates[:, 0], minlength=N_ITEMS + 1) / rows
+    assert (shares - expected).abs().max() < 0.015
+    assert expected.max() > 3 / N_ITEMS
+    exact = agent._selector.log_prob(logits.expand(50, -1), drawn.slates[:50]).sum(-1)
+    torch.testing.assert_close(drawn.log_prob[:50], exact, rtol=1e-4, atol=1e-4)
+
+
 def test_missing_inputs_are_named():
     with pytest.raises(ValueError, match="without transitions"):
         make_agent().update(None, logged())

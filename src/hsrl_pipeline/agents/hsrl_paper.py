@@ -13,6 +13,7 @@ from torch import nn
 from hsrl_pipeline.agents.base import Action, AgentContext, Bootstrap, LogBatch, UpdateStats
 from hsrl_pipeline.agents.baseline import BaselineAgent
 from hsrl_pipeline.agents.encoding import build_state_encoder, initial_weights
+from hsrl_pipeline.agents.slate_decoding import ShelfDecoder
 from hsrl_pipeline.config.agents_hsrl import HsrlPaperSettings
 from hsrl_pipeline.losses.policy_gradient import (
     behavior_cloning_loss,
@@ -22,7 +23,7 @@ from hsrl_pipeline.losses.policy_gradient import (
 from hsrl_pipeline.losses.returns import clipped_advantage
 from hsrl_pipeline.networks.hierarchical_policy import HierarchicalPolicy, LevelOutputs
 from hsrl_pipeline.networks.multi_level_critic import MultiLevelCritic
-from hsrl_pipeline.networks.semantic_items import SemanticItems
+from hsrl_pipeline.networks.semantic_items import ItemWalk, SemanticItems
 from hsrl_pipeline.observation import Observation
 from hsrl_pipeline.replay.transitions import TransitionBatch
 
@@ -59,7 +60,9 @@ class HsrlPaperAgent(BaselineAgent):
         self.log_batch_size = settings.cloning_batch_size
         self._own = settings
         self._encoder, self._head, self._critic = encoder, head, critic
-        self._items = SemanticItems(context.codes, context.vocab_sizes).to(context.device)
+        self._items = SemanticItems(context.codes, context.vocab_sizes, context.shelves)
+        self._items.to(context.device)
+        self._slate_size = context.slate_size
         self._target_policy = self._add_target("policy", policy)
         self._target_critic = self._add_target("critic", critic)
         self._add_optimizer("policy", policy.parameters(), settings.learning_rate)
@@ -70,12 +73,18 @@ class HsrlPaperAgent(BaselineAgent):
         self, observation: Observation, *, explore: bool, generator: torch.Generator | None = None
     ) -> Action:
         """Return the most likely items, or a draw without replacement when exploring."""
-        outputs: LevelOutputs = self._head(self._encoder(observation))
-        scores = observation.mask_shown(self._items.catalogue_log_probs(outputs.log_probs))
+        state = self._encoder(observation)
+        outputs: LevelOutputs = self._head(state)
         if explore:
-            slates, log_prob = self._selector.sample(scores, generator)
+            walk = ItemWalk(self._items, outputs.log_probs)
+            decoder = ShelfDecoder(walk, self._slate_size, beam_width=self._slate_size)
+            slates, item_log_prob, excluded = decoder.decode(
+                state, observation.shown, draw=True, generator=generator
+            )
+            log_prob = decoder.positions_log_prob(item_log_prob, excluded).sum(-1)
         else:
-            slates = self._selector.greedy(scores)
+            scores = self._items.catalogue_log_probs(outputs.log_probs)
+            slates = self._selector.greedy(observation.mask_shown(scores))
             log_prob = scores.new_zeros(slates.shape[0])
         return Action(slates, self._no_latent(slates), log_prob)
 

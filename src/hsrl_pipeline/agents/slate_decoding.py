@@ -7,13 +7,30 @@ size and vocabulary and not on the catalogue.
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
 
 from hsrl_pipeline.losses.slate_likelihood import slate_log_prob
-from hsrl_pipeline.networks.trie_policy import TriePolicy
+from hsrl_pipeline.networks.code_trie import CodeTrie
 from hsrl_pipeline.shapes import PAD_ID
+
+
+class ItemPolicy(Protocol):
+    """A distribution over items as choices down the trie; ``TriePolicy`` tells the shapes."""
+
+    trie: CodeTrie
+
+    def choose(
+        self, level: int, context: torch.Tensor, nodes: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Return log-probabilities, nodes and codes of the children of nodes."""
+
+    def refine(self, level: int, context: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:
+        """Return the contexts after codes of ``level`` were taken."""
+
+    def item_log_prob(self, state: torch.Tensor, items: torch.Tensor) -> torch.Tensor:
+        """Return the log-probability of given items."""
 
 
 class DecodedSlates(NamedTuple):
@@ -41,7 +58,7 @@ class _Beam(NamedTuple):
 
 
 def decode_items(
-    policy: TriePolicy,
+    policy: ItemPolicy,
     state: torch.Tensor,
     roots: torch.Tensor,
     width: int,
@@ -154,7 +171,7 @@ class ShelfDecoder:
         beam_width: Prefixes kept per level in the greedy search, at least the share of a shelf.
     """
 
-    def __init__(self, policy: TriePolicy, slate_size: int, beam_width: int) -> None:
+    def __init__(self, policy: ItemPolicy, slate_size: int, beam_width: int) -> None:
         self._policy = policy
         self._n_shelves = policy.trie.n_roots
         if slate_size % self._n_shelves:
@@ -215,7 +232,7 @@ class ShelfDecoder:
         Returns:
             (batch, shelf) float32.
         """
-        log_prob = self._policy.item_likelihood(state, items.clamp(min=PAD_ID + 1)).log_prob
+        log_prob = self._policy.item_log_prob(state, items.clamp(min=PAD_ID + 1))
         probability = log_prob.exp().masked_fill(items == PAD_ID, 0.0)
         shelves = self._policy.trie.item_nodes[items, 0]
         return probability.new_zeros(len(state), self._n_shelves).scatter_add(

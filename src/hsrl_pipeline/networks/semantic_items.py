@@ -8,8 +8,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from hsrl_pipeline.networks.code_trie import check_codes
-from hsrl_pipeline.shapes import PAD_ID
+from hsrl_pipeline.networks.code_trie import CodeTrie
+
+LARGEST_DENSE = 2**24
+"""Entries up to which the table of last codes per prefix is dense; beyond, it is sparse."""
 
 
 class SemanticItems(nn.Module):
@@ -18,13 +20,11 @@ class SemanticItems(nn.Module):
     Items that share a semantic ID share its probability evenly: an item has ``pi(z) / |S(z)|``,
     so that a code does not gain from holding many items (protocol, "Semantic IDs").
 
-    Partial sums are kept per distinct prefix, so that scoring the catalogue reads two numbers per
-    item instead of one per level.
-
     Args:
         codes: (item, level) int64 numpy. Semantic IDs, row 0 all -1. An item whose codes are all
             -1 has no semantic ID: it has likelihood 0 and is never recommended.
         vocab_sizes: Number of codes per level.
+        shelves: (item,) int64 or None. Shelf of each item from 1; row 0 is 0.
 
     Raises:
         ValueError: A code lies outside its level's vocabulary; names item and level.
@@ -33,37 +33,28 @@ class SemanticItems(nn.Module):
     codes: torch.Tensor
     has_code: torch.Tensor
     log_shares: torch.Tensor
-    item_parent: torch.Tensor
+    followed: torch.Tensor
 
-    def __init__(self, codes: np.ndarray, vocab_sizes: tuple[int, ...]) -> None:
+    def __init__(
+        self,
+        codes: np.ndarray,
+        vocab_sizes: tuple[int, ...],
+        shelves: np.ndarray | None = None,
+    ) -> None:
         super().__init__()
-        live = check_codes(codes, vocab_sizes)
-        real = np.where(codes < 0, 0, codes)[PAD_ID + 1 :]
-        self.n_items = len(real)
+        self.trie = CodeTrie(codes, vocab_sizes, shelves)
         self.n_levels = len(vocab_sizes)
-        _, inverse, counts = np.unique(codes[live], axis=0, return_inverse=True, return_counts=True)
-        shares = np.full(len(codes), -np.inf)
-        shares[live] = -np.log(counts[inverse.ravel()])
-        has_code = torch.from_numpy(shares > -np.inf)
-        self.register_buffer("has_code", has_code, persistent=False)
-        table = torch.from_numpy(np.where(codes < 0, 0, codes)).long()
-        self.register_buffer("codes", table, persistent=False)
-        self.register_buffer(
-            "log_shares", torch.from_numpy(shares).to(torch.float32), persistent=False
-        )
-        parent = np.zeros(self.n_items, dtype=np.int64)
-        for level in range(1, self.n_levels):
-            # a prefix is its parent prefix and one code more
-            rows = np.stack([parent, real[:, level - 1]], axis=1)
-            prefixes, parent = np.unique(rows, axis=0, return_inverse=True)
-            parent = parent.ravel()
-            for name, column in (("parent", 0), ("code", 1)):
-                self.register_buffer(
-                    f"prefix_{name}_{level}",
-                    torch.from_numpy(prefixes[:, column].astype(np.int64)),
-                    persistent=False,
-                )
-        self.register_buffer("item_parent", torch.from_numpy(parent), persistent=False)
+        self._keep("codes", torch.from_numpy(np.where(codes < 0, 0, codes)).long())
+        self._keep("has_code", self.trie.has_code)
+        for level in range(1, self.n_levels + 2):
+            n_children = self.trie.get_buffer(f"n_children_{level}")
+            parents = torch.arange(len(n_children)).repeat_interleave(n_children)
+            self._keep(f"parent_{level}", parents)
+        shares = torch.full((len(codes),), -torch.inf)
+        sizes = self.trie.get_buffer(f"n_children_{self.n_levels + 1}")
+        shares[self.trie.leaf_items] = -sizes.float().log().repeat_interleave(sizes)
+        self._keep("log_shares", shares)
+        self._keep("followed", self._followed_by(vocab_sizes[-1]))
 
     def catalogue_log_probs(self, level_log_probs: Sequence[torch.Tensor]) -> torch.Tensor:
         """Return the log-likelihood of every item.
@@ -76,14 +67,12 @@ class SemanticItems(nn.Module):
             probability: what is missing lies on codes that no item has.
         """
         batch = level_log_probs[0].shape[0]
-        partial = level_log_probs[0].new_zeros(batch, 1)
-        for level in range(1, self.n_levels):
-            parents = self.get_buffer(f"prefix_parent_{level}")
-            codes = self.get_buffer(f"prefix_code_{level}")
-            partial = partial[:, parents] + level_log_probs[level - 1][:, codes]
-        scores = partial.new_full((batch, self.n_items + 1), -torch.inf)
-        last = level_log_probs[-1][:, self.codes[1:, -1]]
-        scores[:, 1:] = partial[:, self.item_parent] + last + self.log_shares[1:]
+        partial = level_log_probs[0].new_zeros(batch, self.trie.n_roots)
+        for level, log_probs in enumerate(level_log_probs, start=1):
+            partial = partial[:, self._parents(level)] + log_probs[:, self.node_codes(level)]
+        items = self.trie.leaf_items
+        scores = partial.new_full((batch, self.trie.n_items + 1), -torch.inf)
+        scores[:, items] = partial[:, self._parents(self.n_levels + 1)] + self.log_shares[items]
         return scores
 
     def log_prob(
@@ -103,3 +92,108 @@ class SemanticItems(nn.Module):
         for level, log_probs in enumerate(level_log_probs):
             total = total + log_probs.gather(1, codes[..., level])
         return total
+
+    def masses(self, level_log_probs: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+        """Return how much probability lies on the existing codes below each prefix.
+
+        Of a prefix of ``l`` codes it is what levels ``l + 1`` to L give to codes that items have.
+        The last level, by far the largest, is one matrix product, whose size follows the number
+        of prefixes and the vocabulary.
+
+        Args:
+            level_log_probs: Per level (batch, vocab) float32.
+
+        Returns:
+            ``L`` tensors (node, batch) float64, for prefixes of 0 to L - 1 codes; in double
+            precision, so that what is all but ruled out keeps its proportions.
+        """
+        probs = [log_probs.t().double().exp() for log_probs in level_log_probs]
+        masses = [self.followed @ probs[-1]]
+        for level in range(self.n_levels - 1, 0, -1):
+            below = probs[level - 1][self.node_codes(level)] * masses[0]
+            n_parents = len(self.trie.get_buffer(f"n_children_{level}"))
+            above = below.new_zeros(n_parents, below.shape[1])
+            masses.insert(0, above.index_add_(0, self._parents(level), below))
+        return masses
+
+    def node_codes(self, level: int) -> torch.Tensor:
+        """Return (node,) int64, the last code of every prefix of ``level`` codes."""
+        return self.trie.get_buffer(f"code_{level}")
+
+    def _parents(self, level: int) -> torch.Tensor:
+        return self.get_buffer(f"parent_{level}")
+
+    def _followed_by(self, vocab_size: int) -> torch.Tensor:
+        """Return (node, vocab) float64: 1 where a prefix of L - 1 codes goes on with a code."""
+        parents, codes = self._parents(self.n_levels), self.node_codes(self.n_levels)
+        size = (len(self.trie.get_buffer(f"n_children_{self.n_levels}")), vocab_size)
+        ones = torch.ones(len(codes), dtype=torch.float64)
+        table = torch.sparse_coo_tensor(
+            torch.stack([parents, codes]), ones, size, check_invariants=False
+        ).coalesce()
+        return table.to_dense() if size[0] * size[1] <= LARGEST_DENSE else table
+
+    def _keep(self, name: str, values: torch.Tensor) -> None:
+        self.register_buffer(name, values, persistent=False)
+
+
+class ItemWalk:
+    """Eq. 14 over existing items alone, as choices on the way down the trie.
+
+    At every prefix a code counts with its own probability times the mass below it, so the choices
+    multiply to the item's likelihood divided by that of all items: a walk draws from the
+    catalogue without a look at each of its items.
+
+    Args:
+        items: The catalogue's items.
+        level_log_probs: Per level (batch, vocab) float32.
+    """
+
+    def __init__(self, items: SemanticItems, level_log_probs: Sequence[torch.Tensor]) -> None:
+        self.trie = items.trie
+        self._items = items
+        self._log_probs = level_log_probs
+        self._masses = items.masses(level_log_probs)
+
+    def choose(
+        self, level: int, context: torch.Tensor, nodes: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Return the distribution over the children of nodes.
+
+        Args:
+            level: Level of the children, from 1 to L.
+            context: (row, beam, embed) float32. Its rows alone count: as many per state as there
+                are shelves.
+            nodes: (row, beam) int64. Nodes of level ``level - 1``, or a single one for all rows.
+
+        Returns:
+            log_probs: (row, beam, slot) float32. ``-inf`` in empty slots.
+            children: (row, beam, slot) int64. Node numbers.
+            codes: (row, beam, slot) int64.
+        """
+        children, codes, valid = self.trie.branches(level, nodes.expand(context.shape[:2]))
+        log_probs = self._log_probs[level - 1]
+        rows = torch.arange(len(context), device=context.device)
+        rows = (rows // (len(context) // len(log_probs))).view(-1, 1, 1)
+        scores = log_probs[rows, codes]
+        if level < self._items.n_levels:
+            scores = scores + self._masses[level][children, rows].log().to(scores.dtype)
+        return scores.masked_fill(~valid, -torch.inf).log_softmax(-1), children, codes
+
+    def refine(self, level: int, context: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:
+        """Return the context as it is: in Eq. 11-14 no level depends on the codes taken."""
+        return context
+
+    def item_log_prob(self, state: torch.Tensor, items: torch.Tensor) -> torch.Tensor:
+        """Return the log-likelihood of given items among those of their shelf.
+
+        Args:
+            state: (batch, embed) float32. Not read: the distributions are known.
+            items: (batch, any) int64. Items in ``[1, n_items]``.
+
+        Returns:
+            (batch, any) float32.
+        """
+        roots = self.trie.item_nodes[items, 0]
+        total = self._masses[0].t().gather(1, roots).log()
+        return self._items.log_prob(self._log_probs, items) - total.to(state.dtype)

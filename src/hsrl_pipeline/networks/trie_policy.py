@@ -175,3 +175,7 @@ class TriePolicy(nn.Module):
                 code = codes.expand(*items.shape, -1).gather(-1, slot)[..., 0]
                 context = self.refine(level, context, code)
         return ItemLikelihood(log_prob, torch.stack(entropies), torch.stack(counts))
+
+    def item_log_prob(self, state: torch.Tensor, items: torch.Tensor) -> torch.Tensor:
+        """Return (batch, slate) float32, the log-probabilities alone of ``item_likelihood``."""
+        return self.item_likelihood(state, items).log_prob
