@@ -3,7 +3,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from hsrl_pipeline.data import text_landing
+from hsrl_pipeline.data import text_blocks
 from hsrl_pipeline.data.text_landing import land_csv, land_fields, land_lines
 from hsrl_pipeline.errors import UserError
 
@@ -38,7 +38,7 @@ def test_lines_keep_their_numbers_and_lose_their_ends(file: Path, target: Path) 
 def test_lines_do_not_depend_on_the_size_of_blocks(
     file: Path, target: Path, block: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(text_landing, "BLOCK_BYTES", block)
+    monkeypatch.setattr(text_blocks, "BLOCK_BYTES", block)
     file.write_text("one\ntwo\nthree\n")
     assert [row["text"] for row in rows(land_lines(file, target))] == ["one", "two", "three"]
 

@@ -18,9 +18,15 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from hsrl_pipeline.data.text_blocks import (
+    BLOCK_BYTES,
+    decode,
+    locate_undecodable,
+    require_content,
+    whole_line_blocks,
+)
 from hsrl_pipeline.errors import UserError
 
-BLOCK_BYTES = 16 << 20
 UNIT_SEPARATOR = b"\x1f"
 MALFORMED = "wrong number of fields"
 
@@ -74,13 +80,13 @@ def land_fields(
     Raises:
         UserError: The file is missing, empty or in another encoding.
     """
-    _require_content(path)
+    require_content(path)
     wanted = {name: name for name in columns}
     layout = _Layout(list(columns), wanted, 1, separator, quoted=False, encoding=encoding)
     if len(separator) == 1:
         return _land(path, path, target, layout)
     with NamedTemporaryFile(dir=target.parent) as single:
-        for block in _whole_line_blocks(path):
+        for block in whole_line_blocks(path):
             single.write(block.replace(separator.encode(encoding), UNIT_SEPARATOR) + b"\n")
         single.flush()
         return _land(path, Path(single.name), target, layout)
@@ -113,7 +119,7 @@ def land_csv(
     Raises:
         UserError: The file is missing, empty, in another encoding, or lacks a wanted column.
     """
-    _require_content(path)
+    require_content(path)
     header = list(names) if names is not None else _header(path, delimiter, encoding)
     _require_columns(path.name, header, columns.values(), delimiter)
     first_line = 1 if names is not None else 2
@@ -193,7 +199,7 @@ def _land(path: Path, readable: Path, target: Path, layout: _Layout) -> Path:
                 bad = _malformed_table(malformed, layout)
                 writer.write_table(_completed(bad, layout.schema))
     except (pa.ArrowInvalid, UnicodeDecodeError) as error:
-        _locate_undecodable(path, layout.encoding)
+        locate_undecodable(path, layout.encoding)
         raise UserError(
             f"{path.name} can't be read as text with fields separated by {layout.separator!r}: "
             f"{error}",
@@ -203,57 +209,9 @@ def _land(path: Path, readable: Path, target: Path, layout: _Layout) -> Path:
     return target
 
 
-def _require_content(path: Path) -> None:
-    if not path.is_file():
-        raise UserError(f"{path} does not exist", remedy="Place the file there.")
-    if path.stat().st_size == 0:
-        raise UserError(
-            f"{path.name} is empty", where=str(path), remedy="Replace it with the full file."
-        )
-
-
-def _whole_line_blocks(path: Path) -> Iterator[bytes]:
-    """Yield the file in pieces that end between two lines, without the line end."""
-    rest = b""
-    with path.open("rb") as file:
-        while block := file.read(BLOCK_BYTES):
-            whole, newline, rest_of_block = block.rpartition(b"\n")
-            if not newline:
-                rest += block
-                continue
-            yield rest + whole
-            rest = rest_of_block
-    if rest:
-        yield rest
-
-
-def _decode(block: bytes, encoding: str, file: str, first_line: int) -> str:
-    try:
-        return block.decode(encoding)
-    except UnicodeDecodeError as error:
-        line = first_line + block.count(b"\n", 0, error.start)
-        raise UserError(
-            f"{file} is not {encoding} text",
-            where=f"{file}, line {line}",
-            remedy=f"Save the file as {encoding}, or name its encoding in the parameters.",
-        ) from error
-    except LookupError as error:
-        raise UserError(
-            f"There is no text encoding named {encoding!r}", remedy="Name one such as utf-8."
-        ) from error
-
-
-def _locate_undecodable(path: Path, encoding: str) -> None:
-    """Raise the message that names the first line which is not in the encoding, if there is one."""
-    line = 1
-    for block in _whole_line_blocks(path):
-        _decode(block, encoding, path.name, line)
-        line += block.count(b"\n") + 1
-
-
 def _header(path: Path, delimiter: str, encoding: str) -> list[str]:
     with path.open("rb") as file:
-        first = _decode(file.readline().rstrip(b"\r\n"), encoding, path.name, 1)
+        first = decode(file.readline().rstrip(b"\r\n"), encoding, path.name, 1)
     return [name.strip().strip('"') for name in first.removeprefix("\ufeff").split(delimiter)]
 
 
@@ -272,10 +230,10 @@ def _require_columns(
 
 def _line_blocks(path: Path, encoding: str) -> Iterator[tuple[int, pa.Array]]:
     """Yield the number of a first line, from 1, and the lines from there on, as text."""
-    _require_content(path)
+    require_content(path)
     line = 1
-    for block in _whole_line_blocks(path):
-        text = _decode(block, encoding, path.name, line)
+    for block in whole_line_blocks(path):
+        text = decode(block, encoding, path.name, line)
         rows = pc.split_pattern(pa.array([text], pa.large_string()), "\n").values
         yield line, pc.utf8_rtrim(rows, "\r")
         line += len(rows)

@@ -15,6 +15,7 @@ from hsrl_pipeline.config.agent import AgentConfig
 from hsrl_pipeline.config.evaluation import EvaluationConfig
 from hsrl_pipeline.config.session import CandidatesConfig, RewardConfig, SessionConfig
 from hsrl_pipeline.data.synthetic_truth import SyntheticTruth
+from hsrl_pipeline.device import resolve_device
 from hsrl_pipeline.errors import UserError
 from hsrl_pipeline.evaluation.references import build_references, training_clicks
 from hsrl_pipeline.evaluation.rollout_metrics import long_tail_items
@@ -63,9 +64,7 @@ def evaluate_on(
     Raises:
         UserError: The policy is another agent's, or was trained on other data or codes.
     """
-    device = evaluation.device
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = str(resolve_device(evaluation.device, "evaluation.device"))
     _refuse_stale(trained_policy["config"], data, agent.name)
     info, users = users_as_read(data.info, data.users, simulators["eval"])
     data = replace(data, info=info, users=users)

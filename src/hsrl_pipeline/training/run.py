@@ -13,13 +13,13 @@ from hsrl_pipeline.agents.registry import build_agent
 from hsrl_pipeline.config.agent_settings import AgentSettings
 from hsrl_pipeline.config.session import CandidatesConfig, RewardConfig, SessionConfig
 from hsrl_pipeline.config.training import TrainingConfig
+from hsrl_pipeline.device import resolve_device
 from hsrl_pipeline.seeding import derive_seed
 from hsrl_pipeline.simulator.response_checkpoint import build_response_model
 from hsrl_pipeline.simulator.session_data import SessionData
 from hsrl_pipeline.simulator.slate_env import SlateSessions
 from hsrl_pipeline.simulator.user_identity import users_as_read
 from hsrl_pipeline.training.checkpoint_store import CheckpointStore
-from hsrl_pipeline.training.device import resolve_device
 from hsrl_pipeline.training.log_sampler import LogSampler
 from hsrl_pipeline.training.trainer import MetricStream, train_agent
 
@@ -56,7 +56,7 @@ def train_on(
     Returns:
         The policy checkpoint (``describe_policy``) and the training curves.
     """
-    device = resolve_device(training.device)
+    device = resolve_device(training.device, "training.device")
     info, users = users_as_read(data.info, data.users, simulator)
     data = replace(data, info=info, users=users)
     context = agent_context(

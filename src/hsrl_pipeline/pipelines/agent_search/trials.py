@@ -13,11 +13,11 @@ from hsrl_pipeline.config.agent_settings import AgentSettings
 from hsrl_pipeline.config.search import SearchConfig
 from hsrl_pipeline.config.session import CandidatesConfig, RewardConfig, SessionConfig
 from hsrl_pipeline.config.training import TrainingConfig
+from hsrl_pipeline.device import resolve_device
 from hsrl_pipeline.evaluation.rollouts import EvaluationSetting, evaluate_policy
 from hsrl_pipeline.seeding import derive_seed
 from hsrl_pipeline.simulator.response_checkpoint import build_response_model
 from hsrl_pipeline.simulator.session_data import SessionData
-from hsrl_pipeline.training.device import resolve_device
 from hsrl_pipeline.training.run import train_on
 from hsrl_pipeline.training.search import proposed_parameters, search_settings
 
@@ -52,7 +52,7 @@ def search_on(
     Returns:
         The table of trials, and the best settings in the form of ``conf``.
     """
-    device = resolve_device(training.device)
+    device = resolve_device(training.device, "training.device")
     budget = training.model_copy(update={"n_iterations": search.n_iterations, "resume": False})
     shelves = data.shelves if candidates.enforce_shelves else None
     response = build_response_model(dict(simulator), device)
