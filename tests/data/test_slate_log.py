@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hsrl_pipeline.data.slate_log import SlateLog
+from hsrl_pipeline.data.slate_log import SlateLog, split_latest
+from hsrl_pipeline.errors import UserError
 
 
 @pytest.fixture
@@ -88,3 +89,19 @@ def test_windows_equal_slicing_the_timeline(data: st.DataObject) -> None:
     )
     expected = timeline[max(start, end - size) : end]
     assert log.histories(np.array([0]), size)[0].tolist() == [0] * (size - len(expected)) + expected
+
+
+def test_the_latest_rows_are_held_out_whatever_their_order(log: SlateLog) -> None:
+    fitting, held_out = split_latest(log.select(np.array([2, 0, 1])), 0.34)
+    assert fitting.timestamps.tolist() == [10, 20]
+    assert held_out.timestamps.tolist() == [30]
+
+
+@pytest.mark.parametrize(("fraction", "n_held_out"), [(1e-6, 1), (0.999999, 2)])
+def test_each_side_keeps_a_row(log: SlateLog, fraction: float, n_held_out: int) -> None:
+    assert len(split_latest(log, fraction)[1]) == n_held_out
+
+
+def test_one_slate_is_too_little(log: SlateLog) -> None:
+    with pytest.raises(UserError, match="at least 2 slates"):
+        split_latest(log.test, 0.1)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from hsrl_pipeline.data.slate_log import split_latest
 from hsrl_pipeline.errors import UserError
 from hsrl_pipeline.simulator import response_training
 from hsrl_pipeline.simulator.fidelity_metrics import area_under_curve, sigmoid
@@ -11,7 +12,6 @@ from hsrl_pipeline.simulator.response_training import (
     HoldoutReport,
     ResponseProblem,
     fit_response_model,
-    split_latest,
 )
 
 from .response_world import (
@@ -50,24 +50,6 @@ def fitted():
     curves = []
     model, report = fit(make_problem(), on_epoch=lambda *point: curves.append(point))
     return model, report, curves
-
-
-def test_the_latest_rows_are_held_out():
-    log = make_log(n_users=10)
-    shuffled = log.select(np.random.default_rng(0).permutation(len(log)))
-    fitting, held_out = split_latest(shuffled, 0.2)
-    assert fitting.timestamps.tolist() == list(range(40))
-    assert held_out.timestamps.tolist() == list(range(40, 50))
-
-
-@pytest.mark.parametrize(("fraction", "n_held_out"), [(1e-6, 1), (0.999999, 49)])
-def test_each_side_keeps_a_row(fraction, n_held_out):
-    assert len(split_latest(make_log(n_users=10), fraction)[1]) == n_held_out
-
-
-def test_one_slate_is_too_little():
-    with pytest.raises(UserError, match="at least 2 slates"):
-        split_latest(make_log(n_users=1, slates_each=1), 0.1)
 
 
 def test_a_fitted_model_knows_the_truth(fitted):

@@ -33,3 +33,11 @@ def test_an_empty_log_is_refused(log, users):
     empty = log.select(np.zeros(len(log), bool))
     with pytest.raises(UserError, match="no logged slate"):
         LogSampler(empty, users, 5, 0)
+
+
+def test_all_slates_once_in_order_and_without_a_draw(log, users):
+    sampler, untouched = LogSampler(log, users, 5, 0), LogSampler(log, users, 5, 0)
+    batches = list(sampler.batches(8))
+    assert [len(batch.slates) for batch in batches] == [8, 8, 4]
+    assert torch.cat([batch.slates for batch in batches]).tolist() == log.slates.tolist()
+    assert torch.equal(sampler.sample(8).slates, untouched.sample(8).slates)

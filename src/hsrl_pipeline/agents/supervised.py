@@ -32,6 +32,7 @@ class SupervisedAgent(BaselineAgent):
         self._actor = ItemActor(build_state_encoder(settings.encoder, context))
         super().__init__("sl", "log", settings, context, policy=self._actor)
         self.log_batch_size = settings.log_batch_size
+        self.early_stopping = settings.early_stopping
         self._doubt_coef = settings.doubt_coef
         self._n_items = context.n_items
         self._add_optimizer(
@@ -88,6 +89,12 @@ class SupervisedAgent(BaselineAgent):
         loss.backward()  # type: ignore[no-untyped-call]
         norm = self._step("policy")
         return UpdateStats({"click_loss": loss.detach()}, {"gradient_norm_actor": norm})
+
+    @torch.no_grad()
+    def held_out_loss(self, log: LogBatch) -> torch.Tensor:
+        """Return the click loss of slates that are not learned from: 0-dim float32."""
+        logits = self._actor.score_slates(self._actor.encoder(log.observation), log.slates)
+        return click_loss(logits.float(), log.clicks, log.slates)
 
 
 def build_sl(settings: SupervisedSettings, context: AgentContext) -> SupervisedAgent:

@@ -10,6 +10,17 @@ from hsrl_pipeline.config.agent_settings import (
     EncoderConfig,
     ValueSettings,
 )
+from hsrl_pipeline.config.base import FrozenConfig
+
+
+class EarlyStoppingConfig(FrozenConfig):
+    """When an agent that learns from the log alone has learned enough."""
+
+    held_out_share: float = Field(
+        0.05, ge=0.0, le=0.5, description="Share of the latest training slates; 0 never stops early"
+    )
+    check_every: int = Field(200, ge=1, description="Updates between two looks at their loss")
+    patience: int = Field(5, ge=1, description="Looks without a lower loss before training ends")
 
 
 class SupervisedSettings(AgentSettings):
@@ -26,6 +37,9 @@ class SupervisedSettings(AgentSettings):
     log_batch_size: int = Field(256, ge=1, description="Logged slates per update")
     doubt_coef: float = Field(
         0.5, ge=0.0, description="Exposures without click of a random item per logged slate"
+    )
+    early_stopping: EarlyStoppingConfig = Field(
+        default_factory=EarlyStoppingConfig, description="Slates held out to end training by"
     )
 
     @field_validator("encoder")

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from hsrl_pipeline.data.dataset_info import DatasetInfo
 from hsrl_pipeline.data.feature_tables import ItemTable, UserTable
+from hsrl_pipeline.errors import UserError
 from hsrl_pipeline.shapes import PAD_ID, check_shape
 
 __all__ = ["DatasetInfo", "ItemTable", "SlateLog", "UserTable"]
@@ -125,3 +126,24 @@ class SlateLog:
     def test(self) -> SlateLog:
         """The test split alone."""
         return self.select(~self.is_train)
+
+
+def split_latest(log: SlateLog, fraction: float) -> tuple[SlateLog, SlateLog]:
+    """Return the earlier rows and the latest share of a log, at least one row each.
+
+    Args:
+        log: Logged slates, in any order.
+        fraction: Share of the latest rows, in (0, 1).
+
+    Raises:
+        UserError: The log has fewer than two slates.
+    """
+    if len(log) < 2:
+        raise UserError(
+            f"It takes at least 2 slates to fit and to hold out, the log has {len(log)}",
+            where="slates",
+            remedy="Give a longer log, or lower ingestion's filters.",
+        )
+    order = np.argsort(log.timestamps, kind="stable")
+    n_held_out = min(max(round(fraction * len(log)), 1), len(log) - 1)
+    return log.select(order[:-n_held_out]), log.select(order[-n_held_out:])

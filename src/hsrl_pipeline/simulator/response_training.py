@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from hsrl_pipeline.config.simulator import SimulatorConfig
-from hsrl_pipeline.data.slate_log import ItemTable, SlateLog, UserTable
+from hsrl_pipeline.data.slate_log import ItemTable, SlateLog, UserTable, split_latest
 from hsrl_pipeline.errors import UserError
 from hsrl_pipeline.networks.attention_response import AttentionResponse, ResponseSizes
 from hsrl_pipeline.progress import Progress
@@ -103,23 +103,6 @@ class HoldoutReport:
             scale=calibration.scale,
             shift=calibration.shift,
         )
-
-
-def split_latest(log: SlateLog, fraction: float) -> tuple[SlateLog, SlateLog]:
-    """Return the earlier rows and the latest share of a log, at least one row each.
-
-    Raises:
-        UserError: The log has fewer than two slates.
-    """
-    if len(log) < 2:
-        raise UserError(
-            f"A simulator needs at least 2 slates to fit and to hold out, the log has {len(log)}",
-            where="slates",
-            remedy="Give a longer log, or lower ingestion's filters.",
-        )
-    order = np.argsort(log.timestamps, kind="stable")
-    n_held_out = min(max(round(fraction * len(log)), 1), len(log) - 1)
-    return log.select(order[:-n_held_out]), log.select(order[-n_held_out:])
 
 
 def fit_response_model(

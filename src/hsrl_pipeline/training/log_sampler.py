@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -58,11 +59,15 @@ class LogSampler:
         rows = torch.randint(
             len(self._slates), (batch_size,), generator=self._generator, device=self._device
         )
-        return LogBatch(
-            self._pool.observation(rows),
-            self._slates[rows].long(),
-            self._clicks[rows].to(torch.float32),
-        )
+        return self._batch(rows)
+
+    def __len__(self) -> int:
+        return len(self._slates)
+
+    def batches(self, batch_size: int) -> Iterator[LogBatch]:
+        """Return all slates once, in the order of the log; draws are not touched."""
+        for rows in torch.split(torch.arange(len(self), device=self._device), batch_size):
+            yield self._batch(rows)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the random state."""
@@ -71,3 +76,10 @@ class LogSampler:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what ``state_dict`` returned."""
         self._generator.set_state(state["generator"].cpu())
+
+    def _batch(self, rows: torch.Tensor) -> LogBatch:
+        return LogBatch(
+            self._pool.observation(rows),
+            self._slates[rows].long(),
+            self._clicks[rows].to(torch.float32),
+        )

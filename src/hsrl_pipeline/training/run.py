@@ -13,6 +13,7 @@ from hsrl_pipeline.agents.registry import build_agent
 from hsrl_pipeline.config.agent_settings import AgentSettings
 from hsrl_pipeline.config.session import CandidatesConfig, RewardConfig, SessionConfig
 from hsrl_pipeline.config.training import TrainingConfig
+from hsrl_pipeline.data.slate_log import split_latest
 from hsrl_pipeline.device import resolve_device
 from hsrl_pipeline.seeding import derive_seed
 from hsrl_pipeline.simulator.response_checkpoint import build_response_model
@@ -20,6 +21,7 @@ from hsrl_pipeline.simulator.session_data import SessionData
 from hsrl_pipeline.simulator.slate_env import SlateSessions
 from hsrl_pipeline.simulator.user_identity import users_as_read
 from hsrl_pipeline.training.checkpoint_store import CheckpointStore
+from hsrl_pipeline.training.early_stopping import StopsEarly
 from hsrl_pipeline.training.log_sampler import LogSampler
 from hsrl_pipeline.training.trainer import MetricStream, train_agent
 
@@ -72,6 +74,10 @@ def train_on(
     )
     agent = build_agent(agent_name, settings, context)
     history_size = session.history_size
+    fitting, held_out = data.log.train, None
+    if isinstance(agent, StopsEarly) and agent.early_stopping.held_out_share > 0.0:
+        fitting, latest = split_latest(fitting, agent.early_stopping.held_out_share)
+        held_out = LogSampler(latest, data.users, history_size, seed, device)
     sessions = SlateSessions(
         build_response_model(dict(simulator), device),
         data.pool("train", history_size),
@@ -96,7 +102,8 @@ def train_on(
         seed=seed,
         device=device,
         sessions=sessions,
-        log=LogSampler(data.log.train, data.users, history_size, seed, device),
+        log=LogSampler(fitting, data.users, history_size, seed, device),
+        held_out=held_out,
         on_metrics=on_metrics,
         checkpoints=checkpoints,
         identity={

@@ -18,6 +18,7 @@ from hsrl_pipeline.simulator.slate_env import SlateSessions
 from hsrl_pipeline.training.checkpoint_store import CheckpointStore
 from hsrl_pipeline.training.collector import Collector
 from hsrl_pipeline.training.curves import Curves
+from hsrl_pipeline.training.early_stopping import EarlyStopping, StopsEarly
 from hsrl_pipeline.training.log_sampler import LogSampler
 from hsrl_pipeline.training.side_thread import SideThread
 
@@ -40,6 +41,7 @@ class Trainer:
         device: Where agent and sessions live.
         sessions: Training environment; not needed by agents that learn from the log alone.
         log: Logged slates; needed by agents that use them.
+        held_out: Slates that end the training of an agent that stops early.
         identity: JSON-able facts that a resumed run must share with the interrupted one.
 
     Raises:
@@ -55,6 +57,7 @@ class Trainer:
         device: torch.device,
         sessions: SlateSessions | None = None,
         log: LogSampler | None = None,
+        held_out: LogSampler | None = None,
         identity: Mapping[str, Any] | None = None,
     ) -> None:
         interacts = agent.experience != "log"
@@ -68,6 +71,9 @@ class Trainer:
         self._device = device
         self._log = log if needs_log else None
         self._log_batch_size: int = getattr(agent, "log_batch_size", config.batch_size)
+        self._stopping: EarlyStopping | None = None
+        if held_out is not None and isinstance(agent, StopsEarly):
+            self._stopping = EarlyStopping(agent, held_out)
         self._collector: Collector | None = None
         if interacts and sessions is not None:
             fresh = agent.experience == "fresh"
@@ -93,7 +99,7 @@ class Trainer:
         self._dropout_seed = derive_seed(seed, "training.dropout")
 
     def run(self, on_metrics: MetricStream | None, checkpoints: CheckpointStore | None) -> None:
-        """Train until ``n_iterations``, from where the loaded state ends.
+        """Train until ``n_iterations`` or an early stop, from where the loaded state ends.
 
         Args:
             on_metrics: Gets every point of the curves as it is made.
@@ -111,10 +117,12 @@ class Trainer:
             progress.start_at(self._iteration)
             if self._iteration == 0 and self._collector is not None:
                 self._collector.warm_up(config.warmup_transitions)
-            while self._iteration < total:
+            while self._iteration < total and not self._finished:
                 self._update(beside)
                 self._iteration += 1
-                last = self._iteration == total
+                if self._stopping is not None:
+                    self._stopping.watch(self._iteration)
+                last = self._iteration == total or self._finished
                 figures: dict[str, float] = {}
                 if last or self._iteration % config.metrics_every == 0:
                     figures = self._record(on_metrics)
@@ -123,6 +131,8 @@ class Trainer:
                     if checkpoints is not None:
                         checkpoints.save(self.state_dict())
                 progress.advance(1, **_shown_figures(figures))
+        if self._stopping is not None:
+            self._stopping.restore()
 
     def history(self) -> pd.DataFrame:
         """Return the training curves, one row per point."""
@@ -137,6 +147,7 @@ class Trainer:
             "agent": self._agent.state_dict(),
             "collector": None if self._collector is None else self._collector.state_dict(),
             "log": None if self._log is None else self._log.state_dict(),
+            "stopping": None if self._stopping is None else self._stopping.state_dict(),
             "curves": self._curves.state_dict(),
             "torch_random_state": torch.random.get_rng_state(),
         }
@@ -165,12 +176,18 @@ class Trainer:
             self._collector.load_state_dict(state["collector"], self._agent)
         if self._log is not None:
             self._log.load_state_dict(state["log"])
+        if self._stopping is not None:
+            self._stopping.load_state_dict(state["stopping"])
         self._curves.load_state_dict(state["curves"], self._device)
         torch.random.set_rng_state(state["torch_random_state"])
 
     def seed_global_draws(self) -> None:
         """Fix the draws of torch's global stream, which dropout takes from."""
         torch.manual_seed(self._dropout_seed)
+
+    @property
+    def _finished(self) -> bool:
+        return self._stopping is not None and self._stopping.finished
 
     def _update(self, beside: SideThread) -> None:
         log = None if self._log is None else self._log.sample(self._log_batch_size)
@@ -186,6 +203,8 @@ class Trainer:
     def _record(self, on_metrics: MetricStream | None) -> dict[str, float]:
         self._check_losses()
         figures = self._curves.read()
+        if self._stopping is not None:
+            figures |= self._stopping.read()
         if self._collector is not None:
             figures |= self._collector.exposure.read()
             self._warn_of_collapse(figures)
@@ -236,6 +255,7 @@ def train_agent(
     device: torch.device,
     sessions: SlateSessions | None = None,
     log: LogSampler | None = None,
+    held_out: LogSampler | None = None,
     on_metrics: MetricStream | None = None,
     checkpoints: CheckpointStore | None = None,
     identity: Mapping[str, Any] | None = None,
@@ -249,6 +269,7 @@ def train_agent(
         device: Where agent and sessions live.
         sessions: Training environment, for agents that interact.
         log: Logged slates of the training split, for agents that use them.
+        held_out: Slates that end the training of an agent that stops early.
         on_metrics: Gets every point of the curves as it is made.
         checkpoints: Keeps the last good state; without it nothing can be resumed.
         identity: JSON-able facts that a resumed run must share with the interrupted one.
@@ -267,6 +288,7 @@ def train_agent(
             device=device,
             sessions=sessions,
             log=log,
+            held_out=held_out,
             identity=identity,
         )
         trainer.seed_global_draws()
