@@ -18,7 +18,8 @@ class SemanticItems(nn.Module):
     """Likelihood of items under per-level code distributions (Eq. 14).
 
     Items that share a semantic ID share its probability evenly: an item has ``pi(z) / |S(z)|``,
-    so that a code does not gain from holding many items (protocol, "Semantic IDs").
+    so that a code does not gain from holding many items (protocol, "Semantic IDs"). Shelves are
+    filled each by itself, so ``S(z)`` holds the items of one shelf.
 
     Args:
         codes: (item, level) int64 numpy. Semantic IDs, row 0 all -1. An item whose codes are all
@@ -63,8 +64,8 @@ class SemanticItems(nn.Module):
             level_log_probs: Per level (batch, vocab) float32.
 
         Returns:
-            (batch, item) float32. Column 0 (padding) is ``-inf``. The rest sums to at most 1 in
-            probability: what is missing lies on codes that no item has.
+            (batch, item) float32. Column 0 (padding) is ``-inf``. The items of a shelf sum to at
+            most 1 in probability: what is missing lies on codes that none of them has.
         """
         batch = level_log_probs[0].shape[0]
         partial = level_log_probs[0].new_zeros(batch, self.trie.n_roots)
