@@ -311,6 +311,23 @@ def test_a_twin_shares_the_tables_of_the_catalogue(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", AGENT_NAMES)
+def test_step_sizes_can_fall_to_nothing(name: str) -> None:
+    options = {"warm_start_iterations": 2} if name == "hsrl" else {}
+    moving, slowed = make_agent(name, **options), make_agent(name, **options)
+    slowed.scale_learning_rates(0.5)
+    slowed.scale_learning_rates(1.0)
+    list(learn(moving, 2))
+    list(learn(slowed, 2))
+    before = slowed.policy_state()
+    for key, weight in moving.policy_state().items():
+        assert torch.equal(weight, before[key]), key
+    slowed.scale_learning_rates(0.0)
+    list(learn(slowed, 3))  # hsrl goes over to another step size on the way
+    for key, weight in slowed.policy_state().items():
+        assert torch.equal(weight, before[key]), key
+
+
+@pytest.mark.parametrize("name", AGENT_NAMES)
 def test_dropout_is_off_when_acting(name: str) -> None:
     plain, dropping = make_agent(name), make_agent(name, encoder={"dropout": 0.6})
     dropping.load_policy_state(plain.policy_state())

@@ -127,6 +127,41 @@ def test_resume_with_other_settings_is_refused(parts, config, tmp_path):
         )
 
 
+def test_step_sizes_fall_in_a_straight_line(parts, config):
+    agent, sessions, log = parts()
+    shares = []
+
+    class Watched:
+        def __getattr__(self, name):
+            return getattr(agent, name)
+
+        def scale_learning_rates(self, share):
+            shares.append(share)
+            agent.scale_learning_rates(share)
+
+    train((Watched(), sessions, log), config(n_iterations=4, final_learning_rate_share=0.2))
+    np.testing.assert_allclose(shares, [1.0, 0.8, 0.6, 0.4])
+    shares.clear()
+    train((Watched(), sessions, log), config(n_iterations=4))
+    assert shares == []
+
+
+def test_falling_step_sizes_resume_within_the_same_length_alone(parts, config, tmp_path):
+    falling = config(final_learning_rate_share=0.0)
+    unbroken, _ = train(parts(), falling)
+    constant, _ = train(parts(), config())
+    assert any(not torch.equal(unbroken[name], constant[name]) for name in unbroken)
+    store = FileCheckpointStore(tmp_path / "checkpoint.pt")
+    with pytest.raises(StopHere):
+        train(parts(), falling, checkpoints=store, on_metrics=stop_at(15))
+    again = falling.model_copy(update={"resume": True})
+    resumed, _ = train(parts(), again, checkpoints=store)
+    assert_equal_weights(unbroken, resumed)
+    for other in ({"n_iterations": 60}, {"final_learning_rate_share": 1.0}):
+        with pytest.raises(UserError, match="step_sizes differ"):
+            train(parts(), again.model_copy(update=other), checkpoints=store)
+
+
 @pytest.mark.slow
 def test_killed_process_resumes_to_the_same_end(parts, config, tmp_path):
     path = tmp_path / "checkpoint.pt"

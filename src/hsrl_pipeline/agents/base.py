@@ -151,6 +151,10 @@ class Agent(Protocol):
         """
         ...
 
+    def scale_learning_rates(self, share: float) -> None:
+        """Make all step sizes this share of what the settings say."""
+        ...
+
     def twin(self) -> Self:
         """Return a copy that can act and value successors while this one is updated."""
         ...

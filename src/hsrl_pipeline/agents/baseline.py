@@ -63,6 +63,8 @@ class BaselineAgent:
         self._modules.eval()
         self._targets = nn.ModuleDict()
         self._optimizers: dict[str, torch.optim.Optimizer] = {}
+        self._learning_rates: dict[str, float] = {}
+        self._learning_rate_share = 1.0
         self._weights: dict[int, list[torch.Tensor]] = {}
 
     def state_dict(self) -> dict[str, Any]:
@@ -89,6 +91,16 @@ class BaselineAgent:
     def load_policy_state(self, state: dict[str, torch.Tensor]) -> None:
         """Restore what ``policy_state`` returned."""
         self._policy.load_state_dict(state)
+
+    def scale_learning_rates(self, share: float) -> None:
+        """Make all step sizes a share of what the settings say.
+
+        Args:
+            share: In [0, 1]; 1 is the settings' own.
+        """
+        self._learning_rate_share = share
+        for name, rate in self._learning_rates.items():
+            self._set_learning_rate(name, rate)
 
     def twin(self) -> Self:
         """Return a copy that can act and value successors while this one is updated.
@@ -145,6 +157,13 @@ class BaselineAgent:
         self._optimizers[name] = torch.optim.AdamW(
             parameters, lr=learning_rate, weight_decay=weight_decay, fused=True
         )
+        self._learning_rates[name] = learning_rate
+
+    def _set_learning_rate(self, name: str, rate: float) -> None:
+        """Set the step size that the settings ask for at this time."""
+        self._learning_rates[name] = rate
+        for group in self._optimizers[name].param_groups:
+            group["lr"] = rate * self._learning_rate_share
 
     def _add_target(self, name: str, module: ModuleT) -> ModuleT:
         """Return a copy of the module that follows it and never receives gradient."""

@@ -172,8 +172,7 @@ class HsrlAgent(BaselineAgent):
         own = self._own
         self.uses_log = self.warming_up or own.log_likelihood_coef > 0.0
         rate = own.warm_start_learning_rate if self.warming_up else own.learning_rate
-        for group in self._optimizers["policy"].param_groups:
-            group["lr"] = rate
+        self._set_learning_rate("policy", rate)
 
     def _value_successors(self, batch: TransitionBatch) -> tuple[torch.Tensor, torch.Tensor]:
         """Return what Eq. 18 takes from the target networks."""

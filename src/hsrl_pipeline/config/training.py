@@ -19,6 +19,13 @@ class TrainingConfig(FrozenConfig):
     learning_rate: float | None = Field(
         None, gt=0.0, le=1.0, description="Step size; null is the agent's own"
     )
+    final_learning_rate_share: float = Field(
+        1.0,
+        ge=0.0,
+        le=1.0,
+        description="What is left of all step sizes at the last update; they fall in a straight "
+        "line, 1 keeps them",
+    )
     acting_batch_size: int = Field(32, ge=1, le=65_536, description="Parallel sessions")
     batch_size: int = Field(
         64, ge=1, le=65_536, description="Replayed transitions per update; agents that use replay"

@@ -25,7 +25,14 @@ from hsrl_pipeline.training.side_thread import SideThread
 logger = logging.getLogger(__name__)
 
 MetricStream = Callable[[int, Mapping[str, float]], None]
-FREE_OF_THE_RESULT = ("n_iterations", "resume", "device", "collapse_items", "checkpoint_every")
+FREE_OF_THE_RESULT = (
+    "n_iterations",
+    "final_learning_rate_share",
+    "resume",
+    "device",
+    "collapse_items",
+    "checkpoint_every",
+)
 
 STATE_LAYOUT = 2
 """Raised when checkpoints of older versions can't be resumed from."""
@@ -96,6 +103,9 @@ class Trainer:
             "state_layout": STATE_LAYOUT,
             "training": config.model_dump(mode="json", exclude=set(FREE_OF_THE_RESULT)),
         }
+        if config.final_learning_rate_share < 1.0:
+            # step sizes that fall to the end of the run make its length part of the result
+            self._identity["step_sizes"] = [config.n_iterations, config.final_learning_rate_share]
         self._dropout_seed = derive_seed(seed, "training.dropout")
 
     def run(self, on_metrics: MetricStream | None, checkpoints: CheckpointStore | None) -> None:
@@ -190,6 +200,10 @@ class Trainer:
         return self._stopping is not None and self._stopping.finished
 
     def _update(self, beside: SideThread) -> None:
+        config = self._config
+        if config.final_learning_rate_share < 1.0:
+            fallen = (1.0 - config.final_learning_rate_share) / config.n_iterations
+            self._agent.scale_learning_rates(1.0 - fallen * self._iteration)
         log = None if self._log is None else self._log.sample(self._log_batch_size)
         if self._collector is None:
             self._curves.add(self._agent.update(None, log))
