@@ -16,6 +16,7 @@ from hsrl_pipeline.progress import Progress
 from hsrl_pipeline.seeding import derive_seed
 from hsrl_pipeline.simulator.slate_env import SlateSessions
 from hsrl_pipeline.training.checkpoint_store import CheckpointStore
+from hsrl_pipeline.training.collapse import CollapseWatch
 from hsrl_pipeline.training.collector import Collector
 from hsrl_pipeline.training.curves import Curves
 from hsrl_pipeline.training.early_stopping import EarlyStopping, StopsEarly
@@ -82,6 +83,7 @@ class Trainer:
         if held_out is not None and isinstance(agent, StopsEarly):
             self._stopping = EarlyStopping(agent, held_out)
         self._collector: Collector | None = None
+        self._collapse: CollapseWatch | None = None
         if interacts and sessions is not None:
             fresh = agent.experience == "fresh"
             self._collector = Collector(
@@ -92,10 +94,9 @@ class Trainer:
                 seed=seed,
                 device=device,
             )
-            self._slate_size = sessions.slate_size
+            self._collapse = CollapseWatch(agent.name, sessions.slate_size, config.collapse_items)
         self._curves = Curves()
         self._iteration = 0
-        self._collapsed = False
         self._identity = {
             **(identity or {}),
             "agent": agent.name,
@@ -153,7 +154,7 @@ class Trainer:
         return {
             "identity": self._identity,
             "iteration": self._iteration,
-            "collapsed": self._collapsed,
+            "collapsed": self._collapse is not None and self._collapse.collapsed,
             "agent": self._agent.state_dict(),
             "collector": None if self._collector is None else self._collector.state_dict(),
             "log": None if self._log is None else self._log.state_dict(),
@@ -180,7 +181,8 @@ class Trainer:
                 remedy="Restore those settings, or train without training.resume.",
             )
         self._iteration = int(state["iteration"])
-        self._collapsed = bool(state["collapsed"])
+        if self._collapse is not None:
+            self._collapse.collapsed = bool(state["collapsed"])
         self._agent.load_state_dict(state["agent"])
         if self._collector is not None:
             self._collector.load_state_dict(state["collector"], self._agent)
@@ -221,25 +223,12 @@ class Trainer:
             figures |= self._stopping.read()
         if self._collector is not None:
             figures |= self._collector.exposure.read()
-            self._warn_of_collapse(figures)
+            if self._collapse is not None:
+                self._collapse.look(self._iteration, figures["effective_items"])
         self._curves.append(self._iteration, figures)
         if on_metrics is not None:
             on_metrics(self._iteration, figures)
         return figures
-
-    def _warn_of_collapse(self, figures: Mapping[str, float]) -> None:
-        limit = self._config.collapse_items * self._slate_size
-        collapsed = figures["effective_items"] < limit
-        if collapsed and not self._collapsed:
-            logger.warning(
-                "%s collapses: at iteration %d its exposure amounts to %.0f items for all users "
-                "(%d per slate); more entropy or a smaller learning rate keeps it exploring",
-                self._agent.name,
-                self._iteration,
-                figures["effective_items"],
-                self._slate_size,
-            )
-        self._collapsed = collapsed
 
     def _check_losses(self) -> None:
         name = self._curves.first_not_finite()
