@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from kedro.config import OmegaConfigLoader
-from kedro.io import AbstractDataset
 
 from hsrl_pipeline.config.session import CandidatesConfig, RewardConfig, SessionConfig
 from hsrl_pipeline.errors import UserError
+from hsrl_pipeline.io.project_artifacts import BASE_DATASET, ProjectArtifacts
 
 if TYPE_CHECKING:
     import gymnasium
@@ -25,77 +24,6 @@ if TYPE_CHECKING:
 Simulator = Literal["train", "eval"]
 Observations = Literal["dict", "features"]
 Actions = Literal["items", "tokens", "vector"]
-
-BASE_DATASET = "synthetic"
-"""The dataset of conf/base; every other one has an environment of its own name."""
-
-MAKERS = {
-    "item_vectors": "sid_tokenization",
-    "codebook": "sid_tokenization",
-    "simulator_train": "simulator_training",
-    "simulator_eval": "simulator_training",
-}
-"""Which pipeline makes an artifact; everything else comes from ingestion."""
-
-
-class ProjectArtifacts:
-    """Parameters and persisted data of one dataset of a project.
-
-    Args:
-        project: Root folder of the project.
-        dataset: Name of the dataset; its environment under ``conf/`` applies.
-        parameters: Nested overrides, as ``--params`` would give them.
-
-    Raises:
-        UserError: The folder is no project, or it has no such dataset.
-    """
-
-    def __init__(
-        self, project: str | Path, dataset: str, parameters: Mapping[str, Any] | None = None
-    ) -> None:
-        self._project = Path(project).resolve()
-        self._dataset = dataset
-        conf = self._project / "conf"
-        if not (conf / "base").is_dir():
-            raise UserError(
-                f"{self._project} is no project: it has no conf/base folder",
-                where="project",
-                remedy="Give the folder that `kedro run` is started from.",
-            )
-        if dataset != BASE_DATASET and not (conf / dataset).is_dir():
-            raise UserError(
-                f"There is no dataset named {dataset!r}",
-                where="dataset",
-                remedy=f"{conf} has no folder of that name; the base dataset is {BASE_DATASET!r}.",
-            )
-        loader = OmegaConfigLoader(
-            conf_source=str(conf),
-            env=None if dataset == BASE_DATASET else dataset,
-            runtime_params=dict(parameters or {}),
-            base_env="base",
-            default_run_env="local",
-            merge_strategy={"parameters": "soft", "globals": "soft"},
-        )
-        self._catalog: dict[str, Any] = loader["catalog"]
-        self.parameters: dict[str, Any] = loader["parameters"]
-
-    def load(self, name: str) -> Any:
-        """Return an entry of the catalog.
-
-        Raises:
-            UserError: The entry was not made yet; names the pipeline that makes it.
-        """
-        config = dict(self._catalog[name])
-        config["filepath"] = str(self._project / config["filepath"])
-        entry: AbstractDataset[Any, Any] = AbstractDataset.from_config(name, config)
-        if not entry.exists():
-            env = "" if self._dataset == BASE_DATASET else f" --env {self._dataset}"
-            raise UserError(
-                f"The project has no {name} of dataset {self._dataset!r} yet",
-                where=config["filepath"],
-                remedy=f"Run first: kedro run --pipeline {MAKERS.get(name, 'ingestion')}{env}",
-            )
-        return entry.load()
 
 
 class _EnvParts:
