@@ -16,7 +16,7 @@ from hsrl_pipeline.agents.base import UpdateStats
 from hsrl_pipeline.config.agents_baselines import A2CSettings
 from hsrl_pipeline.errors import UserError
 from hsrl_pipeline.training.checkpoint_store import FileCheckpointStore
-from hsrl_pipeline.training.trainer import train_agent
+from hsrl_pipeline.training.resuming import train_agent
 
 CPU = torch.device("cpu")
 
@@ -170,7 +170,7 @@ import sys, time
 sys.path.insert(0, {str(Path(__file__).parent)!r})
 import conftest, torch
 from hsrl_pipeline.training.checkpoint_store import FileCheckpointStore
-from hsrl_pipeline.training.trainer import train_agent
+from hsrl_pipeline.training.resuming import train_agent
 agent, sessions, log = conftest.make_parts()
 train_agent(agent, conftest.make_config(n_iterations=100000), seed=0, device=torch.device("cpu"),
             sessions=sessions, log=log, checkpoints=FileCheckpointStore({str(path)!r}))

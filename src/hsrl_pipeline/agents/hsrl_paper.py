@@ -124,7 +124,7 @@ class HsrlPaperAgent(BaselineAgent):
             if log is not None and logged is not None:
                 logged_log_prob = self._items.log_prob(logged.log_probs, log.slates)
                 losses["cloning_loss"] = behavior_cloning_loss(
-                    logged_log_prob, log.clicks, self._items.has_code[log.slates]
+                    logged_log_prob, log.clicks, self._items.trie.has_code[log.slates]
                 )
                 total = total + own.cloning_coef * losses["cloning_loss"]
         total.backward()

@@ -32,7 +32,6 @@ class SemanticItems(nn.Module):
     """
 
     codes: torch.Tensor
-    has_code: torch.Tensor
     log_shares: torch.Tensor
     followed: torch.Tensor
 
@@ -46,7 +45,6 @@ class SemanticItems(nn.Module):
         self.trie = CodeTrie(codes, vocab_sizes, shelves)
         self.n_levels = len(vocab_sizes)
         self._keep("codes", torch.from_numpy(np.where(codes < 0, 0, codes)).long())
-        self._keep("has_code", self.trie.has_code)
         for level in range(1, self.n_levels + 2):
             n_children = self.trie.get_buffer(f"n_children_{level}")
             parents = torch.arange(len(n_children)).repeat_interleave(n_children)

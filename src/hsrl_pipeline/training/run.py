@@ -21,9 +21,10 @@ from hsrl_pipeline.simulator.session_data import SessionData
 from hsrl_pipeline.simulator.slate_env import SlateSessions
 from hsrl_pipeline.simulator.user_identity import users_as_read
 from hsrl_pipeline.training.checkpoint_store import CheckpointStore
-from hsrl_pipeline.training.early_stopping import StopsEarly
+from hsrl_pipeline.training.early_stopping import EarlyStopping, StopsEarly
 from hsrl_pipeline.training.log_sampler import LogSampler
-from hsrl_pipeline.training.trainer import MetricStream, train_agent
+from hsrl_pipeline.training.resuming import train_agent
+from hsrl_pipeline.training.trainer import MetricStream
 
 
 def train_on(
@@ -74,10 +75,11 @@ def train_on(
     )
     agent = build_agent(agent_name, settings, context)
     history_size = session.history_size
-    fitting, held_out = data.log.train, None
+    fitting, stopping = data.log.train, None
     if isinstance(agent, StopsEarly) and agent.early_stopping.held_out_share > 0.0:
         fitting, latest = split_latest(fitting, agent.early_stopping.held_out_share)
         held_out = LogSampler(latest, data.users, history_size, seed, device)
+        stopping = EarlyStopping(agent, held_out)
     sessions = SlateSessions(
         build_response_model(dict(simulator), device),
         data.pool("train", history_size),
@@ -103,7 +105,7 @@ def train_on(
         device=device,
         sessions=sessions,
         log=LogSampler(fitting, data.users, history_size, seed, device),
-        held_out=held_out,
+        stopping=stopping,
         on_metrics=on_metrics,
         checkpoints=checkpoints,
         identity={

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -19,11 +18,9 @@ from hsrl_pipeline.training.checkpoint_store import CheckpointStore
 from hsrl_pipeline.training.collapse import CollapseWatch
 from hsrl_pipeline.training.collector import Collector
 from hsrl_pipeline.training.curves import Curves
-from hsrl_pipeline.training.early_stopping import EarlyStopping, StopsEarly
+from hsrl_pipeline.training.early_stopping import EarlyStopping
 from hsrl_pipeline.training.log_sampler import LogSampler
 from hsrl_pipeline.training.side_thread import SideThread
-
-logger = logging.getLogger(__name__)
 
 MetricStream = Callable[[int, Mapping[str, float]], None]
 FREE_OF_THE_RESULT = (
@@ -49,7 +46,7 @@ class Trainer:
         device: Where agent and sessions live.
         sessions: Training environment; not needed by agents that learn from the log alone.
         log: Logged slates; needed by agents that use them.
-        held_out: Slates that end the training of an agent that stops early.
+        stopping: Ends training early; without it, all iterations are done.
         identity: JSON-able facts that a resumed run must share with the interrupted one.
 
     Raises:
@@ -65,7 +62,7 @@ class Trainer:
         device: torch.device,
         sessions: SlateSessions | None = None,
         log: LogSampler | None = None,
-        held_out: LogSampler | None = None,
+        stopping: EarlyStopping | None = None,
         identity: Mapping[str, Any] | None = None,
     ) -> None:
         interacts = agent.experience != "log"
@@ -79,9 +76,7 @@ class Trainer:
         self._device = device
         self._log = log if needs_log else None
         self._log_batch_size: int = getattr(agent, "log_batch_size", config.batch_size)
-        self._stopping: EarlyStopping | None = None
-        if held_out is not None and isinstance(agent, StopsEarly):
-            self._stopping = EarlyStopping(agent, held_out)
+        self._stopping = stopping
         self._collector: Collector | None = None
         self._collapse: CollapseWatch | None = None
         if interacts and sessions is not None:
@@ -221,10 +216,9 @@ class Trainer:
         figures = self._curves.read()
         if self._stopping is not None:
             figures |= self._stopping.read()
-        if self._collector is not None:
+        if self._collector is not None and self._collapse is not None:
             figures |= self._collector.exposure.read()
-            if self._collapse is not None:
-                self._collapse.look(self._iteration, figures["effective_items"])
+            self._collapse.look(self._iteration, figures["effective_items"])
         self._curves.append(self._iteration, figures)
         if on_metrics is not None:
             on_metrics(self._iteration, figures)
@@ -248,65 +242,6 @@ class Trainer:
             where=f"iteration {self._iteration} or the {self._config.metrics_every} before it",
             remedy="The last good checkpoint is kept. Lower training.learning_rate.",
         )
-
-
-def train_agent(
-    agent: Agent,
-    config: TrainingConfig,
-    *,
-    seed: int,
-    device: torch.device,
-    sessions: SlateSessions | None = None,
-    log: LogSampler | None = None,
-    held_out: LogSampler | None = None,
-    on_metrics: MetricStream | None = None,
-    checkpoints: CheckpointStore | None = None,
-    identity: Mapping[str, Any] | None = None,
-) -> pd.DataFrame:
-    """Train an agent, resuming from the kept checkpoint when the configuration says so.
-
-    Args:
-        agent: The learner, untrained; trained when this returns.
-        config: Length, batch sizes, resume.
-        seed: Seed of the run.
-        device: Where agent and sessions live.
-        sessions: Training environment, for agents that interact.
-        log: Logged slates of the training split, for agents that use them.
-        held_out: Slates that end the training of an agent that stops early.
-        on_metrics: Gets every point of the curves as it is made.
-        checkpoints: Keeps the last good state; without it nothing can be resumed.
-        identity: JSON-able facts that a resumed run must share with the interrupted one.
-
-    Returns:
-        The training curves: ``iteration`` int64 and float64 figures.
-
-    Raises:
-        UserError: Training broke down, or the checkpoint does not fit the settings.
-    """
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        trainer = Trainer(
-            agent,
-            config,
-            seed=seed,
-            device=device,
-            sessions=sessions,
-            log=log,
-            held_out=held_out,
-            identity=identity,
-        )
-        trainer.seed_global_draws()
-        kept = checkpoints.load() if checkpoints is not None and config.resume else None
-        if kept is not None:
-            trainer.load_state_dict(kept)
-        elif checkpoints is not None:
-            # a checkpoint of an earlier run must not be taken for this one's
-            checkpoints.discard()
-        if config.resume:
-            logger.info(
-                "Resuming %s from iteration %d", agent.name, kept["iteration"] if kept else 0
-            )
-        trainer.run(on_metrics, checkpoints)
-        return trainer.history()
 
 
 def _shown_figures(figures: Mapping[str, float]) -> dict[str, float]:
