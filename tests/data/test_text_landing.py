@@ -4,7 +4,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from hsrl_pipeline.data import text_blocks
-from hsrl_pipeline.data.text_landing import land_csv, land_fields, land_lines
+from hsrl_pipeline.data.text_landing import land_csv, land_fields
 from hsrl_pipeline.errors import UserError
 
 
@@ -22,25 +22,19 @@ def target(tmp_path: Path) -> Path:
     return tmp_path / "landed.parquet"
 
 
-def test_lines_keep_their_numbers_and_lose_their_ends(file: Path, target: Path) -> None:
-    file.write_bytes(b'a\n\nb"x,y\r\nc\xe9\n d')
-    landed = rows(land_lines(file, target, encoding="latin-1"))
-    assert [(row["line"], row["text"]) for row in landed] == [
-        (1, "a"),
-        (2, ""),
-        (3, 'b"x,y'),
-        (4, "cé"),
-        (5, " d"),
-    ]
-
-
 @pytest.mark.parametrize("block", [1, 3, 7, 1000])
 def test_lines_do_not_depend_on_the_size_of_blocks(
     file: Path, target: Path, block: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(text_blocks, "BLOCK_BYTES", block)
-    file.write_text("one\ntwo\nthree\n")
-    assert [row["text"] for row in rows(land_lines(file, target))] == ["one", "two", "three"]
+    file.write_text("1::one\n\n3::three\r\n4::vier")
+    landed = rows(land_fields(file, target, ("number", "word"), separator="::"))
+    assert [(row["line"], row["word"]) for row in landed] == [
+        (1, "one"),
+        (2, None),
+        (3, "three"),
+        (4, "vier"),
+    ]
 
 
 @pytest.mark.parametrize("separator", ["::", "\t", "@@@"])
@@ -100,4 +94,4 @@ def test_unreadable_files_are_refused_with_their_place(
 def test_an_unknown_encoding_is_named(file: Path, target: Path) -> None:
     file.write_text("a\n")
     with pytest.raises(UserError, match="no text encoding named 'klingon'"):
-        land_lines(file, target, encoding="klingon")
+        land_csv(file, target, {"a": "a"}, encoding="klingon")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import ibis
 
-from hsrl_pipeline.data.text_landing import land_csv, land_fields, land_lines
+from hsrl_pipeline.data.text_landing import land_csv, land_fields
 from hsrl_pipeline.errors import UserError
 
 if TYPE_CHECKING:
@@ -38,15 +38,6 @@ class Engine(ABC):
     def fresh_path(self, name: str) -> Path:
         """Return an unused path of the workspace."""
         return self.workspace / f"{name}-{next(self._numbers)}.parquet"
-
-    def scan_lines(self, path: Path, *, encoding: str = "utf-8") -> ibis.Table:
-        """Return the lines of a text file: ``file``, ``line``, ``text``.
-
-        Raises:
-            UserError: The file is missing, empty or in another encoding.
-        """
-        landed = land_lines(path, self.fresh_path("lines"), encoding=encoding)
-        return self.read(landed).mutate(file=ibis.literal(path.name), file_order=_ZERO)
 
     def scan_fields(
         self, path: Path, columns: Sequence[str], *, separator: str, encoding: str = "utf-8"

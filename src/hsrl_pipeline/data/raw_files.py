@@ -41,14 +41,6 @@ class RawArchive:
             f"(or the folder {self.name}/ that it unpacks to) in {self.folder}."
         )
 
-    def has(self, member: str) -> bool:
-        """Whether the archive or folder holds the file."""
-        unpacked = self._unpacked()
-        if unpacked is not None:
-            return (unpacked / member).is_file()
-        with self._open() as archive:
-            return f"{self.name}/{member}" in archive.namelist()
-
     def extract(self, member: str, workspace: Path) -> Path:
         """Return the path of a file, unpacked into the workspace when it comes from the zip.
 

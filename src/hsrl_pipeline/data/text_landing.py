@@ -6,7 +6,7 @@ means can't depend on the engine.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -29,30 +29,6 @@ from hsrl_pipeline.errors import UserError
 
 UNIT_SEPARATOR = b"\x1f"
 MALFORMED = "wrong number of fields"
-
-LINES_SCHEMA = pa.schema([("line", pa.int64()), ("text", pa.string())])
-
-
-def land_lines(path: Path, target: Path, *, encoding: str = "utf-8") -> Path:
-    r"""Write each line of a text file as one row; blank lines are kept, line ends are not.
-
-    Args:
-        path: Text file with ``\n`` or ``\r\n`` line ends.
-        target: Parquet file to write, with the columns ``line`` (from 1) and ``text``.
-        encoding: Encoding of the text.
-
-    Returns:
-        ``target``.
-
-    Raises:
-        UserError: The file is missing, empty or in another encoding.
-    """
-    with pq.ParquetWriter(target, LINES_SCHEMA) as writer:
-        for first_line, rows in _line_blocks(path, encoding):
-            lines = _line_numbers(first_line, len(rows))
-            table = pa.table({"line": lines, "text": rows.cast(pa.string())}, schema=LINES_SCHEMA)
-            writer.write_table(table)
-    return target
 
 
 def land_fields(
@@ -226,21 +202,6 @@ def _require_columns(
             where=f"{file}, line 1",
             remedy="Check the separator and the column names.",
         )
-
-
-def _line_blocks(path: Path, encoding: str) -> Iterator[tuple[int, pa.Array]]:
-    """Yield the number of a first line, from 1, and the lines from there on, as text."""
-    require_content(path)
-    line = 1
-    for block in whole_line_blocks(path):
-        text = decode(block, encoding, path.name, line)
-        rows = pc.split_pattern(pa.array([text], pa.large_string()), "\n").values
-        yield line, pc.utf8_rtrim(rows, "\r")
-        line += len(rows)
-
-
-def _line_numbers(first_line: int, count: int) -> pa.Array:
-    return pa.array(np.arange(first_line, first_line + count, dtype=np.int64))
 
 
 def _completed(table: pa.Table, schema: pa.Schema) -> pa.Table:

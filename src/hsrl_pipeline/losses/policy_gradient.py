@@ -27,34 +27,19 @@ def policy_gradient_loss(advantage: torch.Tensor, log_prob: torch.Tensor) -> tor
     return -(advantage.detach() * log_prob.mean(-1)).mean()
 
 
-def negative_entropy(level_log_probs: Sequence[torch.Tensor]) -> torch.Tensor:
-    """Return the term that is added to the loss so that the policy stays spread out.
-
-    Eq. 23 is the sum of ``p log p``, the negative of the entropy: minimising it raises the
-    entropy, so it enters the loss with a plus.
+def level_entropies(level_log_probs: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Return the mean entropy of each level's code distribution.
 
     Args:
         level_log_probs: Per level (batch, vocab) float32 log-probabilities; ``-inf`` for codes
             that cannot be chosen.
 
     Returns:
-        0-dim float32 in ``[-sum_l log V_l, 0]``, averaged over the batch.
+        (level,) float32 in ``[0, log V_l]`` nats.
 
     References:
-        Paper, Eq. 23.
-    """
-    total = level_entropies(level_log_probs).sum()
-    return -total
-
-
-def level_entropies(level_log_probs: Sequence[torch.Tensor]) -> torch.Tensor:
-    """Return the mean entropy of each level's code distribution.
-
-    Args:
-        level_log_probs: Per level (batch, vocab) float32 log-probabilities.
-
-    Returns:
-        (level,) float32, in nats.
+        Paper, Eq. 23: its sum of ``p log p`` is minus the sum of these. It is minimised, so the
+        entropies enter the loss with a minus.
     """
     return torch.stack([_entropy(log_probs).mean() for log_probs in level_log_probs])
 
