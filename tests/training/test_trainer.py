@@ -13,12 +13,15 @@ import pytest
 import torch
 
 from hsrl_pipeline.agents.base import UpdateStats
+from hsrl_pipeline.config.agent_settings import EncoderConfig
 from hsrl_pipeline.config.agents_baselines import A2CSettings
+from hsrl_pipeline.config.agents_hsrl import HsrlSettings
 from hsrl_pipeline.errors import UserError
 from hsrl_pipeline.training.checkpoint_store import FileCheckpointStore
 from hsrl_pipeline.training.resuming import train_agent
 
 CPU = torch.device("cpu")
+ENCODER = EncoderConfig(embedding_size=8, n_layers=1, n_heads=2, feedforward_size=8, dropout=0.1)
 
 
 def train(parts, config, **options):
@@ -277,6 +280,27 @@ def test_agents_of_the_log_run_through_the_same_loop_without_sessions(parts, con
     assert history["loss"].tolist() == [1.0, 1.0]
     assert "train_reward" not in history
     assert [tuple(slates.shape) for slates in agent.seen] == [(3, 2)] * 10
+
+
+def test_the_log_is_drawn_from_only_while_the_agent_uses_it(parts, config):
+    settings = HsrlSettings(encoder=ENCODER, warm_start_iterations=3, log_batch_size=8)
+    agent, sessions, log = parts(name="hsrl", settings=settings)
+    given = []
+
+    class Watched:
+        def __getattr__(self, name):
+            return getattr(agent, name)
+
+        def update(self, batch, logged, bootstrap=None):
+            given.append(logged is not None)
+            return agent.update(batch, logged, bootstrap)
+
+    draws = []
+    sample = log.sample
+    log.sample = lambda size: draws.append(size) or sample(size)
+    train((Watched(), sessions, log), config(n_iterations=5))
+    assert given == [True, True, True, False, False]
+    assert draws == [8, 8, 8]
 
 
 @pytest.mark.parametrize(("batch_size", "kept"), [(8, 4), (10, 6), (3, 0)])

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import torch
 
-from hsrl_pipeline.agents.base import Agent
+from hsrl_pipeline.agents.base import Agent, LogBatch
 from hsrl_pipeline.config.training import TrainingConfig
 from hsrl_pipeline.errors import UserError
 from hsrl_pipeline.progress import Progress
@@ -201,7 +201,7 @@ class Trainer:
         if config.final_learning_rate_share < 1.0:
             fallen = (1.0 - config.final_learning_rate_share) / config.n_iterations
             self._agent.scale_learning_rates(1.0 - fallen * self._iteration)
-        log = None if self._log is None else self._log.sample(self._log_batch_size)
+        log = self._logged_slates()
         if self._collector is None:
             self._curves.add(self._agent.update(None, log))
             return
@@ -210,6 +210,11 @@ class Trainer:
         self._curves.add(self._agent.update(experience.batch, log, experience.bootstrap))
         collecting.result()
         self._collector.follow(self._agent)
+
+    def _logged_slates(self) -> LogBatch | None:
+        """Return what an update needs of the log, which may be nothing after a warm start."""
+        needed = self._agent.uses_log or self._agent.experience == "log"
+        return self._log.sample(self._log_batch_size) if self._log is not None and needed else None
 
     def _record(self, on_metrics: MetricStream | None) -> dict[str, float]:
         self._check_losses()
