@@ -10,14 +10,11 @@ from hsrl_pipeline.hooks.parameters_hook import ParametersHook
 from hsrl_pipeline.hooks.results_hook import ResultsHook
 from hsrl_pipeline.hooks.timing_hook import TimingHook
 from hsrl_pipeline.hooks.tracking_hook import TrackingHook
+from hsrl_pipeline.io.project_artifacts import CONF_READING
 
 HOOKS = (ResultsHook(), TimingHook(), TrackingHook(), MissingInputsHook(), ParametersHook())
 
 # Where it happens to be installed it would track every run a second time (ADR 0001).
 DISABLE_HOOKS_FOR_PLUGINS = ("kedro-mlflow",)
 
-CONFIG_LOADER_ARGS = {
-    "base_env": "base",
-    "default_run_env": "local",
-    "merge_strategy": {"parameters": "soft", "globals": "soft"},
-}
+CONFIG_LOADER_ARGS = CONF_READING

@@ -11,6 +11,13 @@ from kedro.io import AbstractDataset
 
 from hsrl_pipeline.errors import UserError
 
+CONF_READING: dict[str, Any] = {
+    "base_env": "base",
+    "default_run_env": "local",
+    "merge_strategy": {"parameters": "soft", "globals": "soft"},
+}
+"""How ``conf/`` is read, by a Kedro session and without one."""
+
 BASE_DATASET = "synthetic"
 """The dataset of conf/base; every other one has an environment of its own name."""
 
@@ -57,9 +64,7 @@ class ProjectArtifacts:
             conf_source=str(conf),
             env=None if dataset == BASE_DATASET else dataset,
             runtime_params=dict(parameters or {}),
-            base_env="base",
-            default_run_env="local",
-            merge_strategy={"parameters": "soft", "globals": "soft"},
+            **CONF_READING,
         )
         self._catalog: dict[str, Any] = loader["catalog"]
         self.parameters: dict[str, Any] = loader["parameters"]
