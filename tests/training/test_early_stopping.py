@@ -10,7 +10,7 @@ from hsrl_pipeline.losses.supervised import click_loss
 from hsrl_pipeline.training.checkpoint_store import FileCheckpointStore
 from hsrl_pipeline.training.early_stopping import EarlyStopping
 from hsrl_pipeline.training.log_sampler import LogSampler
-from hsrl_pipeline.training.resuming import train_agent
+from hsrl_pipeline.training.trainer import Trainer
 
 ENCODER = EncoderConfig(
     embedding_size=8, n_layers=1, n_heads=2, feedforward_size=8, dropout=0.1, use_step=False
@@ -115,10 +115,15 @@ def held_out(log, users):
 
 def train(parts, config, held_out, **options):
     agent, _, sampler = parts(name="sl", settings=SETTINGS)
-    stopping = EarlyStopping(agent, held_out)
-    history = train_agent(
-        agent, config, seed=0, device=torch.device("cpu"), log=sampler, stopping=stopping, **options
+    trainer = Trainer(
+        agent,
+        config,
+        seed=0,
+        device=torch.device("cpu"),
+        log=sampler,
+        stopping=EarlyStopping(agent, held_out),
     )
+    history = trainer.run(**options)
     return agent, history
 
 

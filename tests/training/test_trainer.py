@@ -13,20 +13,19 @@ import pytest
 import torch
 
 from hsrl_pipeline.agents.base import UpdateStats
-from hsrl_pipeline.config.agent_settings import EncoderConfig
 from hsrl_pipeline.config.agents_baselines import A2CSettings
 from hsrl_pipeline.config.agents_hsrl import HsrlSettings
 from hsrl_pipeline.errors import UserError
 from hsrl_pipeline.training.checkpoint_store import FileCheckpointStore
-from hsrl_pipeline.training.resuming import train_agent
+from hsrl_pipeline.training.trainer import Trainer
 
 CPU = torch.device("cpu")
-ENCODER = EncoderConfig(embedding_size=8, n_layers=1, n_heads=2, feedforward_size=8, dropout=0.1)
 
 
-def train(parts, config, **options):
+def train(parts, config, *, on_metrics=None, checkpoints=None, **options):
     agent, sessions, log = parts
-    history = train_agent(agent, config, seed=0, device=CPU, sessions=sessions, log=log, **options)
+    trainer = Trainer(agent, config, seed=0, device=CPU, sessions=sessions, log=log, **options)
+    history = trainer.run(on_metrics, checkpoints)
     return agent.policy_state(), history
 
 
@@ -173,10 +172,11 @@ import sys, time
 sys.path.insert(0, {str(Path(__file__).parent)!r})
 import conftest, torch
 from hsrl_pipeline.training.checkpoint_store import FileCheckpointStore
-from hsrl_pipeline.training.resuming import train_agent
+from hsrl_pipeline.training.trainer import Trainer
 agent, sessions, log = conftest.make_parts()
-train_agent(agent, conftest.make_config(n_iterations=100000), seed=0, device=torch.device("cpu"),
-            sessions=sessions, log=log, checkpoints=FileCheckpointStore({str(path)!r}))
+trainer = Trainer(agent, conftest.make_config(n_iterations=100000), seed=0,
+                  device=torch.device("cpu"), sessions=sessions, log=log)
+trainer.run(checkpoints=FileCheckpointStore({str(path)!r}))
 """
     process = subprocess.Popen([sys.executable, "-c", script])
     deadline = time.monotonic() + 60
@@ -276,14 +276,14 @@ class FromLog:
 def test_agents_of_the_log_run_through_the_same_loop_without_sessions(parts, config):
     agent = FromLog()
     _, _, log = parts()
-    history = train_agent(agent, config(n_iterations=10), seed=0, device=CPU, log=log)
+    history = Trainer(agent, config(n_iterations=10), seed=0, device=CPU, log=log).run()
     assert history["loss"].tolist() == [1.0, 1.0]
     assert "train_reward" not in history
     assert [tuple(slates.shape) for slates in agent.seen] == [(3, 2)] * 10
 
 
 def test_the_log_is_drawn_from_only_while_the_agent_uses_it(parts, config):
-    settings = HsrlSettings(encoder=ENCODER, warm_start_iterations=3, log_batch_size=8)
+    settings = HsrlSettings(warm_start_iterations=3, log_batch_size=8)
     agent, sessions, log = parts(name="hsrl", settings=settings)
     given = []
 
@@ -402,6 +402,6 @@ class FailsLater:
 def test_what_an_agent_needs_must_be_given(parts, config):
     agent, sessions, log = parts()
     with pytest.raises(ValueError, match="learns from sessions"):
-        train_agent(agent, config(), seed=0, device=CPU, log=log)
+        Trainer(agent, config(), seed=0, device=CPU, log=log)
     with pytest.raises(ValueError, match="learns from logged slates"):
-        train_agent(agent, config(), seed=0, device=CPU, sessions=sessions)
+        Trainer(agent, config(), seed=0, device=CPU, sessions=sessions)

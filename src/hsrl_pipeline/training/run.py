@@ -23,8 +23,7 @@ from hsrl_pipeline.simulator.user_identity import users_as_read
 from hsrl_pipeline.training.checkpoint_store import CheckpointStore
 from hsrl_pipeline.training.early_stopping import EarlyStopping, StopsEarly
 from hsrl_pipeline.training.log_sampler import LogSampler
-from hsrl_pipeline.training.resuming import train_agent
-from hsrl_pipeline.training.trainer import MetricStream
+from hsrl_pipeline.training.trainer import MetricStream, Trainer
 
 
 def train_on(
@@ -98,7 +97,7 @@ def train_on(
         "dataset_version": info.version,
         "codebook_version": data.codebook.version,
     }
-    history = train_agent(
+    trainer = Trainer(
         agent,
         training,
         seed=seed,
@@ -106,8 +105,6 @@ def train_on(
         sessions=sessions,
         log=LogSampler(fitting, data.users, history_size, seed, device),
         stopping=stopping,
-        on_metrics=on_metrics,
-        checkpoints=checkpoints,
         identity={
             **provenance,
             "settings": settings.model_dump(mode="json"),
@@ -116,5 +113,6 @@ def train_on(
             "candidates": candidates.model_dump(mode="json"),
         },
     )
+    history = trainer.run(on_metrics, checkpoints)
     provenance["n_iterations"] = str(training.n_iterations)
     return describe_policy(agent, settings, context, provenance), history

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -21,6 +22,8 @@ from hsrl_pipeline.training.curves import Curves
 from hsrl_pipeline.training.early_stopping import EarlyStopping
 from hsrl_pipeline.training.log_sampler import LogSampler
 from hsrl_pipeline.training.side_thread import SideThread
+
+logger = logging.getLogger(__name__)
 
 MetricStream = Callable[[int, Mapping[str, float]], None]
 FREE_OF_THE_RESULT = (
@@ -68,13 +71,13 @@ class Trainer:
         interacts = agent.experience != "log"
         if interacts and sessions is None:
             raise ValueError(f"agent {agent.name} learns from sessions, none were given")
-        needs_log = agent.uses_log or agent.experience == "log"
-        if needs_log and log is None:
+        reads_log = _reads_log(agent)
+        if reads_log and log is None:
             raise ValueError(f"agent {agent.name} learns from logged slates, none were given")
         self._agent = agent
         self._config = config
         self._device = device
-        self._log = log if needs_log else None
+        self._log = log if reads_log else None
         self._log_batch_size: int = getattr(agent, "log_batch_size", config.batch_size)
         self._stopping = stopping
         self._collector: Collector | None = None
@@ -104,44 +107,29 @@ class Trainer:
             self._identity["step_sizes"] = [config.n_iterations, config.final_learning_rate_share]
         self._dropout_seed = derive_seed(seed, "training.dropout")
 
-    def run(self, on_metrics: MetricStream | None, checkpoints: CheckpointStore | None) -> None:
-        """Train until ``n_iterations`` or an early stop, from where the loaded state ends.
+    def run(
+        self, on_metrics: MetricStream | None = None, checkpoints: CheckpointStore | None = None
+    ) -> pd.DataFrame:
+        """Train until ``n_iterations`` or an early stop, resuming when the configuration says so.
+
+        The agent is trained when this returns; torch's global random state is as it was before.
 
         Args:
             on_metrics: Gets every point of the curves as it is made.
-            checkpoints: Keeps the state from time to time and at the end.
+            checkpoints: Keeps the state from time to time and at the end; without it nothing can
+                be resumed.
+
+        Returns:
+            The training curves: ``iteration`` int64 and float64 figures.
 
         Raises:
-            UserError: A loss or a weight is not a finite number any more.
+            UserError: A loss or a weight is not a finite number any more, or the checkpoint does
+                not fit the settings.
         """
-        config = self._config
-        total = config.n_iterations
-        with (
-            SideThread(self._device) as beside,
-            Progress(f"Training {self._agent.name}", total=total) as progress,
-        ):
-            progress.start_at(self._iteration)
-            if self._iteration == 0 and self._collector is not None:
-                self._collector.warm_up(config.warmup_transitions)
-            while self._iteration < total and not self._finished:
-                self._update(beside)
-                self._iteration += 1
-                if self._stopping is not None:
-                    self._stopping.watch(self._iteration)
-                last = self._iteration == total or self._finished
-                figures: dict[str, float] = {}
-                if last or self._iteration % config.metrics_every == 0:
-                    figures = self._record(on_metrics)
-                if last or self._iteration % config.checkpoint_every == 0:
-                    self._check_finite()
-                    if checkpoints is not None:
-                        checkpoints.save(self.state_dict())
-                progress.advance(1, **_shown_figures(figures))
-        if self._stopping is not None:
-            self._stopping.restore()
-
-    def history(self) -> pd.DataFrame:
-        """Return the training curves, one row per point."""
+        with torch.random.fork_rng(devices=[self._device] if self._device.type == "cuda" else []):
+            torch.manual_seed(self._dropout_seed)
+            self._resume(checkpoints)
+            self._iterate(on_metrics, checkpoints)
         return self._curves.history()
 
     def state_dict(self) -> dict[str, Any]:
@@ -188,13 +176,49 @@ class Trainer:
         self._curves.load_state_dict(state["curves"], self._device)
         torch.random.set_rng_state(state["torch_random_state"])
 
-    def seed_global_draws(self) -> None:
-        """Fix the draws of torch's global stream, which dropout takes from."""
-        torch.manual_seed(self._dropout_seed)
-
     @property
     def _finished(self) -> bool:
         return self._stopping is not None and self._stopping.finished
+
+    def _resume(self, checkpoints: CheckpointStore | None) -> None:
+        """Go on from the kept checkpoint, or forget that of an earlier run."""
+        kept = checkpoints.load() if checkpoints is not None and self._config.resume else None
+        if kept is not None:
+            self.load_state_dict(kept)
+        elif checkpoints is not None:
+            # a checkpoint of an earlier run must not be taken for this one's
+            checkpoints.discard()
+        if self._config.resume:
+            logger.info("Resuming %s from iteration %d", self._agent.name, self._iteration)
+
+    def _iterate(
+        self, on_metrics: MetricStream | None, checkpoints: CheckpointStore | None
+    ) -> None:
+        config = self._config
+        total = config.n_iterations
+        with (
+            SideThread(self._device) as beside,
+            Progress(f"Training {self._agent.name}", total=total) as progress,
+        ):
+            progress.start_at(self._iteration)
+            if self._iteration == 0 and self._collector is not None:
+                self._collector.warm_up(config.warmup_transitions)
+            while self._iteration < total and not self._finished:
+                self._update(beside)
+                self._iteration += 1
+                if self._stopping is not None:
+                    self._stopping.watch(self._iteration)
+                last = self._iteration == total or self._finished
+                figures: dict[str, float] = {}
+                if last or self._iteration % config.metrics_every == 0:
+                    figures = self._record(on_metrics)
+                if last or self._iteration % config.checkpoint_every == 0:
+                    self._check_finite()
+                    if checkpoints is not None:
+                        checkpoints.save(self.state_dict())
+                progress.advance(1, **_shown_figures(figures))
+        if self._stopping is not None:
+            self._stopping.restore()
 
     def _update(self, beside: SideThread) -> None:
         config = self._config
@@ -213,8 +237,9 @@ class Trainer:
 
     def _logged_slates(self) -> LogBatch | None:
         """Return what an update needs of the log, which may be nothing after a warm start."""
-        needed = self._agent.uses_log or self._agent.experience == "log"
-        return self._log.sample(self._log_batch_size) if self._log is not None and needed else None
+        if self._log is None or not _reads_log(self._agent):
+            return None
+        return self._log.sample(self._log_batch_size)
 
     def _record(self, on_metrics: MetricStream | None) -> dict[str, float]:
         self._check_losses()
@@ -247,6 +272,11 @@ class Trainer:
             where=f"iteration {self._iteration} or the {self._config.metrics_every} before it",
             remedy="The last good checkpoint is kept. Lower training.learning_rate.",
         )
+
+
+def _reads_log(agent: Agent) -> bool:
+    """Whether the agent's next update needs logged slates."""
+    return agent.uses_log or agent.experience == "log"
 
 
 def _shown_figures(figures: Mapping[str, float]) -> dict[str, float]:
