@@ -38,10 +38,13 @@ class TrainingConfig(FrozenConfig):
         "many as parallel sessions each transition is learned from once",
     )
     buffer_size: int = Field(
-        100_000, ge=1, le=10_000_000, description="Transitions kept for replay"
+        100_000,
+        ge=1,
+        le=10_000_000,
+        description="Transitions kept for replay, by agents that use it",
     )
     warmup_transitions: int = Field(
-        2_000, ge=0, description="Transitions collected before the first update"
+        2_000, ge=1, description="Transitions collected before the first update"
     )
     metrics_every: int = Field(
         50, ge=1, description="Iterations between two points of the training curves"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import torch
@@ -40,7 +41,8 @@ class Collector:
         agent: The learner.
         sessions: Training environment.
         batch_size: Transitions per update.
-        buffer_size: Transitions kept.
+        buffer_size: Transitions kept for an agent that replays; one that learns from the newest
+            needs no more than those.
         seed: Seed of the run.
         device: Where agent and sessions live.
     """
@@ -61,8 +63,9 @@ class Collector:
         self._takes_newest = agent.experience == "fresh"
         self._generator = torch_generator(seed, RANDOM_STREAM, str(device))
         self._experience: Experience | None = None
+        capacity = max(batch_size, sessions.batch_size) if self._takes_newest else buffer_size
         self.buffer = ReplayBuffer(
-            buffer_size, torch_generator(seed, REPLAY_STREAM, str(device)), device
+            capacity, torch_generator(seed, REPLAY_STREAM, str(device)), device
         )
         self.exposure = ExposureMeter(sessions.batch_size, sessions.n_items, device)
 
@@ -83,8 +86,8 @@ class Collector:
         self._twin.copy_weights_of(agent)
 
     def warm_up(self, n_transitions: int) -> None:
-        """Act until the buffer holds at least ``n_transitions``, or is full."""
-        while len(self.buffer) < min(n_transitions, self.buffer.capacity):
+        """Act until at least ``n_transitions`` were stored."""
+        for _ in range(math.ceil(n_transitions / self._sessions.batch_size)):
             self._step()
 
     def state_dict(self) -> dict[str, Any]:

@@ -35,7 +35,7 @@ FREE_OF_THE_RESULT = (
     "checkpoint_every",
 )
 
-STATE_LAYOUT = 2
+STATE_LAYOUT = 3
 """Raised when checkpoints of older versions can't be resumed from."""
 
 
