@@ -109,7 +109,8 @@ def test_equal_seeds_write_equal_policies_and_resume_ends_like_the_unbroken_run(
 def test_other_settings_do_not_resume(tmp_path):
     run(tmp_path, n_iterations=4)
     other = AgentsConfig(hsrl=HsrlSettings(warm_start_iterations=4, entropy_coef=0.5))
-    with pytest.raises(UserError, match="settings differ"):
+    named = r"agents\.hsrl\.entropy_coef \(was 0\.05, is 0\.5\)"
+    with pytest.raises(UserError, match=named):
         run(tmp_path, resume=True, agents=other)
 
 

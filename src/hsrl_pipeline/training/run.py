@@ -107,7 +107,7 @@ def train_on(
         stopping=stopping,
         identity={
             **provenance,
-            "settings": settings.model_dump(mode="json"),
+            "agents": {agent_name: settings.model_dump(mode="json")},
             "session": session.model_dump(mode="json"),
             "reward": reward.model_dump(mode="json"),
             "candidates": candidates.model_dump(mode="json"),

@@ -21,22 +21,12 @@ from hsrl_pipeline.training.collector import Collector
 from hsrl_pipeline.training.curves import Curves
 from hsrl_pipeline.training.early_stopping import EarlyStopping
 from hsrl_pipeline.training.log_sampler import LogSampler
+from hsrl_pipeline.training.run_identity import check_same_run, run_identity
 from hsrl_pipeline.training.side_thread import SideThread
 
 logger = logging.getLogger(__name__)
 
 MetricStream = Callable[[int, Mapping[str, float]], None]
-FREE_OF_THE_RESULT = (
-    "n_iterations",
-    "final_learning_rate_share",
-    "resume",
-    "device",
-    "collapse_items",
-    "checkpoint_every",
-)
-
-STATE_LAYOUT = 3
-"""Raised when checkpoints of older versions can't be resumed from."""
 
 
 class Trainer:
@@ -50,7 +40,7 @@ class Trainer:
         sessions: Training environment; not needed by agents that learn from the log alone.
         log: Logged slates; needed by agents that use them.
         stopping: Ends training early; without it, all iterations are done.
-        identity: JSON-able facts that a resumed run must share with the interrupted one.
+        identity: Further JSON-able facts that a resumed run must share with the interrupted one.
 
     Raises:
         ValueError: The agent needs sessions or a log that was not given.
@@ -95,16 +85,7 @@ class Trainer:
             self._collapse = CollapseWatch(agent.name, sessions.slate_size, config.collapse_items)
         self._curves = Curves()
         self._iteration = 0
-        self._identity = {
-            **(identity or {}),
-            "agent": agent.name,
-            "seed": seed,
-            "state_layout": STATE_LAYOUT,
-            "training": config.model_dump(mode="json", exclude=set(FREE_OF_THE_RESULT)),
-        }
-        if config.final_learning_rate_share < 1.0:
-            # step sizes that fall to the end of the run make its length part of the result
-            self._identity["step_sizes"] = [config.n_iterations, config.final_learning_rate_share]
+        self._identity = run_identity(identity or {}, agent.name, config, seed)
         self._dropout_seed = derive_seed(seed, "training.dropout")
 
     def run(
@@ -150,19 +131,10 @@ class Trainer:
         """Restore what ``state_dict`` returned.
 
         Raises:
-            UserError: The state belongs to a run with other settings; names them.
+            UserError: The state belongs to a run with other settings, which are named, or to
+                another version.
         """
-        differing = sorted(
-            name
-            for name in {**state["identity"], **self._identity}
-            if state["identity"].get(name) != self._identity.get(name)
-        )
-        if differing:
-            raise UserError(
-                f"The checkpoint was made with other settings: {', '.join(differing)} differ",
-                where="training.resume",
-                remedy="Restore those settings, or train without training.resume.",
-            )
+        check_same_run(state["identity"], self._identity)
         self._iteration = int(state["iteration"])
         if self._collapse is not None:
             self._collapse.collapsed = bool(state["collapsed"])
