@@ -50,6 +50,15 @@ def test_every_environment_is_valid(env: str) -> None:
         ),
         ({"agent": {"label": "../x"}}, ["'agent.label' is '../x'", "letters, digits"]),
         ({"evaluation": {"n_episodes": 0}}, ["evaluation.n_episodes"]),
+        (
+            {"training": {"buffer_size": 10}},
+            ["parameters under 'training': buffer_size (10) must be at least", "(64) (conf/"],
+        ),
+        (
+            {"agents": {"hsrl": {"encoder": {"n_heads": 5}}}},
+            ["parameters under 'agents.hsrl.encoder': n_heads (5) must divide"],
+        ),
+        ({"training": {"warmup_transitions": 0}}, ["'training.warmup_transitions' is 0"]),
     ],
 )
 def test_a_refused_parameter_is_named_with_what_is_allowed(runtime, parts) -> None:

@@ -70,7 +70,13 @@ def _describe(location: Sequence[int | str], problem: Mapping[str, Any]) -> str:
         return f"unknown parameter '{name}': {hint}allowed here: {', '.join(allowed)}"
     if problem["type"] == "missing":
         return f"parameter '{name}' is missing"
-    return f"parameter '{name}' is {problem['input']!r}: {problem['msg'].lower()}"
+    reason = problem["msg"].lower()
+    if problem["type"] == "value_error":
+        # ours, about how parameters go together; pydantic would put a title before it
+        reason = str(problem["ctx"]["error"])
+    if isinstance(problem["input"], Mapping | BaseModel):
+        return f"parameters under '{name}': {reason}"
+    return f"parameter '{name}' is {problem['input']!r}: {reason}"
 
 
 def _names_beside(location: Sequence[int | str]) -> list[str]:

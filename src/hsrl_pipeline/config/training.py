@@ -68,5 +68,8 @@ class TrainingConfig(FrozenConfig):
     def _check_consistency(self) -> Self:
         needed = max(self.acting_batch_size, self.batch_size, self.fresh_batch_size)
         if self.buffer_size < needed:
-            raise ValueError(f"buffer_size ({self.buffer_size}) must be at least {needed}")
+            raise ValueError(
+                f"buffer_size ({self.buffer_size}) must be at least the largest of "
+                f"acting_batch_size, batch_size and fresh_batch_size ({needed})"
+            )
         return self
