@@ -6,13 +6,18 @@ Nothing is read from disk; weights are random, which costs the same as trained o
 
 from __future__ import annotations
 
+import json
 import statistics
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import accumulate
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
+from torch.profiler import ProfilerActivity, profile
 
 from benchmarks.report import BenchmarkLine
 from hsrl_pipeline.agents.base import AgentContext
@@ -130,7 +135,7 @@ def run() -> list[BenchmarkLine]:
                     )
                 )
                 if threads == 1:
-                    lines.append(_growth(name, one))
+                    lines += _growth(name, one)
         lines.append(_long_run(threads))
     return lines
 
@@ -149,16 +154,41 @@ def _long_run(threads: int) -> BenchmarkLine:
     )
 
 
-def _growth(name: str, small: Iteration) -> BenchmarkLine:
+def _growth(name: str, small: Iteration) -> list[BenchmarkLine]:
+    """Return how time and working memory grow with the catalogue."""
     large = Iteration(name, LARGE)
     many, few = _compare(large.full, small.full)
-    return BenchmarkLine(
-        f"training.{name}.iteration.100k_items",
-        many,
-        "ms",
-        f"{SMALL} items {few:.3g} ms, bar 1.1",
-        many / few,
-    )
+    most, least = _working_megabytes(large.full), _working_megabytes(small.full)
+    return [
+        BenchmarkLine(
+            f"training.{name}.iteration.100k_items",
+            many,
+            "ms",
+            f"{SMALL} items {few:.3g} ms, bar 1.1",
+            many / few,
+        ),
+        BenchmarkLine(
+            f"training.{name}.working_memory.100k_items",
+            most,
+            "MB",
+            f"{SMALL} items {least:.3g} MB, bar 1.1",
+            most / least,
+        ),
+    ]
+
+
+def _working_megabytes(call: Callable[[], None]) -> float:
+    """Return the most memory that tensors take during a call beyond those there before it."""
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
+        call()
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "trace.json"
+        profiler.export_chrome_trace(str(path))
+        events = json.loads(path.read_text())["traceEvents"]
+    changes = [event for event in events if event.get("name") == "[memory]"]
+    changes.sort(key=lambda event: event["ts"])
+    held = accumulate(event["args"]["Bytes"] for event in changes)
+    return max(held) / 1e6
 
 
 def _compare(first: Callable[[], None], second: Callable[[], None]) -> tuple[float, float]:
