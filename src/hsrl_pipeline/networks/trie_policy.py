@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from hsrl_pipeline.networks.code_trie import CodeTrie
+from hsrl_pipeline.networks.row_scores import row_scores
 
 ContextUpdate = Literal["taken", "expected", "none"]
 
@@ -110,11 +111,11 @@ class TriePolicy(nn.Module):
             and self.leaf_vectors is not None
         ):
             query = self.vector_query(context) / self._temperature
-            vectors = nn.functional.embedding(children, self.leaf_vectors)
             if nodes.numel() == 1:
+                vectors = nn.functional.embedding(children, self.leaf_vectors)
                 scores = scores + query @ vectors.flatten(0, -2).t()
             else:
-                scores = scores + (vectors @ query.unsqueeze(-1))[..., 0]
+                scores = scores + row_scores(query, self.leaf_vectors, children)
         scores = scores.masked_fill(~valid, -torch.inf)
         children = children.expand(*leading, -1)
         return (scores.log_softmax(-1) if self._valid_only else scores), children, codes
