@@ -70,7 +70,6 @@ SEARCH_SPACES: dict[str, Space] = {
         "policy_coef": Interval(1e-3, 1.0),
         "alignment_coef": Interval(1e-3, 1.0),
         "exploration_noise_std": Interval(0.02, 0.5),
-        "sample_items": Choice((True, False)),
     },
     "hsrl_paper": {
         "learning_rate": LEARNING_RATE,
