@@ -77,7 +77,7 @@ bench: install-dev ## the benchmarks: one line each, and benchmarks/results.json
 	@$(BIN)/python -m benchmarks
 
 data: install ## download raw data: make data DATASET=ml1m
-	@$(BIN)/python -m hsrl_pipeline.data.download $(DATASET)
+	@$(BIN)/python -m hsrl_pipeline.data.sources.download $(DATASET)
 
 ui: install ## MLflow on 127.0.0.1
 	@$(BIN)/python -m hsrl_pipeline.tracking.serve --port $(PORT)

@@ -22,7 +22,7 @@ from hsrl_pipeline.config.agent import AgentsConfig
 from hsrl_pipeline.config.session import CandidatesConfig, RewardConfig, SessionConfig
 from hsrl_pipeline.data.slate_log import SlateLog, UserTable
 from hsrl_pipeline.evaluation.rollouts import EvaluationSetting, evaluate_policy
-from hsrl_pipeline.networks.attention_response import AttentionResponse, ResponseSizes
+from hsrl_pipeline.simulator.response.attention import AttentionResponse, ResponseSizes
 from hsrl_pipeline.simulator.slate_env import SlateSessions
 from hsrl_pipeline.simulator.user_pool import UserPool
 

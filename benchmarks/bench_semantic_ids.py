@@ -186,10 +186,10 @@ def measure_movielens() -> dict[str, float]:
     """Ingest the log, then time vectors and codebook on their own."""
     from hsrl_pipeline.config.ingestion import IngestionConfig, SyntheticConfig
     from hsrl_pipeline.config.sid import SidConfig
-    from hsrl_pipeline.data.ingest import build_tables, land_log
     from hsrl_pipeline.data.slate_log import ItemTable, SlateLog
-    from hsrl_pipeline.semantic_ids.diagnostics import unique_share
+    from hsrl_pipeline.data.tables.ingest import build_tables, land_log
     from hsrl_pipeline.semantic_ids.item_vectors import build_item_vectors
+    from hsrl_pipeline.semantic_ids.reports.diagnostics import unique_share
     from hsrl_pipeline.semantic_ids.tokenization import tokenize
 
     is_real = (RAW / "ml-1m.zip").exists()

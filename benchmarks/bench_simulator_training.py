@@ -18,8 +18,8 @@ from benchmarks.report import BenchmarkLine
 from hsrl_pipeline.config.simulator import SimulatorConfig
 from hsrl_pipeline.data.slate_log import ItemTable, SlateLog, UserTable
 from hsrl_pipeline.observation import Observation
-from hsrl_pipeline.simulator.response_checkpoint import build_response_model
-from hsrl_pipeline.simulator.simulator_fitting import fit_simulator
+from hsrl_pipeline.simulator.response.checkpoint import build_response_model
+from hsrl_pipeline.simulator.response.simulators import fit_simulator
 
 N_SLATES, N_USERS, N_ITEMS, SLATE, HISTORY = 97_383, 6040, 3706, 10, 50
 CATEGORY_SIZES, CONTENT_SIZE = (3, 8, 22, 11), 28

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from hsrl_pipeline.agents.slate_decoding import ShelfDecoder, decode_items
-from hsrl_pipeline.networks.code_trie import CodeTrie
 from hsrl_pipeline.networks.trie_policy import TriePolicy
+from hsrl_pipeline.semantic_ids.code_trie import CodeTrie
 
 N_ITEMS = 9
 NOTHING_SHOWN = torch.zeros(1, 0, dtype=torch.int64)

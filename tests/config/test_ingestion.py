@@ -4,7 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from hsrl_pipeline.config.ingestion import IngestionConfig
-from hsrl_pipeline.data.sources import READERS, get_reader
+from hsrl_pipeline.data.sources.source_log import READERS, get_reader
 from hsrl_pipeline.errors import UserError
 
 

@@ -15,7 +15,7 @@ import pytest
 from hsrl_pipeline.config.ingestion import IngestionConfig
 from hsrl_pipeline.data.accounts import RowAccounts
 from hsrl_pipeline.data.dataset_info import DatasetInfo
-from hsrl_pipeline.data.ingest import build_tables, land_log
+from hsrl_pipeline.data.tables.ingest import build_tables, land_log
 
 Files = dict[str, bytes]
 

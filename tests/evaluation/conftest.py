@@ -8,7 +8,7 @@ from hsrl_pipeline.agents.base import Action
 from hsrl_pipeline.agents.slate_selection import SlateSelector
 from hsrl_pipeline.config.session import CandidatesConfig, RewardConfig, SessionConfig
 from hsrl_pipeline.evaluation.rollouts import EvaluationSetting
-from hsrl_pipeline.networks.user_response import UserResponseModel
+from hsrl_pipeline.simulator.response.base import UserResponseModel
 from hsrl_pipeline.simulator.user_pool import UserPool
 
 N_ITEMS = 12

@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from hsrl_pipeline.networks.code_trie import CodeTrie
 from hsrl_pipeline.networks.trie_policy import TriePolicy
+from hsrl_pipeline.semantic_ids.code_trie import CodeTrie
 
 CODES = np.array([[-1, -1], [1, 0], [0, 2], [1, 0], [0, 1], [2, 2]])
 ITEMS = torch.arange(1, 6)

@@ -12,8 +12,8 @@ from hsrl_pipeline.config.agent import AgentsConfig
 from hsrl_pipeline.config.session import CandidatesConfig, SessionConfig
 from hsrl_pipeline.data.slate_log import DatasetInfo
 from hsrl_pipeline.data.synthetic_truth import SyntheticTruth
-from hsrl_pipeline.networks.attention_response import AttentionResponse, ResponseSizes
-from hsrl_pipeline.simulator.response_checkpoint import describe_response_model
+from hsrl_pipeline.simulator.response.attention import AttentionResponse, ResponseSizes
+from hsrl_pipeline.simulator.response.checkpoint import describe_response_model
 
 N_ITEMS, N_USERS, SLATE, N_SLATES = 30, 8, 3, 60
 SESSION = SessionConfig(horizon=6, history_size=8)

@@ -9,7 +9,7 @@ from hsrl_pipeline.io.csv_dataset import AtomicCSVDataset
 from hsrl_pipeline.io.figure_dataset import AtomicFigureDataset
 from hsrl_pipeline.io.json_dataset import AtomicJSONDataset
 from hsrl_pipeline.pipelines.simulator_training import create_pipeline
-from hsrl_pipeline.simulator.response_checkpoint import build_response_model
+from hsrl_pipeline.simulator.response.checkpoint import build_response_model
 
 from .offline_eval_inputs import INFO, N_ITEMS, make_tables
 

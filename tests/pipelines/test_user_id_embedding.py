@@ -10,8 +10,8 @@ from hsrl_pipeline.config.simulator import ResponseNetworkConfig, SimulatorConfi
 from hsrl_pipeline.config.training import TrainingConfig
 from hsrl_pipeline.data.slate_log import DatasetInfo, ItemTable, SlateLog, UserTable
 from hsrl_pipeline.evaluation.run import evaluate_on
+from hsrl_pipeline.simulator.response.simulators import fit_simulator
 from hsrl_pipeline.simulator.session_data import SessionData
-from hsrl_pipeline.simulator.simulator_fitting import fit_simulator
 from hsrl_pipeline.training.run import train_on
 
 from .offline_eval_inputs import INFO, N_USERS, SESSION, make_inputs

@@ -5,19 +5,19 @@ from typing import get_args
 
 import numpy as np
 import pytest
+from benchmarks.synthetic_catalogue import draw_catalogue
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hsrl_pipeline.errors import UserError
 from hsrl_pipeline.semantic_ids.balance import BalanceMode, BalanceSettings
-from hsrl_pipeline.semantic_ids.diagnostics import hourglass, level_usage, unique_share
 from hsrl_pipeline.semantic_ids.kmeans import KMeansSettings
+from hsrl_pipeline.semantic_ids.reports.diagnostics import hourglass, level_usage, unique_share
 from hsrl_pipeline.semantic_ids.residual_quantizer import (
     QuantizerSettings,
     ResidualQuantizer,
     fit_residual_quantizer,
 )
-from hsrl_pipeline.semantic_ids.synthetic_catalogue import draw_catalogue
 
 from .conftest import unit_vectors
 

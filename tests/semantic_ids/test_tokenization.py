@@ -5,10 +5,10 @@ import pytest
 from matplotlib.figure import Figure
 
 from hsrl_pipeline.config.sid import SidConfig
-from hsrl_pipeline.semantic_ids import comparison
-from hsrl_pipeline.semantic_ids.comparison import compare_codebooks
-from hsrl_pipeline.semantic_ids.diagnostics import diagnose
-from hsrl_pipeline.semantic_ids.plots import plot_comparison, plot_diagnostics
+from hsrl_pipeline.semantic_ids.reports import comparison
+from hsrl_pipeline.semantic_ids.reports.comparison import compare_codebooks
+from hsrl_pipeline.semantic_ids.reports.diagnostics import diagnose
+from hsrl_pipeline.semantic_ids.reports.plots import plot_comparison, plot_diagnostics
 from hsrl_pipeline.semantic_ids.tokenization import tokenize
 
 CONFIG = SidConfig(n_levels=3, vocab_size=[8, 6, 10], n_restarts=1, max_iterations=5)

@@ -4,9 +4,9 @@ import numpy as np
 import torch
 
 from hsrl_pipeline.config.session import CandidatesConfig, RewardConfig, SessionConfig
-from hsrl_pipeline.simulator.gym_env import SlateRecEnv, SlateRecVectorEnv
+from hsrl_pipeline.simulator.gym.env import SlateRecEnv, SlateRecVectorEnv
+from hsrl_pipeline.simulator.gym.state_features import StateFeatures
 from hsrl_pipeline.simulator.slate_env import SlateSessions
-from hsrl_pipeline.simulator.state_features import StateFeatures
 from hsrl_pipeline.simulator.user_pool import UserPool
 
 N_ITEMS = 24

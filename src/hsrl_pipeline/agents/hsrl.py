@@ -18,18 +18,18 @@ from torch import nn
 from torch.nn import functional as F
 
 from hsrl_pipeline.agents.base import Action, AgentContext, Bootstrap, LogBatch, UpdateStats
-from hsrl_pipeline.agents.baseline import BaselineAgent
 from hsrl_pipeline.agents.encoding import build_state_encoder, initial_weights
 from hsrl_pipeline.agents.slate_decoding import ShelfDecoder
+from hsrl_pipeline.agents.torch_agent import BaselineAgent
 from hsrl_pipeline.config.agents_hsrl import HsrlSettings
 from hsrl_pipeline.losses.returns import clipped_advantage
 from hsrl_pipeline.losses.slate_likelihood import own_click_advantage
 from hsrl_pipeline.losses.supervised import doubt_loss
-from hsrl_pipeline.networks.code_trie import CodeTrie
 from hsrl_pipeline.networks.multi_level_critic import MultiLevelCritic
 from hsrl_pipeline.networks.trie_policy import ItemLikelihood, TriePolicy
 from hsrl_pipeline.observation import Observation
 from hsrl_pipeline.replay.transitions import TransitionBatch
+from hsrl_pipeline.semantic_ids.code_trie import CodeTrie
 
 
 class HsrlAgent(BaselineAgent):

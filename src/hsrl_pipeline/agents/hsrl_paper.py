@@ -11,9 +11,9 @@ import torch
 from torch import nn
 
 from hsrl_pipeline.agents.base import Action, AgentContext, Bootstrap, LogBatch, UpdateStats
-from hsrl_pipeline.agents.baseline import BaselineAgent
 from hsrl_pipeline.agents.encoding import build_state_encoder, initial_weights
 from hsrl_pipeline.agents.slate_decoding import ShelfDecoder
+from hsrl_pipeline.agents.torch_agent import BaselineAgent
 from hsrl_pipeline.config.agents_hsrl import HsrlPaperSettings
 from hsrl_pipeline.losses.policy_gradient import (
     behavior_cloning_loss,

@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol
 import torch
 
 from hsrl_pipeline.losses.slate_likelihood import slate_log_prob
-from hsrl_pipeline.networks.code_trie import CodeTrie
+from hsrl_pipeline.semantic_ids.code_trie import CodeTrie
 from hsrl_pipeline.shapes import PAD_ID
 
 

@@ -11,8 +11,8 @@ from __future__ import annotations
 import torch
 
 from hsrl_pipeline.agents.base import Action, AgentContext, Bootstrap, LogBatch, UpdateStats
-from hsrl_pipeline.agents.baseline import BaselineAgent
 from hsrl_pipeline.agents.encoding import build_state_encoder
+from hsrl_pipeline.agents.torch_agent import BaselineAgent
 from hsrl_pipeline.config.agents_baselines import SupervisedSettings
 from hsrl_pipeline.losses.supervised import click_loss, doubt_loss
 from hsrl_pipeline.networks.actors import ItemActor

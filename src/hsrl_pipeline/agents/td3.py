@@ -18,8 +18,8 @@ from dataclasses import dataclass
 import torch
 
 from hsrl_pipeline.agents.base import Action, AgentContext, Bootstrap, LogBatch, UpdateStats
-from hsrl_pipeline.agents.baseline import BaselineAgent
 from hsrl_pipeline.agents.encoding import build_state_encoder, initial_weights
+from hsrl_pipeline.agents.torch_agent import BaselineAgent
 from hsrl_pipeline.config.agents_baselines import HyperActionSettings, TD3Settings
 from hsrl_pipeline.losses.deterministic_pg import (
     critics_loss,

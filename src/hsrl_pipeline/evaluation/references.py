@@ -13,8 +13,8 @@ from hsrl_pipeline.agents.base import Action, Policy
 from hsrl_pipeline.agents.slate_selection import SlateSelector
 from hsrl_pipeline.data.slate_log import SlateLog
 from hsrl_pipeline.evaluation.rollouts import EvaluationSetting, evaluate_policy
-from hsrl_pipeline.networks.user_response import UserResponseModel
 from hsrl_pipeline.observation import Observation
+from hsrl_pipeline.simulator.response.base import UserResponseModel
 
 STATIC_SLATE_ROUNDS = 4
 """Attempts at a better static slate, each from the states that the last one led to."""

@@ -23,12 +23,12 @@ from hsrl_pipeline.evaluation.rollouts import EvaluationSetting, SessionRecords,
 from hsrl_pipeline.evaluation.tables import EvaluationTables, tabulate
 from hsrl_pipeline.evaluation.truth_check import roll_out_on_truth
 from hsrl_pipeline.evaluation.versions import checkpoint_version, sessions_version
-from hsrl_pipeline.networks.user_response import UserResponseModel
 from hsrl_pipeline.progress import Progress
 from hsrl_pipeline.seeding import derive_seed
-from hsrl_pipeline.simulator.response_checkpoint import build_response_model
+from hsrl_pipeline.simulator.response.base import UserResponseModel
+from hsrl_pipeline.simulator.response.checkpoint import build_response_model
+from hsrl_pipeline.simulator.response.user_identity import users_as_read
 from hsrl_pipeline.simulator.session_data import SessionData
-from hsrl_pipeline.simulator.user_identity import users_as_read
 
 STATIC_SLATE_SESSIONS = 2000
 """Sessions of training users in which a static slate is fitted, unless fewer are evaluated."""

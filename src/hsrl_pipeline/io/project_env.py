@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     import gymnasium
     from gymnasium.vector import VectorEnv
 
-    from hsrl_pipeline.simulator.action_decoders import ActionDecoder
-    from hsrl_pipeline.simulator.gym_env import SlateRecEnv
+    from hsrl_pipeline.simulator.gym.action_decoders import ActionDecoder
+    from hsrl_pipeline.simulator.gym.env import SlateRecEnv
+    from hsrl_pipeline.simulator.gym.state_features import StateFeatures
     from hsrl_pipeline.simulator.slate_env import SlateSessions
-    from hsrl_pipeline.simulator.state_features import StateFeatures
 
 Simulator = Literal["train", "eval"]
 Observations = Literal["dict", "features"]
@@ -42,9 +42,9 @@ class _EnvParts:
         device: str,
     ) -> None:
         from hsrl_pipeline.data.slate_log import DatasetInfo, ItemTable, SlateLog, UserTable
-        from hsrl_pipeline.simulator.response_checkpoint import build_response_model
+        from hsrl_pipeline.simulator.response.checkpoint import build_response_model
+        from hsrl_pipeline.simulator.response.user_identity import users_as_read
         from hsrl_pipeline.simulator.slate_env import SlateSessions
-        from hsrl_pipeline.simulator.user_identity import users_as_read
         from hsrl_pipeline.simulator.user_pool import UserPool
 
         _refuse_unknown("simulator", simulator, ("train", "eval"))
@@ -80,7 +80,7 @@ class _EnvParts:
 
     def features(self, observations: Observations) -> StateFeatures | None:
         """Return what flattens observations, or None for a dict of arrays."""
-        from hsrl_pipeline.simulator.state_features import StateFeatures
+        from hsrl_pipeline.simulator.gym.state_features import StateFeatures
 
         _refuse_unknown("observations", observations, ("dict", "features"))
         if observations == "dict":
@@ -95,7 +95,7 @@ class _EnvParts:
 
     def decoder(self, actions: Actions) -> ActionDecoder | None:
         """Return what turns actions into slates, or None for slates."""
-        from hsrl_pipeline.simulator.action_decoders import (
+        from hsrl_pipeline.simulator.gym.action_decoders import (
             HyperActionDecoder,
             SemanticTokenDecoder,
         )
@@ -144,8 +144,8 @@ def make_slate_env(
     Raises:
         UserError: The project or an artifact is missing; says what to run first.
     """
-    from hsrl_pipeline.simulator.action_wrappers import DecodedActions
-    from hsrl_pipeline.simulator.gym_env import SlateRecEnv
+    from hsrl_pipeline.simulator.gym.action_wrappers import DecodedActions
+    from hsrl_pipeline.simulator.gym.env import SlateRecEnv
 
     parts = _EnvParts(
         project,
@@ -196,8 +196,8 @@ def make_slate_vector_env(
     Raises:
         UserError: The project or an artifact is missing; says what to run first.
     """
-    from hsrl_pipeline.simulator.action_wrappers import DecodedVectorActions
-    from hsrl_pipeline.simulator.gym_env import SlateRecVectorEnv
+    from hsrl_pipeline.simulator.gym.action_wrappers import DecodedVectorActions
+    from hsrl_pipeline.simulator.gym.env import SlateRecVectorEnv
 
     parts = _EnvParts(
         project,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from hsrl_pipeline.data.scratch import move_file
+from hsrl_pipeline.data.engines.scratch import move_file
 from hsrl_pipeline.io.parquet_dataset import AtomicParquetDataset
 
 

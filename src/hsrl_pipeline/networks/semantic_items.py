@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from hsrl_pipeline.networks.code_trie import CodeTrie
+from hsrl_pipeline.semantic_ids.code_trie import CodeTrie
 
 LARGEST_DENSE = 2**24
 """Entries up to which the table of last codes per prefix is dense; beyond, it is sparse."""

@@ -7,8 +7,8 @@ from typing import Literal, NamedTuple
 import torch
 from torch import nn
 
-from hsrl_pipeline.networks.code_trie import CodeTrie
 from hsrl_pipeline.networks.row_scores import row_scores
+from hsrl_pipeline.semantic_ids.code_trie import CodeTrie
 
 ContextUpdate = Literal["taken", "expected", "none"]
 

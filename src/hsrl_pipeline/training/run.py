@@ -16,10 +16,10 @@ from hsrl_pipeline.config.training import TrainingConfig
 from hsrl_pipeline.data.slate_log import split_latest
 from hsrl_pipeline.device import resolve_device
 from hsrl_pipeline.seeding import derive_seed
-from hsrl_pipeline.simulator.response_checkpoint import build_response_model
+from hsrl_pipeline.simulator.response.checkpoint import build_response_model
+from hsrl_pipeline.simulator.response.user_identity import users_as_read
 from hsrl_pipeline.simulator.session_data import SessionData
 from hsrl_pipeline.simulator.slate_env import SlateSessions
-from hsrl_pipeline.simulator.user_identity import users_as_read
 from hsrl_pipeline.training.checkpoint_store import CheckpointStore
 from hsrl_pipeline.training.early_stopping import EarlyStopping, StopsEarly
 from hsrl_pipeline.training.log_sampler import LogSampler

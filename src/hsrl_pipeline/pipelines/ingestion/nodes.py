@@ -24,7 +24,7 @@ def land_events(
     Returns:
         Manifest of the events that count, raw item features, raw user features.
     """
-    from hsrl_pipeline.data.ingest import land_log
+    from hsrl_pipeline.data.tables.ingest import land_log
 
     landed = land_log(raw_folder, work_folder, ingestion, seed)
     return landed.manifest.to_dict(), landed.items, landed.users
@@ -42,7 +42,7 @@ def make_synthetic_truth(ingestion: IngestionConfig, seed: int) -> dict[str, Any
     """
     if ingestion.source != "synthetic":
         return {"config": {}, "state": {}}
-    from hsrl_pipeline.data.synthetic import make_population
+    from hsrl_pipeline.data.sources.synthetic import make_population
 
     truth, _, _ = make_population(ingestion.synthetic, seed)
     return truth.to_checkpoint()
@@ -67,8 +67,8 @@ def build_canonical_tables(
     Returns:
         The canonical tables and what describes them, by catalog name.
     """
-    from hsrl_pipeline.data.event_store import EventManifest
-    from hsrl_pipeline.data.ingest import LandedLog, build_tables
+    from hsrl_pipeline.data.events.store import EventManifest
+    from hsrl_pipeline.data.tables.ingest import LandedLog, build_tables
 
     manifest = EventManifest.from_dict(event_manifest)
     landed = LandedLog(manifest=manifest, items=item_features, users=user_features)
@@ -95,8 +95,8 @@ def report_data_quality(
     Returns:
         Report, figure and flat metrics.
     """
-    from hsrl_pipeline.data.event_store import EventManifest
-    from hsrl_pipeline.data.quality import make_report, plot_long_tail, report_metrics
+    from hsrl_pipeline.data.events.store import EventManifest
+    from hsrl_pipeline.data.tables.quality import make_report, plot_long_tail, report_metrics
 
     accounts = EventManifest.from_dict(event_manifest).merged_accounts()
     report = make_report(accounts, log_summary, item_popularity)

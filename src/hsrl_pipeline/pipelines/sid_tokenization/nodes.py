@@ -118,9 +118,9 @@ def diagnose_semantic_ids(
     Returns:
         All figures, those that runs are compared by, items that share prefixes, and a figure.
     """
-    from hsrl_pipeline.semantic_ids.diagnostics import diagnose, flat_metrics
-    from hsrl_pipeline.semantic_ids.examples import list_prefix_examples
-    from hsrl_pipeline.semantic_ids.plots import plot_diagnostics
+    from hsrl_pipeline.semantic_ids.reports.diagnostics import diagnose, flat_metrics
+    from hsrl_pipeline.semantic_ids.reports.examples import list_prefix_examples
+    from hsrl_pipeline.semantic_ids.reports.plots import plot_diagnostics
 
     diagnostics = diagnose(codebook, _vectors(item_vectors), seed=seed)
     return (
@@ -145,8 +145,8 @@ def compare_semantic_ids(
     Returns:
         One row per variant and level, and a figure of it.
     """
-    from hsrl_pipeline.semantic_ids.comparison import compare_codebooks
-    from hsrl_pipeline.semantic_ids.plots import plot_comparison
+    from hsrl_pipeline.semantic_ids.reports.comparison import compare_codebooks
+    from hsrl_pipeline.semantic_ids.reports.plots import plot_comparison
 
     comparison = compare_codebooks(codebook, _vectors(item_vectors), sid, seed=seed)
     return comparison, plot_comparison(comparison)

@@ -39,7 +39,7 @@ def fit_training_simulator(
         Checkpoint of the simulator.
     """
     from hsrl_pipeline.data.slate_log import DatasetInfo, ItemTable, SlateLog, UserTable
-    from hsrl_pipeline.simulator.simulator_fitting import fit_simulator
+    from hsrl_pipeline.simulator.response.simulators import fit_simulator
 
     info = DatasetInfo.from_dict(dataset_info)
     return fit_simulator(
@@ -83,7 +83,7 @@ def fit_evaluation_simulator(
         Checkpoint of the simulator.
     """
     from hsrl_pipeline.data.slate_log import DatasetInfo, ItemTable, SlateLog, UserTable
-    from hsrl_pipeline.simulator.simulator_fitting import fit_simulator
+    from hsrl_pipeline.simulator.response.simulators import fit_simulator
 
     info = DatasetInfo.from_dict(dataset_info)
     return fit_simulator(
@@ -124,8 +124,8 @@ def report_fidelity(
         the reliability, slate-click and popularity plots.
     """
     from hsrl_pipeline.data.slate_log import DatasetInfo, SlateLog, UserTable
-    from hsrl_pipeline.simulator.fidelity import measure_fidelity
-    from hsrl_pipeline.simulator.fidelity_plots import (
+    from hsrl_pipeline.simulator.response.fidelity import measure_fidelity
+    from hsrl_pipeline.simulator.response.fidelity_plots import (
         plot_popularity,
         plot_reliability,
         plot_slate_clicks,

@@ -1,0 +1,1 @@
+"""Where expressions over events run, DuckDB or Spark, and how text files reach them."""

@@ -1,0 +1,1 @@
+"""From good events to the canonical tables of a dataset."""

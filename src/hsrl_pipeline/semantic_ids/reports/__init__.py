@@ -1,0 +1,1 @@
+"""What is reported of a codebook: diagnostics, comparison with other codes, examples, plots."""

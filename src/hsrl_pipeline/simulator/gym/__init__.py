@@ -1,0 +1,1 @@
+"""The sessions as Gymnasium environments, with wrappers for other action spaces."""

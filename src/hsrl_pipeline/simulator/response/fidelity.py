@@ -1,0 +1,224 @@
+"""How far the simulators can be trusted: their answers beside the log's, split by split."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from hsrl_pipeline.config.simulator import SimulatorConfig
+from hsrl_pipeline.data.slate_log import DatasetInfo, SlateLog, UserTable
+from hsrl_pipeline.simulator.response.checkpoint import build_response_model
+from hsrl_pipeline.simulator.response.ensemble import EnsembleResponse
+from hsrl_pipeline.simulator.response.fidelity_metrics import (
+    area_under_curve,
+    area_within_slates,
+    clicks_per_slate,
+    expected_calibration_error,
+    log_loss,
+    reliability,
+    sigmoid,
+)
+from hsrl_pipeline.simulator.response.item_encoder import click_log_odds
+from hsrl_pipeline.simulator.response.item_features import count_items
+from hsrl_pipeline.simulator.response.log_batches import ResponseRows
+from hsrl_pipeline.simulator.response.user_identity import users_as_read
+
+logger = logging.getLogger(__name__)
+
+N_POPULARITY_GROUPS = 10
+HELD_OUT_SPLIT = "latest"
+"""Name of the rows that chose the number of epochs, in the table of scores."""
+
+
+@dataclass(frozen=True)
+class FidelityTables:
+    """The fidelity report; every table has the columns ``simulator`` and ``split``.
+
+    Attributes:
+        scores: One row per simulator and split: ``seen`` (whether the simulator was fitted on
+            these rows), ``n_slates``, ``click_rate_log``, ``click_rate_model``, ``auc``,
+            ``log_loss``, ``ece``, ``auc_within_slates`` (over pairs of one slate),
+            ``auc_of_item_rates`` (the same for the training split's click rates of the items: what
+            needs no simulator), ``disagreement`` (between members, NaN for one), ``warning``.
+        reliability: One row per bin: ``bin_low``, ``bin_high``, ``n_predictions``, ``predicted``,
+            ``observed``.
+        slate_clicks: One row per number of clicks: ``n_clicks``, ``share_log``, ``share_model``.
+        popularity: One row per tenth of the catalogue, by exposures in the training split:
+            ``decile`` (10 is the most shown), ``n_shown``, ``click_rate_log``,
+            ``click_rate_model``.
+    """
+
+    scores: pd.DataFrame
+    reliability: pd.DataFrame
+    slate_clicks: pd.DataFrame
+    popularity: pd.DataFrame
+
+    def metrics(self) -> dict[str, float]:
+        """Return the finite figures by name, ``simulator_<simulator>_<split>_<figure>``."""
+        return {
+            f"simulator_{row['simulator']}_{row['split']}_{figure}": float(row[figure])
+            for row in self.scores.to_dict("records")
+            for figure in ("auc", "auc_within_slates", "log_loss", "ece")
+            if np.isfinite(row[figure])
+        }
+
+
+def measure_fidelity(
+    checkpoints: Mapping[str, Mapping[str, Any]],
+    log: SlateLog,
+    users: UserTable,
+    info: DatasetInfo,
+    config: SimulatorConfig,
+) -> FidelityTables:
+    """Compare simulators with the log on both splits, and warn of poor calibration.
+
+    Args:
+        checkpoints: Simulators by name, ``train`` and ``eval``.
+        log: The whole log.
+        users: Features of every user, without the user index.
+        info: Sizes and field names of the dataset.
+        config: Bins and the warning's threshold.
+    """
+    groups = popularity_groups(log.train, info.n_items)
+    counts = count_items(log.train, info.n_items)
+    _, item_log_odds = click_log_odds(counts.clicks, counts.exposures)
+    scores: list[dict[str, Any]] = []
+    tables: list[list[pd.DataFrame]] = []
+    for simulator, checkpoint in checkpoints.items():
+        model = build_response_model(checkpoint)
+        _, read_users = users_as_read(info, users, checkpoint)
+        for split, own in (("train", log.train), ("test", log.test)):
+            if not len(own):
+                continue
+            rows = ResponseRows(own, read_users, model.history_size)
+            log_odds = rows.log_odds(model)
+            place = {"simulator": simulator, "split": split}
+            spread = rows.disagreement(model) if isinstance(model, EnsembleResponse) else np.nan
+            scores.append(
+                {
+                    **place,
+                    "seen": split == "train" or simulator == "eval",
+                    **_score(log_odds, own.labels, config.n_calibration_bins),
+                    "auc_within_slates": area_within_slates(log_odds, own.labels),
+                    "auc_of_item_rates": area_within_slates(item_log_odds[own.slates], own.labels),
+                    "disagreement": spread,
+                }
+            )
+            tables.append(_detail(place, log_odds, own, groups, config.n_calibration_bins))
+        scores += _held_out_scores(simulator, checkpoint["config"]["holdout"])
+    for score in scores:
+        score["warning"] = _warn(score, config.calibration_warning)
+    details = [pd.concat(parts, ignore_index=True) for parts in zip(*tables, strict=True)]
+    return FidelityTables(pd.DataFrame(scores), *details)
+
+
+def popularity_groups(log: SlateLog, n_items: int) -> NDArray[np.int64]:
+    """Return the tenth of the catalogue that each item belongs to by its exposures in a log.
+
+    Returns:
+        (item,) int64. 1 for the least to 10 for the most shown items; 0 in the padding row. Ties
+        are broken by item index.
+    """
+    exposures = np.bincount(log.slates.ravel(), minlength=n_items + 1)[1:]
+    ranks = np.empty(n_items, dtype=np.int64)
+    ranks[np.argsort(exposures, kind="stable")] = np.arange(n_items)
+    return np.concatenate([[0], 1 + ranks * N_POPULARITY_GROUPS // max(n_items, 1)])
+
+
+def _score(
+    log_odds: NDArray[np.float32], labels: NDArray[np.int8], n_bins: int
+) -> dict[str, float]:
+    probabilities = sigmoid(log_odds)
+    return {
+        "n_slates": len(labels),
+        "click_rate_log": float(labels.mean()),
+        "click_rate_model": float(probabilities.mean()),
+        "auc": area_under_curve(log_odds, labels),
+        "log_loss": log_loss(log_odds, labels),
+        "ece": expected_calibration_error(reliability(probabilities, labels, n_bins)),
+    }
+
+
+def _held_out_scores(simulator: str, reports: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the row of the slates that chose the epoch: the mean over members, if any."""
+    if not reports:
+        return []
+    figures = ("n_slates", "click_rate_log", "click_rate_model", "auc", "log_loss", "ece")
+    return [
+        {
+            "simulator": simulator,
+            "split": HELD_OUT_SPLIT,
+            "seen": False,
+            **{name: float(np.mean([report[name] for report in reports])) for name in figures},
+            **dict.fromkeys(("auc_within_slates", "auc_of_item_rates", "disagreement"), np.nan),
+        }
+    ]
+
+
+def _detail(
+    place: Mapping[str, str],
+    log_odds: NDArray[np.float32],
+    log: SlateLog,
+    groups: NDArray[np.int64],
+    n_bins: int,
+) -> list[pd.DataFrame]:
+    """Return the reliability, slate-click and popularity tables of one simulator and split."""
+    probabilities = sigmoid(log_odds)
+    bins = reliability(probabilities, log.labels, n_bins)
+    edges = np.linspace(0.0, 1.0, n_bins + 1)
+    size = log.slate_size
+    logged = np.bincount(log.labels.sum(axis=1), minlength=size + 1) / len(log)
+    shown_groups = groups[log.slates.ravel()]
+    shown = np.bincount(shown_groups, minlength=N_POPULARITY_GROUPS + 1)[1:]
+
+    def rate(values: NDArray[Any]) -> NDArray[np.float64]:
+        sums = np.bincount(shown_groups, values.ravel(), minlength=N_POPULARITY_GROUPS + 1)[1:]
+        with np.errstate(invalid="ignore"):
+            return np.asarray(sums / shown)
+
+    return [
+        pd.DataFrame(
+            {
+                **place,
+                "bin_low": edges[:-1],
+                "bin_high": edges[1:],
+                "n_predictions": bins.n_predictions,
+                "predicted": bins.predicted,
+                "observed": bins.observed,
+            }
+        ),
+        pd.DataFrame(
+            {
+                **place,
+                "n_clicks": np.arange(size + 1),
+                "share_log": logged,
+                "share_model": clicks_per_slate(probabilities),
+            }
+        ),
+        pd.DataFrame(
+            {
+                **place,
+                "decile": np.arange(1, N_POPULARITY_GROUPS + 1),
+                "n_shown": shown,
+                "click_rate_log": rate(log.labels),
+                "click_rate_model": rate(probabilities),
+            }
+        ),
+    ]
+
+
+def _warn(score: Mapping[str, Any], threshold: float) -> str:
+    """Return the warning of one row of scores, empty if calibration is good, and log it."""
+    if not score["ece"] > threshold:
+        return ""
+    message = f"calibration error {score['ece']:.3f} is above {threshold:g}"
+    if score["split"] == HELD_OUT_SPLIT:
+        message += " before calibration and refit"
+    logger.warning("Simulator %s, %s rows: %s", score["simulator"], score["split"], message)
+    return message
