@@ -6,7 +6,7 @@ import torch
 from hsrl_pipeline.simulator.response.constant import ConstantResponse
 from hsrl_pipeline.simulator.response.ensemble import EnsembleResponse
 
-from .test_constant_response import observation
+from .test_constant import observation
 
 SLATES = torch.tensor([[1, 2]])
 
