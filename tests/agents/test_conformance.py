@@ -415,8 +415,24 @@ def test_the_protocol_is_met(name: str) -> None:
     assert agent.name == name
     losses = next(learn(agent, 1))
     assert losses and all(loss.ndim == 0 and not loss.requires_grad for loss in losses.values())
-    with pytest.raises(ValueError, match=name):
+    assert agent.log_batch_size > 0 or not agent.uses_log
+    missing = "logged slates" if agent.experience == "log" else "transitions"
+    with pytest.raises(ValueError, match=f"^{name} was updated without {missing}$"):
         agent.update(None, None)
+
+
+@pytest.mark.parametrize("name", AGENT_NAMES)
+def test_a_log_is_read_only_while_the_agent_uses_it(name: str) -> None:
+    first, second = make_agent(name), make_agent(name)
+    generator = torch_generator(6, "log")
+    batch, log = make_transitions(first, 16, generator), make_log(16, generator)
+    if first.uses_log:
+        with pytest.raises(ValueError, match=f"^{name} was updated without logged slates$"):
+            first.update(batch, None)
+        return
+    first.update(batch, None)
+    second.update(batch, log)
+    assert_equal_states(first.state_dict(), second.state_dict())
 
 
 def test_an_unknown_agent_is_refused_with_the_known_ones() -> None:

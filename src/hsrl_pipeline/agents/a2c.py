@@ -15,7 +15,7 @@ from torch import nn
 
 from hsrl_pipeline.agents.base import Action, AgentContext, Bootstrap, LogBatch, UpdateStats
 from hsrl_pipeline.agents.encoding import build_state_encoder, initial_weights
-from hsrl_pipeline.agents.torch_agent import BaselineAgent
+from hsrl_pipeline.agents.torch_agent import TorchAgent
 from hsrl_pipeline.config.agents_baselines import A2CSettings
 from hsrl_pipeline.losses.policy_gradient import level_entropies, policy_gradient_loss
 from hsrl_pipeline.losses.returns import clipped_advantage
@@ -25,7 +25,7 @@ from hsrl_pipeline.observation import Observation
 from hsrl_pipeline.replay.transitions import TransitionBatch
 
 
-class ItemActorCriticAgent(BaselineAgent):
+class ItemActorCriticAgent(TorchAgent[A2CSettings]):
     """On-policy actor-critic on items; actor and critic share the state encoder.
 
     Args:
@@ -41,7 +41,6 @@ class ItemActorCriticAgent(BaselineAgent):
         super().__init__(
             "a2c", "fresh", settings, context, policy=actor, critics={"value_mean": value}
         )
-        self._a2c = settings
         self._actor, self._value = actor, value
         weights: list[nn.Parameter] = [*actor.parameters(), *value.parameters()]
         self._add_optimizer("all", weights, settings.learning_rate)
@@ -59,36 +58,26 @@ class ItemActorCriticAgent(BaselineAgent):
             log_prob = logits.new_zeros(slates.shape[0])
         return Action(slates, self._no_latent(slates), log_prob)
 
-    def update(
-        self,
-        batch: TransitionBatch | None,
-        log: LogBatch | None,
-        bootstrap: Bootstrap | None = None,
+    def _learn(
+        self, batch: TransitionBatch, bootstrap: Bootstrap, log: LogBatch | None
     ) -> UpdateStats:
-        """Take one gradient step on policy, value and entropy.
-
-        Args:
-            batch: The newest transitions, from the present policy.
-            log: Not used.
-            bootstrap: Values of the successors; computed here when missing.
-
-        Raises:
-            ValueError: ``batch`` is missing.
-        """
-        if batch is None:
-            raise ValueError("a2c learns from transitions, but update was called without any")
-        target = (bootstrap or self.bootstrap(batch)).td_target
+        """Take one gradient step on policy, value and entropy."""
+        target = bootstrap.td_target
         with self._updating():
             states = self._actor.encoder(batch.observation)
             scores = self._actor.score_all(states).float()
             value = self._value(states).float()
         logits = batch.observation.mask_shown(scores)
-        advantage = clipped_advantage(target, value, self._a2c.advantage_clip)
+        advantage = clipped_advantage(target, value, self._settings.advantage_clip)
         log_prob = self._selector.log_prob(logits, batch.slates)
         policy_loss = policy_gradient_loss(advantage, log_prob)
         value_loss = (value - target).square().mean()
         entropy = level_entropies([self._selector.distribution(logits)]).sum()
-        loss = policy_loss + self._a2c.value_coef * value_loss - self._a2c.entropy_coef * entropy
+        loss = (
+            policy_loss
+            + self._settings.value_coef * value_loss
+            - self._settings.entropy_coef * entropy
+        )
         loss.backward()
         norm = self._step("all")
         return UpdateStats(

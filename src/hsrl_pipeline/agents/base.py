@@ -120,14 +120,17 @@ class Agent(Protocol):
 
     ``experience`` tells the trainer what the agent learns from: ``"log"`` means logged slates
     only (no interaction), ``"replay"`` uniform samples of a replay buffer, ``"fresh"`` the newest
-    transitions of the acting sessions in order. Agents own their networks, optimisers and target
-    networks; they keep no device or random state outside ``state_dict``.
+    transitions of the acting sessions in order. ``uses_log`` says whether the next update needs
+    logged slates, and ``log_batch_size`` how many (0 for an agent that never reads the log).
+    Agents own their networks, optimisers and target networks; they keep no device or random state
+    outside ``state_dict``.
     """
 
     name: str
     experience: Literal["log", "replay", "fresh"]
     latent_size: int
     uses_log: bool
+    log_batch_size: int
 
     def act(
         self, observation: Observation, *, explore: bool, generator: torch.Generator | None = None

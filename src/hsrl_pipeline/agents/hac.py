@@ -24,7 +24,7 @@ import torch
 
 from hsrl_pipeline.agents.base import Action, AgentContext, Bootstrap, LogBatch, UpdateStats
 from hsrl_pipeline.agents.encoding import build_state_encoder, initial_weights
-from hsrl_pipeline.agents.torch_agent import BaselineAgent
+from hsrl_pipeline.agents.torch_agent import TorchAgent
 from hsrl_pipeline.config.agents_baselines import HACSettings
 from hsrl_pipeline.losses.auxiliary import alignment_loss, pooled_items
 from hsrl_pipeline.losses.deterministic_pg import (
@@ -39,7 +39,7 @@ from hsrl_pipeline.observation import Observation
 from hsrl_pipeline.replay.transitions import TransitionBatch
 
 
-class HyperActorCriticAgent(BaselineAgent):
+class HyperActorCriticAgent(TorchAgent[HACSettings]):
     """HAC on a replay buffer.
 
     Args:
@@ -58,7 +58,6 @@ class HyperActorCriticAgent(BaselineAgent):
             "hac", "replay", settings, context, policy=actor, critics={"critic": critic}
         )
         self.latent_size = size
-        self._hac = settings
         self._actor, self._critic = actor, critic
         self._target_actor = self._add_target("policy", actor)
         self._target_critic = self._add_target("critic", critic)
@@ -74,37 +73,23 @@ class HyperActorCriticAgent(BaselineAgent):
         if explore:
             latent = noisy_action(
                 latent,
-                noise_std=self._hac.exploration_noise_std,
+                noise_std=self._settings.exploration_noise_std,
                 noise_clip=torch.inf,
                 generator=generator,
             ).clamp(-1.0, 1.0)
         scores = observation.mask_shown(self._actor.score_all(latent))
-        if explore and self._hac.sample_items:
+        if explore and self._settings.sample_items:
             slates, log_prob = self._selector.sample(scores, generator)
         else:
             slates = self._selector.greedy(scores)
             log_prob = scores.new_zeros(slates.shape[0])
         return Action(slates, latent, log_prob)
 
-    def update(
-        self,
-        batch: TransitionBatch | None,
-        log: LogBatch | None,
-        bootstrap: Bootstrap | None = None,
+    def _learn(
+        self, batch: TransitionBatch, bootstrap: Bootstrap, log: LogBatch | None
     ) -> UpdateStats:
-        """Take one step on all four losses.
-
-        Args:
-            batch: Transitions from the replay buffer.
-            log: Not used.
-            bootstrap: Values of the successors; computed here when missing.
-
-        Raises:
-            ValueError: ``batch`` is missing.
-        """
-        if batch is None:
-            raise ValueError("hac learns from transitions, but update was called without any")
-        target = (bootstrap or self.bootstrap(batch)).td_target
+        """Take one step on all four losses."""
+        target = bootstrap.td_target
         with self._updating():
             states = self._actor.encoder(batch.observation)
             table = self._actor.items.catalogue()
@@ -122,20 +107,20 @@ class HyperActorCriticAgent(BaselineAgent):
             )
         shared = (
             critic_loss
-            + self._hac.supervision_coef * supervision
-            + self._hac.alignment_coef * alignment
+            + self._settings.supervision_coef * supervision
+            + self._settings.alignment_coef * alignment
         )
         shared.backward()  # type: ignore[no-untyped-call]
         head = list(self._actor.head.parameters())
-        (self._hac.policy_coef * ascent).backward(inputs=head)  # type: ignore[no-untyped-call]
+        (self._settings.policy_coef * ascent).backward(inputs=head)  # type: ignore[no-untyped-call]
         diagnostics = {
             "gradient_norm_critic": self._step("critic"),
             "gradient_norm_actor": self._step("actor"),
             "value_mean": values.detach().mean(),
             "value_error": (values.detach() - target).abs().mean(),
         }
-        self._follow(self._target_actor, self._actor, self._hac.tau)
-        self._follow(self._target_critic, self._critic, self._hac.tau)
+        self._follow(self._target_actor, self._actor, self._settings.tau)
+        self._follow(self._target_critic, self._critic, self._settings.tau)
         losses = {
             "critic_loss": critic_loss,
             "actor_loss": ascent,

@@ -20,7 +20,7 @@ from torch.nn import functional as F
 from hsrl_pipeline.agents.base import Action, AgentContext, Bootstrap, LogBatch, UpdateStats
 from hsrl_pipeline.agents.encoding import build_state_encoder, initial_weights
 from hsrl_pipeline.agents.slate_decoding import ShelfDecoder
-from hsrl_pipeline.agents.torch_agent import BaselineAgent
+from hsrl_pipeline.agents.torch_agent import TorchAgent
 from hsrl_pipeline.config.agents_hsrl import HsrlSettings
 from hsrl_pipeline.losses.returns import clipped_advantage
 from hsrl_pipeline.losses.slate_likelihood import own_click_advantage
@@ -32,7 +32,7 @@ from hsrl_pipeline.replay.transitions import TransitionBatch
 from hsrl_pipeline.semantic_ids.code_trie import CodeTrie
 
 
-class HsrlAgent(BaselineAgent):
+class HsrlAgent(TorchAgent[HsrlSettings]):
     """Trie policy and state-value critic on fresh transitions.
 
     Args:
@@ -67,9 +67,8 @@ class HsrlAgent(BaselineAgent):
             context,
             policy=policy,
             critics={"critic": critic, "click_bias": click_bias},
+            log_batch_size=settings.log_batch_size,
         )
-        self.log_batch_size = settings.log_batch_size
-        self._own = settings
         self._encoder, self._head, self._critic = encoder, head, critic
         self._click_bias = click_bias
         self._log_n_items = math.log(len(trie.leaf_items))
@@ -85,7 +84,7 @@ class HsrlAgent(BaselineAgent):
     @property
     def warming_up(self) -> bool:
         """Whether updates still belong to the warm start."""
-        return self._n_updates < self._own.warm_start_iterations
+        return self._n_updates < self._settings.warm_start_iterations
 
     @torch.no_grad()
     def act(
@@ -102,28 +101,13 @@ class HsrlAgent(BaselineAgent):
             log_prob = state.new_zeros(len(state))
         return Action(slates, self._no_latent(slates), log_prob)
 
-    def update(
-        self,
-        batch: TransitionBatch | None,
-        log: LogBatch | None,
-        bootstrap: Bootstrap | None = None,
+    def _learn(
+        self, batch: TransitionBatch, bootstrap: Bootstrap, log: LogBatch | None
     ) -> UpdateStats:
-        """Take one gradient step: click likelihood in the warm start, policy gradient after it.
-
-        Args:
-            batch: The newest transitions.
-            log: Logged slates of the training split; needed while ``uses_log``.
-            bootstrap: Values of the successors; computed here when missing.
-
-        Raises:
-            ValueError: A needed input is missing.
-        """
-        if batch is None or (self.uses_log and log is None):
-            missing = "transitions" if batch is None else "logged slates"
-            raise ValueError(f"hsrl was updated without {missing}")
-        own, warming_up = self._own, self.warming_up
+        """Take one gradient step: click likelihood in the warm start, policy gradient after it."""
+        own, warming_up = self._settings, self.warming_up
         losses: dict[str, torch.Tensor] = {}
-        target = (bootstrap or self.bootstrap(batch)).td_target
+        target = bootstrap.td_target
         with self._updating() as generator:
             state = self._encoder(batch.observation)
             value = self._critic([state if own.value_reaches_encoder else state.detach()]).float()
@@ -146,7 +130,7 @@ class HsrlAgent(BaselineAgent):
                 losses["actor_loss"] = self._actor_loss(batch, likelihood, advantage)
                 total = total + own.policy_coef * losses["actor_loss"]
                 total = total - own.entropy_coef * entropy.mean()
-            if log is not None and self.uses_log:
+            if log is not None:
                 losses["log_click_loss"] = self._log_click_loss(log, generator)
                 weight = 1.0 if warming_up else own.log_likelihood_coef
                 total = total + weight * losses["log_click_loss"]
@@ -169,7 +153,7 @@ class HsrlAgent(BaselineAgent):
 
     def _set_phase(self) -> None:
         """Put step size and need of the log in line with the number of updates."""
-        own = self._own
+        own = self._settings
         self.uses_log = self.warming_up or own.log_likelihood_coef > 0.0
         rate = own.warm_start_learning_rate if self.warming_up else own.learning_rate
         self._set_learning_rate("policy", rate)
@@ -183,7 +167,7 @@ class HsrlAgent(BaselineAgent):
         self, batch: TransitionBatch, likelihood: ItemLikelihood, advantage: torch.Tensor
     ) -> torch.Tensor:
         """Return the policy gradient loss with the slate's and each item's own credit."""
-        own = self._own
+        own = self._settings
         log_prob = likelihood.log_prob.float()
         if own.without_replacement:
             excluded = self._excluded(batch.observation)
@@ -202,7 +186,7 @@ class HsrlAgent(BaselineAgent):
 
     def _entropy(self, likelihood: ItemLikelihood) -> torch.Tensor:
         """(level, batch, slate) float32 entropy of the choices, as a share of its maximum."""
-        if not self._own.normalize_entropy:
+        if not self._settings.normalize_entropy:
             return likelihood.entropy
         most = likelihood.n_children.clamp(min=2).to(likelihood.entropy.dtype).log()
         return likelihood.entropy / most
@@ -215,7 +199,7 @@ class HsrlAgent(BaselineAgent):
         ``click_temperature``, the most random policy of its expected clicks.
         """
         relative = log_prob + self._log_n_items
-        logits: torch.Tensor = self._own.click_temperature * relative + self._click_bias(state)
+        logits: torch.Tensor = self._settings.click_temperature * relative + self._click_bias(state)
         return logits.float()
 
     def _log_click_loss(self, log: LogBatch, generator: torch.Generator | None) -> torch.Tensor:
@@ -233,7 +217,7 @@ class HsrlAgent(BaselineAgent):
         logits = self._click_logits(state, self._head.item_likelihood(state, items).log_prob)
         counted = trie.has_code[log.slates].to(logits.dtype)
         shown = F.binary_cross_entropy_with_logits(logits[:, :-1], log.clicks, weight=counted)
-        return shown + self._own.doubt_coef * doubt_loss(logits[:, -1], log.slates.shape[1])
+        return shown + self._settings.doubt_coef * doubt_loss(logits[:, -1], log.slates.shape[1])
 
 
 def _decided_codes(

@@ -13,7 +13,7 @@ from torch import nn
 from hsrl_pipeline.agents.base import Action, AgentContext, Bootstrap, LogBatch, UpdateStats
 from hsrl_pipeline.agents.encoding import build_state_encoder, initial_weights
 from hsrl_pipeline.agents.slate_decoding import ShelfDecoder
-from hsrl_pipeline.agents.torch_agent import BaselineAgent
+from hsrl_pipeline.agents.torch_agent import TorchAgent
 from hsrl_pipeline.config.agents_hsrl import HsrlPaperSettings
 from hsrl_pipeline.losses.policy_gradient import (
     behavior_cloning_loss,
@@ -28,7 +28,7 @@ from hsrl_pipeline.observation import Observation
 from hsrl_pipeline.replay.transitions import TransitionBatch
 
 
-class HsrlPaperAgent(BaselineAgent):
+class HsrlPaperAgent(TorchAgent[HsrlPaperSettings]):
     """Hierarchical policy network and multi-level critic, trained jointly on replay (Eq. 26).
 
     One forward pass serves policy, entropy, cloning and critic: logged and replayed states go
@@ -54,11 +54,15 @@ class HsrlPaperAgent(BaselineAgent):
             )
         policy = nn.ModuleDict({"encoder": encoder, "head": head})
         super().__init__(
-            "hsrl_paper", "replay", settings, context, policy=policy, critics={"critic": critic}
+            "hsrl_paper",
+            "replay",
+            settings,
+            context,
+            policy=policy,
+            critics={"critic": critic},
+            log_batch_size=settings.cloning_batch_size,
         )
         self.uses_log = settings.cloning_coef > 0.0
-        self.log_batch_size = settings.cloning_batch_size
-        self._own = settings
         self._encoder, self._head, self._critic = encoder, head, critic
         self._items = SemanticItems(context.codes, context.vocab_sizes, context.shelves)
         self._items.to(context.device)
@@ -88,29 +92,14 @@ class HsrlPaperAgent(BaselineAgent):
             log_prob = scores.new_zeros(slates.shape[0])
         return Action(slates, self._no_latent(slates), log_prob)
 
-    def update(
-        self,
-        batch: TransitionBatch | None,
-        log: LogBatch | None,
-        bootstrap: Bootstrap | None = None,
+    def _learn(
+        self, batch: TransitionBatch, bootstrap: Bootstrap, log: LogBatch | None
     ) -> UpdateStats:
-        """Take one joint gradient step on replayed transitions and logged slates.
-
-        Args:
-            batch: Replayed transitions.
-            log: Logged slates of the training split; needed unless ``cloning_coef`` is 0.
-            bootstrap: Values of the successors; computed here when missing.
-
-        Raises:
-            ValueError: A needed input is missing.
-        """
-        if batch is None or (self.uses_log and log is None):
-            missing = "transitions" if batch is None else "logged slates"
-            raise ValueError(f"hsrl_paper was updated without {missing}")
-        own = self._own
-        target = (bootstrap or self.bootstrap(batch)).td_target
+        """Take one joint gradient step on replayed transitions and logged slates."""
+        own = self._settings
+        target = bootstrap.td_target
         with self._updating():
-            outputs, logged = self._forward(batch.observation, log if self.uses_log else None)
+            outputs, logged = self._forward(batch.observation, log)
             reaches = own.value_reaches_encoder
             value = self._critic([c if reaches else c.detach() for c in outputs.contexts]).float()
             log_prob = self._items.log_prob(outputs.log_probs, batch.slates)

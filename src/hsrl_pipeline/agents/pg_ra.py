@@ -24,7 +24,7 @@ from torch import nn
 
 from hsrl_pipeline.agents.base import Action, AgentContext, Bootstrap, LogBatch, UpdateStats
 from hsrl_pipeline.agents.encoding import build_state_encoder, initial_weights
-from hsrl_pipeline.agents.torch_agent import BaselineAgent
+from hsrl_pipeline.agents.torch_agent import TorchAgent
 from hsrl_pipeline.config.agents_baselines import PGRASettings
 from hsrl_pipeline.losses.auxiliary import (
     gaussian_entropy,
@@ -40,7 +40,7 @@ from hsrl_pipeline.observation import Observation
 from hsrl_pipeline.replay.transitions import TransitionBatch
 
 
-class ActionRepresentationAgent(BaselineAgent):
+class ActionRepresentationAgent(TorchAgent[PGRASettings]):
     """PG-RA with a Gaussian internal policy, on-policy.
 
     Args:
@@ -64,7 +64,6 @@ class ActionRepresentationAgent(BaselineAgent):
         critics: dict[str, nn.Module] = {"value_mean": value, "inference": inference}
         super().__init__("pg_ra", "fresh", settings, context, policy=actor, critics=critics)
         self.latent_size = latent
-        self._pg_ra = settings
         self._actor, self._head, self._value = actor, head, value
         self._inference = inference
         self._add_optimizer("all", self._modules.parameters(), settings.learning_rate)
@@ -84,25 +83,11 @@ class ActionRepresentationAgent(BaselineAgent):
         slates, _ = self._selector.sample(logits, generator)
         return Action(slates, latent, gaussian_log_prob(latent, mean, std).sum(-1))
 
-    def update(
-        self,
-        batch: TransitionBatch | None,
-        log: LogBatch | None,
-        bootstrap: Bootstrap | None = None,
+    def _learn(
+        self, batch: TransitionBatch, bootstrap: Bootstrap, log: LogBatch | None
     ) -> UpdateStats:
-        """Take one step on internal policy, value and action representations.
-
-        Args:
-            batch: The newest transitions, from the present policy.
-            log: Not used.
-            bootstrap: Values of the successors; computed here when missing.
-
-        Raises:
-            ValueError: ``batch`` is missing.
-        """
-        if batch is None:
-            raise ValueError("pg_ra learns from transitions, but update was called without any")
-        target, next_states = bootstrap or self.bootstrap(batch)
+        """Take one step on internal policy, value and action representations."""
+        target, next_states = bootstrap
         with self._updating():
             states = self._actor.encoder(batch.observation)
             mean, std = self._head(states)
@@ -113,7 +98,7 @@ class ActionRepresentationAgent(BaselineAgent):
         mean, std = mean.float(), std.float()
         log_prob = gaussian_log_prob(batch.latent_action, mean, std).mean(-1, keepdim=True)
         entropy = gaussian_entropy(std).mean()
-        advantage = clipped_advantage(target, value, self._pg_ra.advantage_clip)
+        advantage = clipped_advantage(target, value, self._settings.advantage_clip)
         policy_loss = policy_gradient_loss(advantage, log_prob)
         value_loss = (value - target).square().mean()
         logits = batch.observation.mask_shown(scores)
@@ -121,9 +106,9 @@ class ActionRepresentationAgent(BaselineAgent):
         inferred = representation_loss(log_likelihood, batch.clicks)
         loss = (
             policy_loss
-            - self._pg_ra.entropy_coef * entropy
-            + self._pg_ra.value_coef * value_loss
-            + self._pg_ra.representation_coef * inferred
+            - self._settings.entropy_coef * entropy
+            + self._settings.value_coef * value_loss
+            + self._settings.representation_coef * inferred
         )
         loss.backward()
         norm = self._step("all")

@@ -10,17 +10,16 @@ from __future__ import annotations
 
 import torch
 
-from hsrl_pipeline.agents.base import Action, AgentContext, Bootstrap, LogBatch, UpdateStats
+from hsrl_pipeline.agents.base import Action, AgentContext, LogBatch, UpdateStats
 from hsrl_pipeline.agents.encoding import build_state_encoder
-from hsrl_pipeline.agents.torch_agent import BaselineAgent
+from hsrl_pipeline.agents.torch_agent import TorchAgent
 from hsrl_pipeline.config.agents_baselines import SupervisedSettings
 from hsrl_pipeline.losses.supervised import click_loss, doubt_loss
 from hsrl_pipeline.networks.actors import ItemActor
 from hsrl_pipeline.observation import Observation
-from hsrl_pipeline.replay.transitions import TransitionBatch
 
 
-class SupervisedAgent(BaselineAgent):
+class SupervisedAgent(TorchAgent[SupervisedSettings]):
     """SASRec trained with binary cross-entropy on the raw click logits of logged slates.
 
     Args:
@@ -30,10 +29,15 @@ class SupervisedAgent(BaselineAgent):
 
     def __init__(self, settings: SupervisedSettings, context: AgentContext) -> None:
         self._actor = ItemActor(build_state_encoder(settings.encoder, context))
-        super().__init__("sl", "log", settings, context, policy=self._actor)
-        self.log_batch_size = settings.log_batch_size
+        super().__init__(
+            "sl",
+            "log",
+            settings,
+            context,
+            policy=self._actor,
+            log_batch_size=settings.log_batch_size,
+        )
         self.early_stopping = settings.early_stopping
-        self._doubt_coef = settings.doubt_coef
         self._n_items = context.n_items
         self._add_optimizer(
             "policy", self._actor.parameters(), settings.learning_rate, settings.weight_decay
@@ -52,27 +56,12 @@ class SupervisedAgent(BaselineAgent):
             log_prob = scores.new_zeros(slates.shape[0])
         return Action(slates, self._no_latent(slates), log_prob)
 
-    def update(
-        self,
-        batch: TransitionBatch | None,
-        log: LogBatch | None,
-        bootstrap: Bootstrap | None = None,
-    ) -> UpdateStats:
+    def _learn_from_log(self, log: LogBatch) -> UpdateStats:
         """Take one gradient step on logged slates.
 
         One random item per slate counts as a fraction of an exposure without click, SASRec's
         sampled negative: items that were hardly ever shown would otherwise win by chance.
-
-        Args:
-            batch: Not used.
-            log: Logged slates of the training split.
-            bootstrap: Not used.
-
-        Raises:
-            ValueError: ``log`` is missing.
         """
-        if log is None:
-            raise ValueError("sl learns from logged slates, but update was called without a log")
         with self._updating() as generator:
             states = self._actor.encoder(log.observation)
             drawn = torch.randint(
@@ -85,7 +74,7 @@ class SupervisedAgent(BaselineAgent):
             logits = self._actor.score_slates(states, torch.cat([log.slates, drawn], dim=1))
         loss = click_loss(logits[:, :-1].float(), log.clicks, log.slates)
         doubt = doubt_loss(logits[:, -1].float(), log.slates.shape[1])
-        loss = loss + self._doubt_coef * doubt
+        loss = loss + self._settings.doubt_coef * doubt
         loss.backward()  # type: ignore[no-untyped-call]
         norm = self._step("policy")
         return UpdateStats({"click_loss": loss.detach()}, {"gradient_norm_actor": norm})

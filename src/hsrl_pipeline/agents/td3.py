@@ -19,7 +19,7 @@ import torch
 
 from hsrl_pipeline.agents.base import Action, AgentContext, Bootstrap, LogBatch, UpdateStats
 from hsrl_pipeline.agents.encoding import build_state_encoder, initial_weights
-from hsrl_pipeline.agents.torch_agent import BaselineAgent
+from hsrl_pipeline.agents.torch_agent import TorchAgent
 from hsrl_pipeline.config.agents_baselines import HyperActionSettings, TD3Settings
 from hsrl_pipeline.losses.deterministic_pg import (
     critics_loss,
@@ -58,7 +58,7 @@ class Variant:
     log_batch_size: int = 0
 
 
-class DeterministicAgent(BaselineAgent):
+class DeterministicAgent(TorchAgent[HyperActionSettings]):
     """Actor and critics on a continuous hyper-action, from a replay buffer.
 
     The encoder is trained by the critics, and the actor's loss stops at the state: its gradient
@@ -84,12 +84,17 @@ class DeterministicAgent(BaselineAgent):
             actor = HyperActor(encoder, DirectionActor(size, hidden, latent_size), items)
             critics = ActionValues(size, latent_size, hidden, variant.n_critics)
         super().__init__(
-            variant.name, "replay", settings, context, policy=actor, critics={"critics": critics}
+            variant.name,
+            "replay",
+            settings,
+            context,
+            policy=actor,
+            critics={"critics": critics},
+            log_batch_size=variant.log_batch_size,
         )
         self.latent_size = latent_size
         self.uses_log = learned
-        self.log_batch_size = variant.log_batch_size
-        self._hyper, self._variant = settings, variant
+        self._variant = variant
         self._actor, self._critics = actor, critics
         self._target_actor = self._add_target("policy", actor)
         self._target_critics = self._add_target("critics", critics)
@@ -107,39 +112,25 @@ class DeterministicAgent(BaselineAgent):
         """Return the top-K slate of the hyper-action, which is noisy when exploring."""
         latent = self._actor.head(self._actor.encoder(observation))
         if explore:
-            noise_std = self._hyper.exploration_noise_std
+            noise_std = self._settings.exploration_noise_std
             latent = scale_to_sphere(
                 noisy_action(latent, noise_std=noise_std, noise_clip=torch.inf, generator=generator)
             )
         slates = self._selector.greedy(observation.mask_shown(self._actor.score_all(latent)))
         return Action(slates, latent, latent.new_zeros(latent.shape[0]))
 
-    def update(
-        self,
-        batch: TransitionBatch | None,
-        log: LogBatch | None,
-        bootstrap: Bootstrap | None = None,
+    def _learn(
+        self, batch: TransitionBatch, bootstrap: Bootstrap, log: LogBatch | None
     ) -> UpdateStats:
-        """Take one critic step and, every ``policy_delay`` updates, one actor step.
-
-        Args:
-            batch: Transitions from the replay buffer.
-            log: Logged slates; needed when behaviour-regularised.
-            bootstrap: Values of the successors; computed here when missing.
-
-        Raises:
-            ValueError: ``batch`` is missing, or ``log`` is while it is needed.
-        """
-        if batch is None or (self.uses_log and log is None):
-            raise ValueError(f"{self.name} was updated without the experience it learns from")
-        target = (bootstrap or self.bootstrap(batch)).td_target
+        """Take one critic step and, every ``policy_delay`` updates, one actor step."""
+        target = bootstrap.td_target
         with self._updating():
             states = self._actor.encoder(batch.observation)
             values = self._critics(states, batch.latent_action)
             critic_loss = critics_loss(values.float(), target)
             losses = {"critic_loss": critic_loss.detach()}
             total = critic_loss
-            if log is not None and self.uses_log:
+            if log is not None:
                 losses["behavior_loss"], weighted = self._behavior_loss(log)
                 total = total + weighted
         total.backward()  # type: ignore[no-untyped-call]
@@ -158,8 +149,8 @@ class DeterministicAgent(BaselineAgent):
             actor_loss.backward(inputs=head)  # type: ignore[no-untyped-call]
             diagnostics["gradient_norm_actor"] = self._step("actor")
             losses["actor_loss"] = actor_loss.detach()
-            self._follow(self._target_actor, self._actor, self._hyper.tau)
-            self._follow(self._target_critics, self._critics, self._hyper.tau)
+            self._follow(self._target_actor, self._actor, self._settings.tau)
+            self._follow(self._target_critics, self._critics, self._settings.tau)
         return UpdateStats(losses, diagnostics)
 
     def _value_successors(self, batch: TransitionBatch) -> tuple[torch.Tensor, torch.Tensor]:

@@ -1,17 +1,17 @@
-"""What the baseline agents have in common: state, optimiser steps and target networks."""
+"""What the agents made of torch modules have in common: state, optimiser steps and targets."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 import torch
 from torch import nn
 from typing_extensions import Self
 
-from hsrl_pipeline.agents.base import AgentContext, Bootstrap
+from hsrl_pipeline.agents.base import AgentContext, Bootstrap, LogBatch, UpdateStats
 from hsrl_pipeline.agents.slate_selection import SlateSelector
 from hsrl_pipeline.config.agent_settings import AgentSettings, DiscountedSettings
 from hsrl_pipeline.losses.returns import td_target
@@ -20,10 +20,15 @@ from hsrl_pipeline.seeding import derive_seed
 
 Experience = Literal["log", "replay", "fresh"]
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
+SettingsT = TypeVar("SettingsT", bound=AgentSettings)
 
 
-class BaselineAgent:
+class TorchAgent(Generic[SettingsT]):
     """State, optimiser steps and random draws of an agent made of torch modules.
+
+    An agent implements ``act`` and what it learns: ``_learn`` and ``_value_successors`` where it
+    learns from transitions, ``_learn_from_log`` where it learns from the log alone. Whether it
+    was given what it needs is checked here, in ``update``.
 
     Random draws inside an update depend on the seed and the number of updates alone, so that a
     resumed run continues with the very numbers the unbroken one would have drawn.
@@ -35,22 +40,25 @@ class BaselineAgent:
         context: Sizes, device and seed.
         policy: All that acting needs.
         critics: Modules that only learning needs, by name.
+        log_batch_size: Logged slates per update; 0 for an agent that never reads the log.
     """
 
     def __init__(
         self,
         name: str,
         experience: Experience,
-        settings: AgentSettings,
+        settings: SettingsT,
         context: AgentContext,
         *,
         policy: nn.Module,
         critics: dict[str, nn.Module] | None = None,
+        log_batch_size: int = 0,
     ) -> None:
         self.name = name
         self.experience: Experience = experience
         self.latent_size = 0
         self.uses_log = experience == "log"
+        self.log_batch_size = log_batch_size
         self._settings = settings
         self._device = context.device
         self._seed = derive_seed(context.seed, f"agent.{name}.update")
@@ -137,6 +145,46 @@ class BaselineAgent:
             value, state = self._value_successors(batch)
         gamma = self._settings.gamma
         return Bootstrap(td_target(batch.reward, batch.terminated, value.float(), gamma), state)
+
+    def update(
+        self,
+        batch: TransitionBatch | None,
+        log: LogBatch | None,
+        bootstrap: Bootstrap | None = None,
+    ) -> UpdateStats:
+        """Take one gradient step.
+
+        Args:
+            batch: Transitions; not used by an agent that learns from the log alone.
+            log: Logged slates of the training split; needed while ``uses_log``, else not read.
+            bootstrap: Values of the successors; computed here when missing.
+
+        Raises:
+            ValueError: What the agent learns from is missing.
+        """
+        if self.experience == "log":
+            if log is None:
+                raise self._without("logged slates")
+            return self._learn_from_log(log)
+        if batch is None:
+            raise self._without("transitions")
+        if log is None and self.uses_log:
+            raise self._without("logged slates")
+        values = bootstrap or self.bootstrap(batch)
+        return self._learn(batch, values, log if self.uses_log else None)
+
+    def _without(self, missing: str) -> ValueError:
+        return ValueError(f"{self.name} was updated without {missing}")
+
+    def _learn(
+        self, batch: TransitionBatch, bootstrap: Bootstrap, log: LogBatch | None
+    ) -> UpdateStats:
+        """Take one step on transitions, and on logged slates where ``uses_log`` asks for them."""
+        raise NotImplementedError
+
+    def _learn_from_log(self, log: LogBatch) -> UpdateStats:
+        """Take one step on logged slates alone."""
+        raise NotImplementedError
 
     def _value_successors(self, batch: TransitionBatch) -> tuple[torch.Tensor, torch.Tensor]:
         """Return (batch,) values and (batch, embed) states of the successors."""

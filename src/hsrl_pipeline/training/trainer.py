@@ -68,7 +68,6 @@ class Trainer:
         self._config = config
         self._device = device
         self._log = log if reads_log else None
-        self._log_batch_size: int = getattr(agent, "log_batch_size", config.batch_size)
         self._stopping = stopping
         self._collector: Collector | None = None
         self._collapse: CollapseWatch | None = None
@@ -211,7 +210,7 @@ class Trainer:
         """Return what an update needs of the log, which may be nothing after a warm start."""
         if self._log is None or not _reads_log(self._agent):
             return None
-        return self._log.sample(self._log_batch_size)
+        return self._log.sample(self._agent.log_batch_size)
 
     def _record(self, on_metrics: MetricStream | None) -> dict[str, float]:
         self._check_losses()
