@@ -23,7 +23,7 @@ from hsrl_pipeline.config.session import CandidatesConfig, RewardConfig, Session
 from hsrl_pipeline.data.slate_log import SlateLog, UserTable
 from hsrl_pipeline.evaluation.rollouts import EvaluationSetting, evaluate_policy
 from hsrl_pipeline.simulator.response.attention import AttentionResponse, ResponseSizes
-from hsrl_pipeline.simulator.slate_env import SlateSessions
+from hsrl_pipeline.simulator.slate_env import SessionSetting, SlateSessions
 from hsrl_pipeline.simulator.user_pool import UserPool
 
 N_ITEMS, N_USERS, BATCH, SLATE = 3706, 6040, 1024, 10
@@ -31,6 +31,7 @@ CATEGORY_SIZES = (3, 8, 22)
 CONTENT_SIZE, EMBED, HEADS, VECTOR_SIZE = 82, 32, 4, 64
 VOCAB_SIZES = (64, 64, 64)
 SESSION = SessionConfig()
+SESSIONS = SessionSetting(SESSION, RewardConfig(), CandidatesConfig(), SLATE, N_ITEMS)
 STEPS, ROUNDS = 20, 9
 N_SESSIONS = 10_000
 
@@ -87,11 +88,7 @@ def make_sessions(response: AttentionResponse, rows: int = 46_000) -> SlateSessi
     return SlateSessions(
         response,
         make_pool(rows),
-        session=SESSION,
-        reward=RewardConfig(),
-        candidates=CandidatesConfig(),
-        slate_size=SLATE,
-        n_items=N_ITEMS,
+        SESSIONS,
         batch_size=BATCH,
         seed=0,
     )
@@ -206,10 +203,7 @@ def evaluate(policy: Policy, response: AttentionResponse, n_episodes: int = N_SE
     """Evaluate a policy and return its session rewards as bytes."""
     setting = EvaluationSetting(
         pool=make_pool(46_000),
-        session=SESSION,
-        reward=RewardConfig(),
-        candidates=CandidatesConfig(),
-        slate_size=SLATE,
+        sessions=SESSIONS,
         item_vectors=np.random.default_rng(3)
         .normal(size=(N_ITEMS + 1, VECTOR_SIZE))
         .astype(np.float32),

@@ -9,6 +9,7 @@ from hsrl_pipeline.agents.slate_selection import SlateSelector
 from hsrl_pipeline.config.session import CandidatesConfig, RewardConfig, SessionConfig
 from hsrl_pipeline.evaluation.rollouts import EvaluationSetting
 from hsrl_pipeline.simulator.response.base import UserResponseModel
+from hsrl_pipeline.simulator.slate_env import SessionSetting
 from hsrl_pipeline.simulator.user_pool import UserPool
 
 N_ITEMS = 12
@@ -64,17 +65,24 @@ def make_pool():
 
 
 def make_setting(n_episodes=100, **changes):
-    generator = np.random.default_rng(5)
-    values = {
-        "pool": make_pool(),
+    """Return a setting; ``changes`` are fields of it or of the sessions."""
+    sessions = {
         "session": SessionConfig(horizon=20, history_size=HISTORY),
         "reward": RewardConfig(),
         "candidates": CandidatesConfig(),
         "slate_size": SLATE,
+        "n_items": N_ITEMS,
+        "shelves": None,
+    }
+    sessions |= {name: changes.pop(name) for name in sessions if name in changes}
+    generator = np.random.default_rng(5)
+    values = {
+        "pool": make_pool(),
         "item_vectors": np.vstack([np.zeros(4), generator.normal(size=(N_ITEMS, 4))]),
         "n_episodes": n_episodes,
         "seed": 0,
         "batch_size": 512,
+        "sessions": SessionSetting(**sessions),
     }
     return EvaluationSetting(**(values | changes))
 

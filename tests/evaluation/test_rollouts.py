@@ -100,11 +100,7 @@ def test_the_mean_agrees_with_the_training_environment():
     sessions = SlateSessions(
         response,
         setting.pool,
-        session=setting.session,
-        reward=setting.reward,
-        candidates=setting.candidates,
-        slate_size=SLATE,
-        n_items=N_ITEMS,
+        setting.sessions,
         batch_size=2000,
         seed=3,
     )

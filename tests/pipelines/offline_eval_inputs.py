@@ -9,11 +9,11 @@ import torch
 from hsrl_pipeline.agents.policy_checkpoint import agent_context, describe_policy
 from hsrl_pipeline.agents.registry import build_agent
 from hsrl_pipeline.config.agent import AgentsConfig
-from hsrl_pipeline.config.session import CandidatesConfig, SessionConfig
-from hsrl_pipeline.data.slate_log import DatasetInfo
+from hsrl_pipeline.config.session import CandidatesConfig, RewardConfig, SessionConfig
 from hsrl_pipeline.data.synthetic_truth import SyntheticTruth
 from hsrl_pipeline.simulator.response.attention import AttentionResponse, ResponseSizes
 from hsrl_pipeline.simulator.response.checkpoint import describe_response_model
+from hsrl_pipeline.simulator.session_data import SessionData
 
 N_ITEMS, N_USERS, SLATE, N_SLATES = 30, 8, 3, 60
 SESSION = SessionConfig(horizon=6, history_size=8)
@@ -81,6 +81,11 @@ def make_simulator(seed):
     return describe_response_model([model], {"seed": seed})
 
 
+def make_setting(data):
+    """Return what sessions on the data share."""
+    return data.setting(SESSION, RewardConfig(), CandidatesConfig(), torch.device("cpu"))
+
+
 def make_inputs(**config):
     """Return all inputs of the pipeline by catalog name; ``config`` overrides the policy's."""
     users, items, slates, timeline = make_tables()
@@ -90,17 +95,17 @@ def make_inputs(**config):
     codes = np.full((N_ITEMS + 1, 2), -1)
     codes[1:] = [[item // 6, item % 6] for item in range(N_ITEMS)]
     codebook = SimpleNamespace(codes=codes, vocab_sizes=(5, 6), version="c0deb00c")
-    context = agent_context(
-        DatasetInfo.from_dict(INFO),
-        item_vectors=vectors,
-        codes=codes,
-        vocab_sizes=(5, 6),
-        shelves=None,
-        session=SESSION,
-        candidates=CandidatesConfig(),
-        device=torch.device("cpu"),
-        seed=0,
-    )
+    inputs = {
+        "dataset_info": INFO,
+        "users": users,
+        "items": items,
+        "slates": slates,
+        "timeline": timeline,
+        "item_vectors": {"config": {}, "state": {"vectors": torch.from_numpy(vectors)}},
+        "codebook": codebook,
+    }
+    data = SessionData.from_tables(**inputs)
+    context = agent_context(data, make_setting(data), seed=0)
     settings = AgentsConfig().sl
     policy = describe_policy(
         build_agent("sl", settings, context),
@@ -110,13 +115,7 @@ def make_inputs(**config):
     )
     policy["config"] |= config
     return {
-        "dataset_info": INFO,
-        "users": users,
-        "items": items,
-        "slates": slates,
-        "timeline": timeline,
-        "item_vectors": {"config": {}, "state": {"vectors": torch.from_numpy(vectors)}},
-        "codebook": codebook,
+        **inputs,
         "simulator_train": make_simulator(1),
         "simulator_eval": make_simulator(2),
         "trained_policy": policy,

@@ -19,7 +19,7 @@ from hsrl_pipeline.pipelines.agent_search.trials import search_on
 from hsrl_pipeline.simulator.session_data import SessionData
 from hsrl_pipeline.simulator.user_pool import UserPool
 
-from .offline_eval_inputs import SESSION, make_inputs
+from .offline_eval_inputs import SESSION, make_inputs, make_setting
 
 NEEDED = [name for name in create_pipeline().inputs() if not name.startswith("params:")]
 
@@ -94,9 +94,7 @@ def test_trials_start_from_training_rows_alone(monkeypatch) -> None:
         training=TrainingConfig(
             acting_batch_size=4, batch_size=8, warmup_transitions=8, device="cpu"
         ),
-        session=SESSION,
-        reward=RewardConfig(),
-        candidates=CandidatesConfig(),
+        sessions=make_setting(data),
         seed=0,
     )
     assert splits

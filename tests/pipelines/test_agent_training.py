@@ -12,15 +12,15 @@ from hsrl_pipeline.config.agent import AgentConfig, AgentsConfig
 from hsrl_pipeline.config.agents_hsrl import HsrlSettings
 from hsrl_pipeline.config.session import CandidatesConfig, RewardConfig
 from hsrl_pipeline.config.training import TrainingConfig
-from hsrl_pipeline.data.slate_log import DatasetInfo
 from hsrl_pipeline.errors import UserError
 from hsrl_pipeline.io.checkpoint_dataset import CheckpointDataset
 from hsrl_pipeline.io.parquet_dataset import AtomicParquetDataset
 from hsrl_pipeline.io.training_checkpoint_dataset import TrainingCheckpointDataset
 from hsrl_pipeline.observation import Observation
 from hsrl_pipeline.pipelines.agent_training import create_pipeline
+from hsrl_pipeline.simulator.session_data import SessionData
 
-from .offline_eval_inputs import INFO, N_ITEMS, SESSION, SLATE, make_inputs
+from .offline_eval_inputs import INFO, N_ITEMS, SESSION, SLATE, make_inputs, make_setting
 
 CONF = Path(__file__).parents[2] / "conf"
 NEEDED = (
@@ -62,17 +62,8 @@ def run(folder, name="hsrl", seed=0, agents=None, **training):
 
 def make_context(seed=9):
     inputs = make_inputs()
-    return agent_context(
-        DatasetInfo.from_dict(INFO),
-        item_vectors=inputs["item_vectors"]["state"]["vectors"].numpy(),
-        codes=inputs["codebook"].codes,
-        vocab_sizes=inputs["codebook"].vocab_sizes,
-        shelves=None,
-        session=SESSION,
-        candidates=CandidatesConfig(),
-        device=torch.device("cpu"),
-        seed=seed,
-    )
+    data = SessionData.from_tables(**{name: inputs[name] for name in NEEDED[:-1]})
+    return agent_context(data, make_setting(data), seed)
 
 
 @pytest.mark.parametrize("name", ["hsrl", "hsrl_paper", "sl"])

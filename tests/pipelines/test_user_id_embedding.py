@@ -5,7 +5,6 @@ import pytest
 
 from hsrl_pipeline.config.agent import AgentConfig, AgentsConfig
 from hsrl_pipeline.config.evaluation import EvaluationConfig
-from hsrl_pipeline.config.session import CandidatesConfig, RewardConfig
 from hsrl_pipeline.config.simulator import ResponseNetworkConfig, SimulatorConfig
 from hsrl_pipeline.config.training import TrainingConfig
 from hsrl_pipeline.data.slate_log import DatasetInfo, ItemTable, SlateLog, UserTable
@@ -14,10 +13,9 @@ from hsrl_pipeline.simulator.response.simulators import fit_simulator
 from hsrl_pipeline.simulator.session_data import SessionData
 from hsrl_pipeline.training.run import train_on
 
-from .offline_eval_inputs import INFO, N_USERS, SESSION, make_inputs
+from .offline_eval_inputs import INFO, N_USERS, SESSION, make_inputs, make_setting
 
 TABLES = ("dataset_info", "users", "items", "slates", "timeline", "item_vectors", "codebook")
-RULES = {"session": SESSION, "reward": RewardConfig(), "candidates": CandidatesConfig(), "seed": 0}
 
 
 @pytest.fixture(scope="module")
@@ -50,24 +48,27 @@ def simulators(tables):
 
 
 def test_an_agent_is_trained_and_judged_with_the_user_index(tables, simulators):
+    data = SessionData.from_tables(**tables)
     policy, _ = train_on(
-        SessionData.from_tables(**tables),
+        data,
         simulators["train"],
         AgentsConfig().sl,
         agent_name="sl",
         training=TrainingConfig(n_iterations=2),
-        **RULES,
+        sessions=make_setting(data),
+        seed=0,
     )
     assert policy["config"]["sizes"]["category_sizes"] == [3, N_USERS + 1]
     tables_of_run = evaluate_on(
-        SessionData.from_tables(**tables),
+        data,
         simulators,
         policy,
         agent=AgentConfig(name="sl", label="sl_ids"),
         evaluation=EvaluationConfig(
             n_episodes=20, n_resamples=100, split="all", device="cpu", compare_with="random"
         ),
-        **RULES,
+        sessions=make_setting(data),
+        seed=0,
     )
     summary = tables_of_run.summary
     assert set(summary.simulator) == {"train", "eval"}

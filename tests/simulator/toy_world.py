@@ -6,7 +6,7 @@ import torch
 from hsrl_pipeline.config.session import CandidatesConfig, RewardConfig, SessionConfig
 from hsrl_pipeline.simulator.gym.env import SlateRecEnv, SlateRecVectorEnv
 from hsrl_pipeline.simulator.gym.state_features import StateFeatures
-from hsrl_pipeline.simulator.slate_env import SlateSessions
+from hsrl_pipeline.simulator.slate_env import SessionSetting, SlateSessions
 from hsrl_pipeline.simulator.user_pool import UserPool
 
 N_ITEMS = 24
@@ -48,16 +48,18 @@ def make_sessions(batch_size=1, *, seed=0, response=None, shelves=None, exclude_
     return SlateSessions(
         response or Taste(),
         make_pool(),
-        session=SessionConfig(horizon=8, history_size=HISTORY),
-        reward=RewardConfig(),
-        candidates=CandidatesConfig(
-            exclude_shown=exclude_shown, enforce_shelves=shelves is not None
+        SessionSetting(
+            session=SessionConfig(horizon=8, history_size=HISTORY),
+            reward=RewardConfig(),
+            candidates=CandidatesConfig(
+                exclude_shown=exclude_shown, enforce_shelves=shelves is not None
+            ),
+            slate_size=SLATE,
+            n_items=N_ITEMS,
+            shelves=shelves,
         ),
-        slate_size=SLATE,
-        n_items=N_ITEMS,
         batch_size=batch_size,
         seed=seed,
-        shelves=shelves,
     )
 
 
@@ -66,12 +68,9 @@ def make_features():
 
 
 def make_env(*, features=None, **options):
-    shelves = options.get("shelves")
-    return SlateRecEnv(make_sessions(**options), CATEGORY_SIZES, shelves, features)
+    return SlateRecEnv(make_sessions(**options), CATEGORY_SIZES, features)
 
 
 def make_vector_env(batch_size=5, *, features=None, tensors=False, **options):
     sessions = make_sessions(batch_size, **options)
-    return SlateRecVectorEnv(
-        sessions, CATEGORY_SIZES, options.get("shelves"), features, tensors=tensors
-    )
+    return SlateRecVectorEnv(sessions, CATEGORY_SIZES, features, tensors=tensors)

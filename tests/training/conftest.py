@@ -9,7 +9,7 @@ from hsrl_pipeline.config.agents_hsrl import HsrlPaperSettings
 from hsrl_pipeline.config.session import CandidatesConfig, RewardConfig, SessionConfig
 from hsrl_pipeline.config.training import TrainingConfig
 from hsrl_pipeline.data.slate_log import SlateLog, UserTable
-from hsrl_pipeline.simulator.slate_env import SlateSessions
+from hsrl_pipeline.simulator.slate_env import SessionSetting, SlateSessions
 from hsrl_pipeline.simulator.user_pool import UserPool
 from hsrl_pipeline.training.log_sampler import LogSampler
 
@@ -64,11 +64,13 @@ def make_parts(seed=0, settings=None, response=None, name="hsrl_paper"):
     sessions = SlateSessions(
         response or TasteResponse(),
         UserPool.from_log(log, users, HISTORY),
-        session=SessionConfig(history_size=HISTORY, initial_patience=6.0),
-        reward=RewardConfig(),
-        candidates=CandidatesConfig(),
-        slate_size=SLATE,
-        n_items=N_ITEMS,
+        SessionSetting(
+            session=SessionConfig(history_size=HISTORY, initial_patience=6.0),
+            reward=RewardConfig(),
+            candidates=CandidatesConfig(),
+            slate_size=SLATE,
+            n_items=N_ITEMS,
+        ),
         batch_size=4,
         seed=seed,
     )

@@ -12,49 +12,32 @@ from hsrl_pipeline.agents.base import Agent, AgentContext
 from hsrl_pipeline.agents.registry import build_agent
 from hsrl_pipeline.config.agent import AgentsConfig
 from hsrl_pipeline.config.agent_settings import AgentSettings
-from hsrl_pipeline.config.session import CandidatesConfig, SessionConfig
-from hsrl_pipeline.data.dataset_info import DatasetInfo
 from hsrl_pipeline.errors import UserError
+from hsrl_pipeline.simulator.session_data import SessionData
+from hsrl_pipeline.simulator.slate_env import SessionSetting
 
 
-def agent_context(
-    info: DatasetInfo,
-    *,
-    item_vectors: np.ndarray,
-    codes: np.ndarray,
-    vocab_sizes: tuple[int, ...],
-    shelves: np.ndarray | None,
-    session: SessionConfig,
-    candidates: CandidatesConfig,
-    device: torch.device,
-    seed: int,
-) -> AgentContext:
+def agent_context(data: SessionData, setting: SessionSetting, seed: int) -> AgentContext:
     """Return what an agent may know of the data.
 
     Args:
-        info: Sizes of the dataset.
-        item_vectors: (item, embed) float32. Row 0 is zero.
-        codes: (item, level) int64. Semantic IDs, row 0 all -1.
-        vocab_sizes: Vocabulary size of each level.
-        shelves: (item,) int64 or None. Shelf of each item; heeded when the rules enforce shelves.
-        session: Horizon and history window.
-        candidates: Rules for slates.
-        device: Where the agent will live.
+        data: Sizes, item vectors and semantic IDs.
+        setting: Rules of the sessions and the device on which the agent will live.
         seed: Seed of the run.
     """
     return AgentContext(
-        n_items=info.n_items,
-        slate_size=info.slate_size,
-        history_size=session.history_size,
-        category_sizes=tuple(field.cardinality for field in info.category_fields),
-        n_dense=len(info.dense_fields),
-        horizon=session.horizon,
-        item_vectors=np.ascontiguousarray(item_vectors, dtype=np.float32),
-        codes=np.ascontiguousarray(codes, dtype=np.int64),
-        vocab_sizes=tuple(int(size) for size in vocab_sizes),
-        device=device,
+        n_items=setting.n_items,
+        slate_size=setting.slate_size,
+        history_size=setting.session.history_size,
+        category_sizes=tuple(field.cardinality for field in data.info.category_fields),
+        n_dense=len(data.info.dense_fields),
+        horizon=setting.session.horizon,
+        item_vectors=np.ascontiguousarray(data.item_vectors, dtype=np.float32),
+        codes=np.ascontiguousarray(data.codebook.codes, dtype=np.int64),
+        vocab_sizes=tuple(int(size) for size in data.codebook.vocab_sizes),
+        device=setting.device,
         seed=seed,
-        shelves=shelves if candidates.enforce_shelves else None,
+        shelves=setting.shelves,
     )
 
 

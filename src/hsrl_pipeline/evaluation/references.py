@@ -124,7 +124,7 @@ def training_clicks(log: SlateLog, n_items: int) -> NDArray[np.int64]:
 
 
 def popularity_policy(
-    clicks: NDArray[np.int64], selector: SlateSelector, device: str = "cpu"
+    clicks: NDArray[np.int64], selector: SlateSelector, device: torch.device | str = "cpu"
 ) -> ItemScorePolicy:
     """Return the policy that shows the items with the most training clicks.
 
@@ -160,8 +160,10 @@ def fit_static_slate(
     References:
         Protocol, "References that do not learn".
     """
-    first_steps = replace(setting, session=setting.session.model_copy(update={"horizon": 1}))
-    nothing = torch.zeros(setting.n_items + 1, device=setting.device)
+    sessions = setting.sessions
+    one_step = sessions.session.model_copy(update={"horizon": 1})
+    first_steps = replace(setting, sessions=replace(sessions, session=one_step))
+    nothing = torch.zeros(sessions.n_items + 1, device=sessions.device)
     start = ItemScorePolicy("start", selector, nothing)
     average = _Averaging(start, response)
     evaluate_policy(average, response, first_steps)
@@ -188,9 +190,10 @@ def build_references(
         selector: Turns scores into slates.
         training_setting: Sessions of training users, for fitting the static slate.
     """
+    sessions = training_setting.sessions
     return [
-        RandomPolicy(selector, training_setting.n_items),
-        popularity_policy(clicks, selector, training_setting.device),
+        RandomPolicy(selector, sessions.n_items),
+        popularity_policy(clicks, selector, sessions.device),
         fit_static_slate(responses["train"], selector, training_setting),
         GreedyPolicy("greedy_train_simulator", selector, responses["train"]),
         GreedyPolicy("greedy_eval_simulator", selector, responses["eval"]),

@@ -9,14 +9,16 @@ import torch
 from numpy.typing import NDArray
 
 from hsrl_pipeline.agents.base import Policy
-from hsrl_pipeline.config.session import CandidatesConfig, RewardConfig, SessionConfig
 from hsrl_pipeline.evaluation.session_draws import SessionDraws
 from hsrl_pipeline.progress import Progress
 from hsrl_pipeline.seeding import torch_generator
 from hsrl_pipeline.shapes import PAD_ID, check_shape
-from hsrl_pipeline.simulator.candidates import CandidateRules
-from hsrl_pipeline.simulator.dynamics import SessionRules
-from hsrl_pipeline.simulator.slate_env import Response, draw_clicks, refuse_training_mode
+from hsrl_pipeline.simulator.slate_env import (
+    Response,
+    SessionSetting,
+    draw_clicks,
+    refuse_training_mode,
+)
 from hsrl_pipeline.simulator.user_pool import UserPool
 
 
@@ -26,34 +28,19 @@ class EvaluationSetting:
 
     Attributes:
         pool: Users that sessions start with.
-        session: Horizon, initial patience and history window.
-        reward: From clicks to reward.
-        candidates: Which slates are allowed.
-        slate_size: Items per slate, K.
+        sessions: Rules, sizes and device of the sessions.
         item_vectors: (item, embed) float32. For the diversity inside a slate; row 0 is padding.
         n_episodes: Sessions per policy.
         seed: Seed of the users and of the click draws.
         batch_size: Sessions rolled out at once.
-        shelves: (item,) int64. Shelf of each item, row 0 is 0; None without shelves.
-        device: Torch device of response model and policies.
     """
 
     pool: UserPool
-    session: SessionConfig
-    reward: RewardConfig
-    candidates: CandidatesConfig
-    slate_size: int
+    sessions: SessionSetting
     item_vectors: NDArray[np.float32]
     n_episodes: int
     seed: int = 0
     batch_size: int = 1024
-    shelves: NDArray[np.int64] | None = None
-    device: str = "cpu"
-
-    @property
-    def n_items(self) -> int:
-        """Number of real items."""
-        return len(self.item_vectors) - 1
 
 
 @dataclass(frozen=True)
@@ -136,23 +123,17 @@ def evaluate_policy(
         ValueError: The policy broke a rule of the slates (names row and slot), or the response
             model is in training mode.
     """
-    check_shape("item_vectors", setting.item_vectors, None, None)
+    sessions, n_items = setting.sessions, setting.sessions.n_items
+    check_shape("item_vectors", setting.item_vectors, n_items + 1, None)
     refuse_training_mode(response)
-    setting.pool.check_items(setting.n_items)
-    horizon, slate_size, device = setting.session.horizon, setting.slate_size, setting.device
-    rules = SessionRules(setting.session, setting.reward, setting.candidates, slate_size)
-    candidates = CandidateRules(
-        setting.candidates,
-        n_items=setting.n_items,
-        slate_size=slate_size,
-        horizon=horizon,
-        shelves=setting.shelves,
-        device=device,
-    )
+    setting.pool.check_items(n_items)
+    horizon, slate_size = sessions.session.horizon, sessions.slate_size
+    device = str(sessions.device)
+    rules, candidates = sessions.session_rules(), sessions.candidate_rules()
     pool = setting.pool.to(device)
     directions = _directions(setting.item_vectors, device)
     draws = SessionDraws(setting.seed, len(pool), horizon, slate_size)
-    exposures = torch.zeros(setting.n_items + 1, dtype=torch.int64, device=device)
+    exposures = torch.zeros(n_items + 1, dtype=torch.int64, device=device)
     users, parts = [], []
     for start in range(0, setting.n_episodes, setting.batch_size):
         stop = min(start + setting.batch_size, setting.n_episodes)

@@ -6,16 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import torch
-
 from hsrl_pipeline.agents.base import Policy
 from hsrl_pipeline.agents.policy_checkpoint import agent_context, restore_policy
 from hsrl_pipeline.agents.slate_selection import SlateSelector
 from hsrl_pipeline.config.agent import AgentConfig
 from hsrl_pipeline.config.evaluation import EvaluationConfig
-from hsrl_pipeline.config.session import CandidatesConfig, RewardConfig, SessionConfig
 from hsrl_pipeline.data.synthetic_truth import SyntheticTruth
-from hsrl_pipeline.device import resolve_device
 from hsrl_pipeline.errors import UserError
 from hsrl_pipeline.evaluation.references import build_references, training_clicks
 from hsrl_pipeline.evaluation.rollout_metrics import long_tail_items
@@ -29,6 +25,7 @@ from hsrl_pipeline.simulator.response.base import UserResponseModel
 from hsrl_pipeline.simulator.response.checkpoint import build_response_model
 from hsrl_pipeline.simulator.response.user_identity import users_as_read
 from hsrl_pipeline.simulator.session_data import SessionData
+from hsrl_pipeline.simulator.slate_env import SessionSetting
 
 STATIC_SLATE_SESSIONS = 2000
 """Sessions of training users in which a static slate is fitted, unless fewer are evaluated."""
@@ -42,9 +39,7 @@ def evaluate_on(
     agent: AgentConfig,
     seed: int,
     evaluation: EvaluationConfig,
-    session: SessionConfig,
-    reward: RewardConfig,
-    candidates: CandidatesConfig,
+    sessions: SessionSetting,
     truth: SyntheticTruth | None = None,
 ) -> EvaluationTables:
     """Evaluate a trained agent and the references on both simulators.
@@ -56,59 +51,41 @@ def evaluate_on(
         agent: Name and label of the run's agent.
         seed: Seed of the run; names the rows.
         evaluation: Number of sessions, their seed and split.
-        session: Horizon, patience, history window.
-        reward: From clicks to reward.
-        candidates: Rules for slates.
+        sessions: Rules of the sessions and the device to roll out on.
         truth: The true users, rows by canonical index; None when nobody knows them.
 
     Raises:
         UserError: The policy is another agent's, or was trained on other data or codes.
     """
-    device = str(resolve_device(evaluation.device, "evaluation.device"))
     _refuse_stale(trained_policy["config"], data, agent.name)
     info, users = users_as_read(data.info, data.users, simulators["eval"])
     data = replace(data, info=info, users=users)
     responses = {
-        name: build_response_model(checkpoint, device) for name, checkpoint in simulators.items()
+        name: build_response_model(checkpoint, sessions.device)
+        for name, checkpoint in simulators.items()
     }
-    shelves = data.shelves if candidates.enforce_shelves else None
+    history_size = sessions.session.history_size
     setting = EvaluationSetting(
-        pool=data.pool(evaluation.split, session.history_size),
-        session=session,
-        reward=reward,
-        candidates=candidates,
-        slate_size=data.info.slate_size,
+        pool=data.pool(evaluation.split, history_size),
+        sessions=sessions,
         item_vectors=data.item_vectors,
         n_episodes=evaluation.n_episodes,
         seed=evaluation.seed,
         batch_size=evaluation.batch_size,
-        shelves=shelves,
-        device=device,
     )
     clicks = training_clicks(data.log, data.info.n_items)
-    policy = restore_policy(
-        trained_policy,
-        agent_context(
-            data.info,
-            item_vectors=data.item_vectors,
-            codes=data.codebook.codes,
-            vocab_sizes=data.codebook.vocab_sizes,
-            shelves=data.shelves,
-            session=session,
-            candidates=candidates,
-            device=torch.device(device),
-            seed=seed,
-        ),
-    )
+    policy = restore_policy(trained_policy, agent_context(data, sessions, seed))
     policy.name = agent.shown_name
-    selector = SlateSelector(data.info.n_items, data.info.slate_size, shelves, device)
+    selector = SlateSelector(
+        sessions.n_items, sessions.slate_size, sessions.shelves, sessions.device
+    )
     references = build_references(
         responses,
         clicks,
         selector,
         replace(
             setting,
-            pool=data.pool("train", session.history_size),
+            pool=data.pool("train", history_size),
             n_episodes=min(evaluation.n_episodes, STATIC_SLATE_SESSIONS),
             seed=derive_seed(evaluation.seed, "evaluation.static_slate"),
         ),

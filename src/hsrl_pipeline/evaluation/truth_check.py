@@ -47,7 +47,7 @@ class TrueResponse:
         device: Torch device of the observations.
     """
 
-    def __init__(self, truth: SyntheticTruth, device: str = "cpu") -> None:
+    def __init__(self, truth: SyntheticTruth, device: torch.device | str = "cpu") -> None:
         self._tastes = torch.as_tensor(truth.tastes, device=device) * truth.strength
         self._mood = torch.as_tensor(truth.mood, device=device) + truth.bias
         self._profiles = torch.as_tensor(truth.profiles, device=device)
@@ -117,7 +117,7 @@ def roll_out_on_truth(
     Returns:
         Records by policy.
     """
-    response = TrueResponse(truth, setting.device)
+    response = TrueResponse(truth, setting.sessions.device)
     identified = replace(setting, pool=identify_users(setting.pool))
     records = {
         policy.name: evaluate_policy(_Blindfolded(policy), response, identified)

@@ -17,12 +17,13 @@ def sessions_version(
     dataset_version: str, evaluation: EvaluationConfig, setting: EvaluationSetting
 ) -> str:
     """Return a hash that is equal where policies met the same users, draws and rules."""
+    rules = setting.sessions
     parts = (
         dataset_version,
         evaluation.split,
         setting.seed,
-        setting.slate_size,
-        *(part.model_dump_json() for part in (setting.session, setting.reward, setting.candidates)),
+        rules.slate_size,
+        *(part.model_dump_json() for part in (rules.session, rules.reward, rules.candidates)),
     )
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:12]
 

@@ -41,20 +41,28 @@ class _EnvParts:
         parameters: Mapping[str, Any] | None,
         device: str,
     ) -> None:
+        import torch
+
         from hsrl_pipeline.data.slate_log import DatasetInfo, ItemTable, SlateLog, UserTable
         from hsrl_pipeline.simulator.response.checkpoint import build_response_model
         from hsrl_pipeline.simulator.response.user_identity import users_as_read
-        from hsrl_pipeline.simulator.slate_env import SlateSessions
+        from hsrl_pipeline.simulator.slate_env import SessionSetting, SlateSessions
         from hsrl_pipeline.simulator.user_pool import UserPool
 
         _refuse_unknown("simulator", simulator, ("train", "eval"))
         artifacts = ProjectArtifacts(project, dataset, parameters)
         self._artifacts = artifacts
         self._info = DatasetInfo.from_dict(artifacts.load("dataset_info"))
-        self._session = SessionConfig.model_validate(artifacts.parameters["session"])
-        candidates = CandidatesConfig.model_validate(artifacts.parameters["candidates"])
         items = ItemTable.from_frame(artifacts.load("items"), self._info)
-        self.shelves = items.shelves if candidates.enforce_shelves else None
+        self._setting = SessionSetting(
+            session=SessionConfig.model_validate(artifacts.parameters["session"]),
+            reward=RewardConfig.model_validate(artifacts.parameters["reward"]),
+            candidates=CandidatesConfig.model_validate(artifacts.parameters["candidates"]),
+            slate_size=self._info.slate_size,
+            n_items=self._info.n_items,
+            shelves=items.shelves,
+            device=torch.device(device),
+        )
         log = SlateLog.from_frames(artifacts.load("slates"), artifacts.load("timeline"))
         splits = {"train": log.train, "test": log.test, "all": log}
         chosen = split or _default_split(simulator, artifacts.parameters)
@@ -63,19 +71,12 @@ class _EnvParts:
         users = UserTable.from_frame(artifacts.load("users"), self._info)
         self._info, users = users_as_read(self._info, users, response)
         self.category_sizes = users.category_sizes
-        self._device = device
         self.sessions: SlateSessions = SlateSessions(
             build_response_model(response, device),
-            UserPool.from_log(splits[chosen], users, self._session.history_size),
-            session=self._session,
-            reward=RewardConfig.model_validate(artifacts.parameters["reward"]),
-            candidates=candidates,
-            slate_size=self._info.slate_size,
-            n_items=self._info.n_items,
+            UserPool.from_log(splits[chosen], users, self._setting.session.history_size),
+            self._setting,
             batch_size=n_sessions,
             seed=seed,
-            device=device,
-            shelves=self.shelves,
         )
 
     def features(self, observations: Observations) -> StateFeatures | None:
@@ -89,8 +90,8 @@ class _EnvParts:
             self.category_sizes,
             len(self._info.dense_fields),
             self._vectors(),
-            self._session.horizon,
-            self._device,
+            self._setting.session.horizon,
+            self._setting.device,
         )
 
     def decoder(self, actions: Actions) -> ActionDecoder | None:
@@ -103,13 +104,12 @@ class _EnvParts:
         _refuse_unknown("actions", actions, ("items", "tokens", "vector"))
         if actions == "items":
             return None
-        slate_size = self._info.slate_size
+        setting = self._setting
+        rules = setting.slate_size, setting.shelves, setting.device
         if actions == "vector":
-            return HyperActionDecoder(self._vectors(), slate_size, self.shelves, self._device)
+            return HyperActionDecoder(self._vectors(), *rules)
         codebook = self._artifacts.load("codebook")
-        return SemanticTokenDecoder(
-            codebook.codes, tuple(codebook.vocab_sizes), slate_size, self.shelves, self._device
-        )
+        return SemanticTokenDecoder(codebook.codes, tuple(codebook.vocab_sizes), *rules)
 
     def _vectors(self) -> np.ndarray:
         vectors = self._artifacts.load("item_vectors")["state"]["vectors"]
@@ -158,7 +158,7 @@ def make_slate_env(
         device="cpu",
     )
     env: SlateRecEnv = SlateRecEnv(
-        parts.sessions, parts.category_sizes, parts.shelves, parts.features(observations)
+        parts.sessions, parts.category_sizes, parts.features(observations)
     )
     decoder = parts.decoder(actions)
     return env if decoder is None else DecodedActions(env, decoder)
@@ -212,7 +212,6 @@ def make_slate_vector_env(
     env = SlateRecVectorEnv(
         parts.sessions,
         parts.category_sizes,
-        parts.shelves,
         parts.features(observations),
         tensors=tensors,
     )

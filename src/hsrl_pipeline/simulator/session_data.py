@@ -8,9 +8,12 @@ from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
+import torch
 from numpy.typing import NDArray
 
+from hsrl_pipeline.config.session import CandidatesConfig, RewardConfig, SessionConfig
 from hsrl_pipeline.data.slate_log import DatasetInfo, ItemTable, SlateLog, UserTable
+from hsrl_pipeline.simulator.slate_env import SessionSetting
 from hsrl_pipeline.simulator.user_pool import UserPool
 
 
@@ -74,6 +77,31 @@ class SessionData:
             item_vectors=np.asarray(item_vectors["state"]["vectors"], dtype=np.float32),
             shelves=ItemTable.from_frame(items, info).shelves,
             codebook=codebook,
+        )
+
+    def setting(
+        self,
+        session: SessionConfig,
+        reward: RewardConfig,
+        candidates: CandidatesConfig,
+        device: torch.device,
+    ) -> SessionSetting:
+        """Return what all sessions on this data share.
+
+        Args:
+            session: Horizon, initial patience and history window.
+            reward: From clicks to reward.
+            candidates: Which slates are allowed.
+            device: Where sessions and policies live.
+        """
+        return SessionSetting(
+            session=session,
+            reward=reward,
+            candidates=candidates,
+            slate_size=self.info.slate_size,
+            n_items=self.info.n_items,
+            shelves=self.shelves,
+            device=device,
         )
 
     def pool(self, split: str, history_size: int) -> UserPool:

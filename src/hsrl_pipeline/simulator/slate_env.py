@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from hsrl_pipeline.config.session import CandidatesConfig, RewardConfig, SessionConfig
 from hsrl_pipeline.observation import Observation
@@ -14,6 +16,7 @@ from hsrl_pipeline.simulator.candidates import CandidateRules
 from hsrl_pipeline.simulator.dynamics import SessionRules, SessionState
 from hsrl_pipeline.simulator.user_pool import UserPool
 
+CPU = torch.device("cpu")
 RANDOM_STREAM = "simulator.sessions"
 
 
@@ -46,6 +49,56 @@ class StepResult(NamedTuple):
     truncated: torch.Tensor
 
 
+@dataclass(frozen=True, eq=False)
+class SessionSetting:
+    """The rules, sizes and device that all sessions of a run share.
+
+    Training, evaluation and agents are given the same one, so that none of them can go by other
+    rules than the rest.
+
+    Attributes:
+        session: Horizon, initial patience and history window.
+        reward: From clicks to reward.
+        candidates: Which slates are allowed.
+        slate_size: Items per slate, K.
+        n_items: Number of real items.
+        shelves: (item,) int64. Shelf of each item from 1, row 0 is 0; None unless
+            ``candidates.enforce_shelves`` binds slates to them, whatever was given.
+        device: Torch device of sessions, response model and policies.
+    """
+
+    session: SessionConfig
+    reward: RewardConfig
+    candidates: CandidatesConfig
+    slate_size: int
+    n_items: int
+    shelves: NDArray[np.int64] | None = None
+    device: torch.device = CPU
+
+    def __post_init__(self) -> None:
+        if not self.candidates.enforce_shelves:
+            object.__setattr__(self, "shelves", None)
+
+    def session_rules(self) -> SessionRules:
+        """Return what one step does to a session."""
+        return SessionRules(self.session, self.reward, self.candidates, self.slate_size)
+
+    def candidate_rules(self) -> CandidateRules:
+        """Return the check of slates.
+
+        Raises:
+            UserError: The rules cannot be met with these items.
+        """
+        return CandidateRules(
+            self.candidates,
+            n_items=self.n_items,
+            slate_size=self.slate_size,
+            horizon=self.session.horizon,
+            shelves=self.shelves,
+            device=self.device,
+        )
+
+
 class SlateSessions:
     """A batch of simulated sessions; a finished one is replaced in the same step.
 
@@ -56,15 +109,9 @@ class SlateSessions:
     Args:
         response: Gives click probabilities, in evaluation mode.
         pool: Users that sessions start with.
-        session: Horizon, initial patience and history window.
-        reward: From clicks to reward.
-        candidates: Which slates are allowed.
-        slate_size: Items per slate, K.
-        n_items: Number of real items.
+        setting: Rules, sizes and device of the sessions.
         batch_size: Number of parallel sessions.
         seed: Seed of the random stream.
-        device: Torch device of all tensors.
-        shelves: (item,) int64. Shelf of each item, row 0 is 0; None without shelves.
 
     Raises:
         UserError: The candidate rules cannot be met with these items.
@@ -76,40 +123,28 @@ class SlateSessions:
         self,
         response: Response,
         pool: UserPool,
+        setting: SessionSetting,
         *,
-        session: SessionConfig,
-        reward: RewardConfig,
-        candidates: CandidatesConfig,
-        slate_size: int,
-        n_items: int,
         batch_size: int,
         seed: int,
-        device: torch.device | str = "cpu",
-        shelves: np.ndarray | None = None,
     ) -> None:
-        if pool.history_size != session.history_size:
+        if pool.history_size != setting.session.history_size:
             raise ValueError(
                 f"the pool cuts histories of {pool.history_size} items, "
-                f"session.history_size is {session.history_size}"
+                f"session.history_size is {setting.session.history_size}"
             )
         if batch_size < 1:
             raise ValueError(f"batch_size is {batch_size}, expected at least 1")
         refuse_training_mode(response)
-        pool.check_items(n_items)
+        pool.check_items(setting.n_items)
         self.batch_size = batch_size
-        self.slate_size = slate_size
-        self.n_items = n_items
-        self.rules = SessionRules(session, reward, candidates, slate_size)
-        self._candidates = CandidateRules(
-            candidates,
-            n_items=n_items,
-            slate_size=slate_size,
-            horizon=session.horizon,
-            shelves=shelves,
-            device=device,
-        )
+        self.setting = setting
+        self.slate_size = setting.slate_size
+        self.n_items = setting.n_items
+        self.device = setting.device
+        self.rules = setting.session_rules()
+        self._candidates = setting.candidate_rules()
         self._response = response
-        self.device = torch.device(device)
         self._pool = pool.to(self.device)
         self._generator = torch_generator(seed, RANDOM_STREAM, str(self.device))
         self._state, self._users = self._new_sessions(batch_size)

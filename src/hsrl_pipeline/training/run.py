@@ -11,15 +11,13 @@ import pandas as pd
 from hsrl_pipeline.agents.policy_checkpoint import agent_context, describe_policy
 from hsrl_pipeline.agents.registry import build_agent
 from hsrl_pipeline.config.agent_settings import AgentSettings
-from hsrl_pipeline.config.session import CandidatesConfig, RewardConfig, SessionConfig
 from hsrl_pipeline.config.training import TrainingConfig
 from hsrl_pipeline.data.slate_log import split_latest
-from hsrl_pipeline.device import resolve_device
 from hsrl_pipeline.seeding import derive_seed
 from hsrl_pipeline.simulator.response.checkpoint import build_response_model
 from hsrl_pipeline.simulator.response.user_identity import users_as_read
 from hsrl_pipeline.simulator.session_data import SessionData
-from hsrl_pipeline.simulator.slate_env import SlateSessions
+from hsrl_pipeline.simulator.slate_env import SessionSetting, SlateSessions
 from hsrl_pipeline.training.checkpoint_store import CheckpointStore
 from hsrl_pipeline.training.early_stopping import EarlyStopping, StopsEarly
 from hsrl_pipeline.training.log_sampler import LogSampler
@@ -33,9 +31,7 @@ def train_on(
     *,
     agent_name: str,
     training: TrainingConfig,
-    session: SessionConfig,
-    reward: RewardConfig,
-    candidates: CandidatesConfig,
+    sessions: SessionSetting,
     seed: int,
     on_metrics: MetricStream | None = None,
     checkpoints: CheckpointStore | None = None,
@@ -47,10 +43,8 @@ def train_on(
         simulator: Checkpoint of the training simulator, never of the evaluation one.
         settings: Settings of the agent.
         agent_name: Registered name of the agent.
-        training: Length, batch sizes, device, resume.
-        session: Horizon, patience, history window.
-        reward: From clicks to reward.
-        candidates: Rules for slates.
+        training: Length, batch sizes, resume.
+        sessions: Rules of the sessions and the device to train on.
         seed: Seed of the run.
         on_metrics: Gets every point of the curves.
         checkpoints: Keeps the state to resume from.
@@ -58,39 +52,22 @@ def train_on(
     Returns:
         The policy checkpoint (``describe_policy``) and the training curves.
     """
-    device = resolve_device(training.device, "training.device")
     info, users = users_as_read(data.info, data.users, simulator)
     data = replace(data, info=info, users=users)
-    context = agent_context(
-        info,
-        item_vectors=data.item_vectors,
-        codes=data.codebook.codes,
-        vocab_sizes=data.codebook.vocab_sizes,
-        shelves=data.shelves,
-        session=session,
-        candidates=candidates,
-        device=device,
-        seed=seed,
-    )
+    context = agent_context(data, sessions, seed)
     agent = build_agent(agent_name, settings, context)
-    history_size = session.history_size
+    history_size, device = sessions.session.history_size, sessions.device
     fitting, stopping = data.log.train, None
     if isinstance(agent, StopsEarly) and agent.early_stopping.held_out_share > 0.0:
         fitting, latest = split_latest(fitting, agent.early_stopping.held_out_share)
         held_out = LogSampler(latest, data.users, history_size, seed, device)
         stopping = EarlyStopping(agent, held_out)
-    sessions = SlateSessions(
+    acting = SlateSessions(
         build_response_model(dict(simulator), device),
         data.pool("train", history_size),
-        session=session,
-        reward=reward,
-        candidates=candidates,
-        slate_size=info.slate_size,
-        n_items=info.n_items,
+        sessions,
         batch_size=training.acting_batch_size,
         seed=derive_seed(seed, "training.sessions"),
-        device=device,
-        shelves=data.shelves,
     )
     provenance = {
         "dataset": info.dataset,
@@ -102,15 +79,15 @@ def train_on(
         training,
         seed=seed,
         device=device,
-        sessions=sessions,
+        sessions=acting,
         log=LogSampler(fitting, data.users, history_size, seed, device),
         stopping=stopping,
         identity={
             **provenance,
             "agents": {agent_name: settings.model_dump(mode="json")},
-            "session": session.model_dump(mode="json"),
-            "reward": reward.model_dump(mode="json"),
-            "candidates": candidates.model_dump(mode="json"),
+            "session": sessions.session.model_dump(mode="json"),
+            "reward": sessions.reward.model_dump(mode="json"),
+            "candidates": sessions.candidates.model_dump(mode="json"),
         },
     )
     history = trainer.run(on_metrics, checkpoints)

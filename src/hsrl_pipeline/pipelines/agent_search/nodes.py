@@ -54,6 +54,7 @@ def search_agent_settings(
     Returns:
         The table of trials, and the best settings in the form of ``conf``.
     """
+    from hsrl_pipeline.device import resolve_device
     from hsrl_pipeline.pipelines.agent_search.trials import search_on
     from hsrl_pipeline.simulator.session_data import SessionData
 
@@ -66,6 +67,7 @@ def search_agent_settings(
         item_vectors=item_vectors,
         codebook=codebook,
     )
+    device = resolve_device(training.device, "training.device")
     return search_on(
         data,
         simulator_train,
@@ -73,8 +75,6 @@ def search_agent_settings(
         agent_name=agent.name,
         search=search,
         training=training,
-        session=session,
-        reward=reward,
-        candidates=candidates,
+        sessions=data.setting(session, reward, candidates, device),
         seed=seed,
     )

@@ -11,13 +11,12 @@ from hsrl_pipeline.agents.base import Policy
 from hsrl_pipeline.agents.policy_checkpoint import agent_context, restore_policy
 from hsrl_pipeline.config.agent_settings import AgentSettings
 from hsrl_pipeline.config.search import SearchConfig
-from hsrl_pipeline.config.session import CandidatesConfig, RewardConfig, SessionConfig
 from hsrl_pipeline.config.training import TrainingConfig
-from hsrl_pipeline.device import resolve_device
 from hsrl_pipeline.evaluation.rollouts import EvaluationSetting, evaluate_policy
 from hsrl_pipeline.seeding import derive_seed
 from hsrl_pipeline.simulator.response.checkpoint import build_response_model
 from hsrl_pipeline.simulator.session_data import SessionData
+from hsrl_pipeline.simulator.slate_env import SessionSetting
 from hsrl_pipeline.training.run import train_on
 from hsrl_pipeline.training.search import proposed_parameters, search_settings
 
@@ -30,9 +29,7 @@ def search_on(
     agent_name: str,
     search: SearchConfig,
     training: TrainingConfig,
-    session: SessionConfig,
-    reward: RewardConfig,
-    candidates: CandidatesConfig,
+    sessions: SessionSetting,
     seed: int,
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Search an agent's settings; every trial has the same seed, sessions and budget.
@@ -43,42 +40,23 @@ def search_on(
         settings: Present settings of the agent.
         agent_name: Registered name of the agent.
         search: Budget.
-        training: Batch sizes and device.
-        session: Horizon, patience, history window.
-        reward: From clicks to reward.
-        candidates: Rules for slates.
+        training: Batch sizes.
+        sessions: Rules of the sessions and the device to train on.
         seed: Seed of the run.
 
     Returns:
         The table of trials, and the best settings in the form of ``conf``.
     """
-    device = resolve_device(training.device, "training.device")
     budget = training.model_copy(update={"n_iterations": search.n_iterations, "resume": False})
-    shelves = data.shelves if candidates.enforce_shelves else None
-    response = build_response_model(dict(simulator), device)
+    response = build_response_model(dict(simulator), sessions.device)
     setting = EvaluationSetting(
-        pool=data.pool("train", session.history_size),
-        session=session,
-        reward=reward,
-        candidates=candidates,
-        slate_size=data.info.slate_size,
+        pool=data.pool("train", sessions.session.history_size),
+        sessions=sessions,
         item_vectors=data.item_vectors,
         n_episodes=search.n_episodes,
         seed=derive_seed(seed, "search.judge"),
-        shelves=shelves,
-        device=str(device),
     )
-    context = agent_context(
-        data.info,
-        item_vectors=data.item_vectors,
-        codes=data.codebook.codes,
-        vocab_sizes=data.codebook.vocab_sizes,
-        shelves=data.shelves,
-        session=session,
-        candidates=candidates,
-        device=device,
-        seed=seed,
-    )
+    context = agent_context(data, sessions, seed)
 
     def train(tried: AgentSettings) -> Policy:
         checkpoint, _ = train_on(
@@ -87,9 +65,7 @@ def search_on(
             tried,
             agent_name=agent_name,
             training=budget,
-            session=session,
-            reward=reward,
-            candidates=candidates,
+            sessions=sessions,
             seed=seed,
         )
         return restore_policy(checkpoint, context)

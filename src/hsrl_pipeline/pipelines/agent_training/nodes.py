@@ -55,6 +55,7 @@ def train_policy(
     Returns:
         The trained policy as a checkpoint, and the training curves.
     """
+    from hsrl_pipeline.device import resolve_device
     from hsrl_pipeline.simulator.session_data import SessionData
     from hsrl_pipeline.training.run import train_on
 
@@ -67,15 +68,14 @@ def train_policy(
         item_vectors=item_vectors,
         codebook=codebook,
     )
+    device = resolve_device(training.device, "training.device")
     return train_on(
         data,
         simulator_train,
         agents.settings_of(agent, training.learning_rate),
         agent_name=agent.name,
         training=training,
-        session=session,
-        reward=reward,
-        candidates=candidates,
+        sessions=data.setting(session, reward, candidates, device),
         seed=seed,
         on_metrics=training_metrics,
         checkpoints=training_checkpoints,

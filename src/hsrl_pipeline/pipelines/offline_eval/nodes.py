@@ -56,6 +56,7 @@ def evaluate_policies(
         Rows of the summary, figures for tracking, sessions, steps, users and truth.
     """
     from hsrl_pipeline.data.synthetic_truth import SyntheticTruth
+    from hsrl_pipeline.device import resolve_device
     from hsrl_pipeline.evaluation.run import evaluate_on
     from hsrl_pipeline.simulator.session_data import SessionData
 
@@ -68,6 +69,7 @@ def evaluate_policies(
         item_vectors=item_vectors,
         codebook=codebook,
     )
+    device = resolve_device(evaluation.device, "evaluation.device")
     known = bool(synthetic_truth["state"])
     tables = evaluate_on(
         data,
@@ -76,9 +78,7 @@ def evaluate_policies(
         agent=agent,
         seed=seed,
         evaluation=evaluation,
-        session=session,
-        reward=reward,
-        candidates=candidates,
+        sessions=data.setting(session, reward, candidates, device),
         truth=SyntheticTruth.from_checkpoint(synthetic_truth).aligned(users, items)
         if known
         else None,

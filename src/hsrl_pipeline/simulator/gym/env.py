@@ -28,7 +28,6 @@ class _SessionView:
         self,
         sessions: SlateSessions,
         category_sizes: tuple[int, ...],
-        shelves: NDArray[np.int64] | None,
         features: StateFeatures | None,
     ) -> None:
         horizon = sessions.rules.session.horizon
@@ -37,8 +36,8 @@ class _SessionView:
             sessions.observation, category_sizes, sessions.n_items, horizon
         )
         self.space: gymnasium.Space[Any] = features.space if features else self.fields
-        bound = shelves if sessions.rules.candidates.enforce_shelves else None
-        self.actions = SlateSpace(sessions.n_items, sessions.slate_size, bound)
+        setting = sessions.setting
+        self.actions = SlateSpace(setting.n_items, setting.slate_size, setting.shelves)
 
     def show(self, observation: Observation) -> dict[str, torch.Tensor] | torch.Tensor:
         """Return a batch as tensors in the form of the space."""
@@ -58,7 +57,6 @@ class SlateRecEnv(gymnasium.Env[Arrays, NDArray[np.int64]]):
     Args:
         sessions: Exactly one session.
         category_sizes: Cardinality of each categorical user feature.
-        shelves: (item,) int64. Shelf of each item; None without shelves.
         features: Flattens observations; None shows them as a dict of arrays.
 
     Raises:
@@ -71,13 +69,12 @@ class SlateRecEnv(gymnasium.Env[Arrays, NDArray[np.int64]]):
         self,
         sessions: SlateSessions,
         category_sizes: tuple[int, ...],
-        shelves: NDArray[np.int64] | None = None,
         features: StateFeatures | None = None,
     ) -> None:
         if sessions.batch_size != 1:
             raise ValueError(f"a scalar environment needs 1 session, not {sessions.batch_size}")
         self.sessions = sessions
-        self._view = _SessionView(sessions, category_sizes, shelves, features)
+        self._view = _SessionView(sessions, category_sizes, features)
         self.observation_space = self._view.space
         self.action_space = self._view.actions
         self._fresh = True
@@ -153,7 +150,6 @@ class SlateRecVectorEnv(VectorEnv[Arrays, Any, Any]):
     Args:
         sessions: The sessions.
         category_sizes: Cardinality of each categorical user feature.
-        shelves: (item,) int64. Shelf of each item; None without shelves.
         features: Flattens observations; None shows them as a dict.
         tensors: Take and give torch tensors on the sessions' device instead of numpy arrays.
     """
@@ -167,13 +163,12 @@ class SlateRecVectorEnv(VectorEnv[Arrays, Any, Any]):
         self,
         sessions: SlateSessions,
         category_sizes: tuple[int, ...],
-        shelves: NDArray[np.int64] | None = None,
         features: StateFeatures | None = None,
         *,
         tensors: bool = False,
     ) -> None:
         self.sessions = sessions
-        self._view = _SessionView(sessions, category_sizes, shelves, features)
+        self._view = _SessionView(sessions, category_sizes, features)
         self._tensors = tensors
         self.num_envs = sessions.batch_size
         self.single_observation_space = self._view.space
