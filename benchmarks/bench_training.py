@@ -23,7 +23,8 @@ from benchmarks.report import BenchmarkLine
 from hsrl_pipeline.agents.base import AgentContext
 from hsrl_pipeline.agents.hsrl import HsrlAgent, build_hsrl
 from hsrl_pipeline.agents.hsrl_paper import HsrlPaperAgent, build_hsrl_paper
-from hsrl_pipeline.config.agents_hsrl import HsrlPaperSettings, HsrlSettings
+from hsrl_pipeline.config.agents.hsrl import HsrlSettings
+from hsrl_pipeline.config.agents.hsrl_paper import HsrlPaperSettings
 from hsrl_pipeline.config.session import CandidatesConfig, RewardConfig, SessionConfig
 from hsrl_pipeline.config.training import TrainingConfig
 from hsrl_pipeline.data.slate_log import SlateLog, UserTable

@@ -10,16 +10,14 @@ from hsrl_pipeline.agents.base import AgentContext, LogBatch
 from hsrl_pipeline.agents.ddpg import build_ddpg
 from hsrl_pipeline.agents.hac import build_hac
 from hsrl_pipeline.agents.pg_ra import build_pg_ra
-from hsrl_pipeline.agents.supervised import build_sl
+from hsrl_pipeline.agents.sl import build_sl
 from hsrl_pipeline.agents.td3 import build_td3
-from hsrl_pipeline.config.agent_settings import EncoderConfig
-from hsrl_pipeline.config.agents_baselines import (
-    DDPGSettings,
-    HACSettings,
-    PGRASettings,
-    SupervisedSettings,
-    TD3Settings,
-)
+from hsrl_pipeline.config.agents.ddpg import DDPGSettings
+from hsrl_pipeline.config.agents.hac import HACSettings
+from hsrl_pipeline.config.agents.pg_ra import PGRASettings
+from hsrl_pipeline.config.agents.shared import EncoderConfig
+from hsrl_pipeline.config.agents.sl import SupervisedSettings
+from hsrl_pipeline.config.agents.td3 import TD3Settings
 from hsrl_pipeline.observation import Observation
 from hsrl_pipeline.replay.transitions import TransitionBatch
 

@@ -8,8 +8,8 @@ from torch.nn import functional as F
 
 from hsrl_pipeline.agents.base import AgentContext, LogBatch
 from hsrl_pipeline.agents.hsrl import build_hsrl
-from hsrl_pipeline.config.agent_settings import EncoderConfig
-from hsrl_pipeline.config.agents_hsrl import HsrlSettings
+from hsrl_pipeline.config.agents.hsrl import HsrlSettings
+from hsrl_pipeline.config.agents.shared import EncoderConfig
 from hsrl_pipeline.observation import Observation
 from hsrl_pipeline.replay.transitions import TransitionBatch
 

@@ -4,8 +4,8 @@ import torch
 
 from hsrl_pipeline.agents.base import AgentContext, LogBatch
 from hsrl_pipeline.agents.hsrl_paper import build_hsrl_paper
-from hsrl_pipeline.config.agent_settings import EncoderConfig
-from hsrl_pipeline.config.agents_hsrl import HsrlPaperSettings
+from hsrl_pipeline.config.agents.hsrl_paper import HsrlPaperSettings
+from hsrl_pipeline.config.agents.shared import EncoderConfig
 from hsrl_pipeline.observation import Observation
 from hsrl_pipeline.replay.transitions import TransitionBatch
 

@@ -2,9 +2,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from kedro.config import OmegaConfigLoader
 
-from hsrl_pipeline.config.root import validate_parameters
+from hsrl_pipeline.config.root import Parameters, validate_parameters
 from hsrl_pipeline.errors import UserError
 from hsrl_pipeline.settings import CONFIG_LOADER_ARGS
 
@@ -29,6 +30,25 @@ def test_every_environment_is_valid(env: str) -> None:
     assert tree.seed == 0
 
 
+# what has no default: a run without conf/ has to say it
+REQUIRED = {"ingestion": {"source"}}
+
+
+@pytest.mark.parametrize("section", sorted({*Parameters.model_fields} - {"seed"}))
+def test_defaults_of_the_models_are_the_values_of_conf_base(section: str) -> None:
+    written = load("base")[section]
+    model = Parameters.model_fields[section].annotation
+    required = {name: written[name] for name in REQUIRED.get(section, ())}
+    by_default, by_conf = model(**required), model.model_validate(written)
+    assert by_conf.model_dump() == by_default.model_dump()
+
+
+def test_every_agent_of_conf_is_in_one_file_of_its_environment() -> None:
+    for path in CONF.glob("*/parameters*.yml"):
+        sections = yaml.safe_load(path.read_text()) or {}
+        assert ("agents" in sections) == (path.name == "parameters_agents.yml"), path
+
+
 @pytest.mark.parametrize(
     ("runtime", "parts"),
     [
@@ -39,6 +59,15 @@ def test_every_environment_is_valid(env: str) -> None:
         ),
         ({"training": {"n_iterations": -1}}, ["'training.n_iterations' is -1", "greater than"]),
         ({"agent": {"name": "dqn"}}, ["'agent.name' is 'dqn'", "'hsrl'", "'td3'"]),
+        (
+            {"agent": {"name": "hsrl_papr"}},
+            ["'agent.name' is 'hsrl_papr': did you mean 'hsrl_paper'?"],
+        ),
+        ({"agents": {"dqn": {}}}, ["unknown parameter 'agents.dqn'", "td3"]),
+        (
+            {"evaluation": {"compare_with": "best"}},
+            ["'evaluation.compare_with' is 'best'", "'static_slate'", "'hsrl'"],
+        ),
         ({"seed": "x"}, ["'seed' is 'x'", "integer"]),
         ({"sid": {"vocab_size": 0}}, ["sid.vocab_size", "0"]),
         ({"agents": {"td3": {"tua": 1}}}, ["'agents.td3.tua'", "did you mean 'tau'?"]),

@@ -8,7 +8,7 @@ from kedro.io import DataCatalog, MemoryDataset
 from kedro.runner import SequentialRunner
 
 from hsrl_pipeline.config.agent import AgentConfig, AgentsConfig
-from hsrl_pipeline.config.agents_baselines import SupervisedSettings
+from hsrl_pipeline.config.agents.sl import SupervisedSettings
 from hsrl_pipeline.config.search import SearchConfig
 from hsrl_pipeline.config.session import CandidatesConfig, RewardConfig
 from hsrl_pipeline.config.training import TrainingConfig

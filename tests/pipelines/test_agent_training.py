@@ -9,7 +9,7 @@ from kedro.runner import SequentialRunner
 
 from hsrl_pipeline.agents.policy_checkpoint import agent_context, restore_policy
 from hsrl_pipeline.config.agent import AgentConfig, AgentsConfig
-from hsrl_pipeline.config.agents_hsrl import HsrlSettings
+from hsrl_pipeline.config.agents.hsrl import HsrlSettings
 from hsrl_pipeline.config.session import CandidatesConfig, RewardConfig
 from hsrl_pipeline.config.training import TrainingConfig
 from hsrl_pipeline.errors import UserError

@@ -4,8 +4,8 @@ import torch
 
 from hsrl_pipeline.agents.base import AgentContext
 from hsrl_pipeline.agents.registry import build_agent
-from hsrl_pipeline.config.agent_settings import EncoderConfig
-from hsrl_pipeline.config.agents_hsrl import HsrlPaperSettings
+from hsrl_pipeline.config.agents.hsrl_paper import HsrlPaperSettings
+from hsrl_pipeline.config.agents.shared import EncoderConfig
 from hsrl_pipeline.config.session import CandidatesConfig, RewardConfig, SessionConfig
 from hsrl_pipeline.config.training import TrainingConfig
 from hsrl_pipeline.data.slate_log import SlateLog, UserTable

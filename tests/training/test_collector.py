@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from hsrl_pipeline.config.agents_baselines import A2CSettings
+from hsrl_pipeline.config.agents.a2c import A2CSettings
 from hsrl_pipeline.training.collector import Collector
 
 CPU = torch.device("cpu")

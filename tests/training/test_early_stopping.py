@@ -4,8 +4,8 @@ import math
 import pytest
 import torch
 
-from hsrl_pipeline.config.agent_settings import EncoderConfig
-from hsrl_pipeline.config.agents_baselines import EarlyStoppingConfig, SupervisedSettings
+from hsrl_pipeline.config.agents.shared import EncoderConfig
+from hsrl_pipeline.config.agents.sl import EarlyStoppingConfig, SupervisedSettings
 from hsrl_pipeline.losses.supervised import click_loss
 from hsrl_pipeline.training.checkpoint_store import FileCheckpointStore
 from hsrl_pipeline.training.early_stopping import EarlyStopping

@@ -4,13 +4,12 @@ import math
 
 import pytest
 
-from hsrl_pipeline.agents.registry import AGENT_NAMES
-from hsrl_pipeline.config.agent import AgentsConfig
-from hsrl_pipeline.config.agents_baselines import TD3Settings
+from hsrl_pipeline.config.agent import AGENT_NAMES, AgentsConfig
+from hsrl_pipeline.config.agents.search_space import Choice, Interval
+from hsrl_pipeline.config.agents.td3 import TD3Settings
 from hsrl_pipeline.config.search import SearchConfig
 from hsrl_pipeline.errors import UserError
 from hsrl_pipeline.training.search import proposed_parameters, search_settings
-from hsrl_pipeline.training.search_spaces import SEARCH_SPACES, Choice, Interval
 
 SETTINGS = TD3Settings(learning_rate=1e-3, tau=0.03)
 
@@ -34,7 +33,7 @@ def test_the_best_trial_is_kept_and_no_worse_than_the_present_settings() -> None
     # what is not searched stays
     assert result.settings.tau == 0.03
     assert proposed_parameters("td3", result)["agents"]["td3"] == {
-        name: getattr(result.settings, name) for name in SEARCH_SPACES["td3"]
+        name: getattr(result.settings, name) for name in TD3Settings.search_space
     }
 
 
@@ -69,7 +68,7 @@ def test_a_broken_trial_is_passed_over_and_only_broken_ones_are_refused() -> Non
 @pytest.mark.parametrize("name", AGENT_NAMES)
 def test_every_agent_has_a_space_of_valid_settings(name: str) -> None:
     settings = getattr(AgentsConfig(), name)
-    space = SEARCH_SPACES[name]
+    space = settings.search_space
     assert 3 <= len(space) <= 4
     for field, part in space.items():
         assert isinstance(part, Interval | Choice)

@@ -13,8 +13,8 @@ import pytest
 import torch
 
 from hsrl_pipeline.agents.base import UpdateStats
-from hsrl_pipeline.config.agents_baselines import A2CSettings
-from hsrl_pipeline.config.agents_hsrl import HsrlSettings
+from hsrl_pipeline.config.agents.a2c import A2CSettings
+from hsrl_pipeline.config.agents.hsrl import HsrlSettings
 from hsrl_pipeline.errors import UserError
 from hsrl_pipeline.training.checkpoint_store import FileCheckpointStore
 from hsrl_pipeline.training.trainer import Trainer

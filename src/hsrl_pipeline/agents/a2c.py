@@ -16,7 +16,7 @@ from torch import nn
 from hsrl_pipeline.agents.base import Action, AgentContext, Bootstrap, LogBatch, UpdateStats
 from hsrl_pipeline.agents.encoding import build_state_encoder, initial_weights
 from hsrl_pipeline.agents.torch_agent import TorchAgent
-from hsrl_pipeline.config.agents_baselines import A2CSettings
+from hsrl_pipeline.config.agents.a2c import A2CSettings
 from hsrl_pipeline.losses.policy_gradient import level_entropies, policy_gradient_loss
 from hsrl_pipeline.losses.returns import clipped_advantage
 from hsrl_pipeline.networks.actors import ItemActor

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from hsrl_pipeline.agents.base import AgentContext
 from hsrl_pipeline.agents.td3 import DeterministicAgent, Variant
-from hsrl_pipeline.config.agents_baselines import DDPGSettings
+from hsrl_pipeline.config.agents.ddpg import DDPGSettings
 
 
 def build_ddpg(settings: DDPGSettings, context: AgentContext) -> DeterministicAgent:

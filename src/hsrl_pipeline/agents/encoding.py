@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import torch
 
 from hsrl_pipeline.agents.base import AgentContext
-from hsrl_pipeline.config.agent_settings import EncoderConfig
+from hsrl_pipeline.config.agents.shared import EncoderConfig
 from hsrl_pipeline.networks.item_representation import ItemRepresentation
 from hsrl_pipeline.networks.state_encoder import StateEncoder
 from hsrl_pipeline.seeding import derive_seed

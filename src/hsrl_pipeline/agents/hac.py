@@ -25,7 +25,7 @@ import torch
 from hsrl_pipeline.agents.base import Action, AgentContext, Bootstrap, LogBatch, UpdateStats
 from hsrl_pipeline.agents.encoding import build_state_encoder, initial_weights
 from hsrl_pipeline.agents.torch_agent import TorchAgent
-from hsrl_pipeline.config.agents_baselines import HACSettings
+from hsrl_pipeline.config.agents.hac import HACSettings
 from hsrl_pipeline.losses.auxiliary import alignment_loss, pooled_items
 from hsrl_pipeline.losses.deterministic_pg import (
     critics_loss,

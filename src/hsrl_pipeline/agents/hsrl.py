@@ -21,7 +21,7 @@ from hsrl_pipeline.agents.base import Action, AgentContext, Bootstrap, LogBatch,
 from hsrl_pipeline.agents.encoding import build_state_encoder, initial_weights
 from hsrl_pipeline.agents.slate_decoding import ShelfDecoder
 from hsrl_pipeline.agents.torch_agent import TorchAgent
-from hsrl_pipeline.config.agents_hsrl import HsrlSettings
+from hsrl_pipeline.config.agents.hsrl import HsrlSettings
 from hsrl_pipeline.losses.returns import clipped_advantage
 from hsrl_pipeline.losses.slate_likelihood import own_click_advantage
 from hsrl_pipeline.losses.supervised import doubt_loss

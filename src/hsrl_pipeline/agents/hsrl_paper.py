@@ -14,7 +14,7 @@ from hsrl_pipeline.agents.base import Action, AgentContext, Bootstrap, LogBatch,
 from hsrl_pipeline.agents.encoding import build_state_encoder, initial_weights
 from hsrl_pipeline.agents.slate_decoding import ShelfDecoder
 from hsrl_pipeline.agents.torch_agent import TorchAgent
-from hsrl_pipeline.config.agents_hsrl import HsrlPaperSettings
+from hsrl_pipeline.config.agents.hsrl_paper import HsrlPaperSettings
 from hsrl_pipeline.losses.policy_gradient import (
     behavior_cloning_loss,
     level_entropies,

@@ -25,7 +25,7 @@ from torch import nn
 from hsrl_pipeline.agents.base import Action, AgentContext, Bootstrap, LogBatch, UpdateStats
 from hsrl_pipeline.agents.encoding import build_state_encoder, initial_weights
 from hsrl_pipeline.agents.torch_agent import TorchAgent
-from hsrl_pipeline.config.agents_baselines import PGRASettings
+from hsrl_pipeline.config.agents.pg_ra import PGRASettings
 from hsrl_pipeline.losses.auxiliary import (
     gaussian_entropy,
     gaussian_log_prob,

@@ -11,7 +11,7 @@ import torch
 from hsrl_pipeline.agents.base import Agent, AgentContext
 from hsrl_pipeline.agents.registry import build_agent
 from hsrl_pipeline.config.agent import AgentsConfig
-from hsrl_pipeline.config.agent_settings import AgentSettings
+from hsrl_pipeline.config.agents.shared import AgentSettings
 from hsrl_pipeline.errors import UserError
 from hsrl_pipeline.simulator.session_data import SessionData
 from hsrl_pipeline.simulator.slate_env import SessionSetting

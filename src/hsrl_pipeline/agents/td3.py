@@ -20,7 +20,8 @@ import torch
 from hsrl_pipeline.agents.base import Action, AgentContext, Bootstrap, LogBatch, UpdateStats
 from hsrl_pipeline.agents.encoding import build_state_encoder, initial_weights
 from hsrl_pipeline.agents.torch_agent import TorchAgent
-from hsrl_pipeline.config.agents_baselines import HyperActionSettings, TD3Settings
+from hsrl_pipeline.config.agents.shared import HyperActionSettings
+from hsrl_pipeline.config.agents.td3 import TD3Settings
 from hsrl_pipeline.losses.deterministic_pg import (
     critics_loss,
     deterministic_policy_loss,

@@ -13,7 +13,7 @@ from typing_extensions import Self
 
 from hsrl_pipeline.agents.base import AgentContext, Bootstrap, LogBatch, UpdateStats
 from hsrl_pipeline.agents.slate_selection import SlateSelector
-from hsrl_pipeline.config.agent_settings import AgentSettings, DiscountedSettings
+from hsrl_pipeline.config.agents.shared import AgentSettings, DiscountedSettings
 from hsrl_pipeline.losses.returns import td_target
 from hsrl_pipeline.replay.transitions import TransitionBatch
 from hsrl_pipeline.seeding import derive_seed

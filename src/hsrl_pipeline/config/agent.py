@@ -1,26 +1,24 @@
-"""Which agent a run trains and evaluates, and the settings of every agent."""
+"""The table of agents, and which of them a run trains and evaluates."""
 
 from __future__ import annotations
 
+import difflib
 import re
-from typing import Literal, get_args
+from typing import Annotated, Literal, get_args
 
-from pydantic import Field, ValidationError, ValidationInfo, field_validator
+from pydantic import AfterValidator, Field, ValidationError, ValidationInfo, field_validator
 
-from hsrl_pipeline.config.agent_settings import AgentSettings
-from hsrl_pipeline.config.agents_baselines import (
-    A2CSettings,
-    DDPGSettings,
-    HACSettings,
-    PGRASettings,
-    SupervisedSettings,
-    TD3Settings,
-)
-from hsrl_pipeline.config.agents_hsrl import HsrlPaperSettings, HsrlSettings
+from hsrl_pipeline.config.agents.a2c import A2CSettings
+from hsrl_pipeline.config.agents.ddpg import DDPGSettings
+from hsrl_pipeline.config.agents.hac import HACSettings
+from hsrl_pipeline.config.agents.hsrl import HsrlSettings
+from hsrl_pipeline.config.agents.hsrl_paper import HsrlPaperSettings
+from hsrl_pipeline.config.agents.pg_ra import PGRASettings
+from hsrl_pipeline.config.agents.shared import AgentSettings
+from hsrl_pipeline.config.agents.sl import SupervisedSettings
+from hsrl_pipeline.config.agents.td3 import TD3Settings
 from hsrl_pipeline.config.base import FrozenConfig
 from hsrl_pipeline.errors import UserError
-
-AgentName = Literal["hsrl", "hsrl_paper", "sl", "a2c", "ddpg", "td3", "pg_ra", "hac"]
 
 ReferenceName = Literal[
     "random", "popular", "static_slate", "greedy_train_simulator", "greedy_eval_simulator"
@@ -33,41 +31,11 @@ REFERENCE_NAMES: tuple[str, ...] = get_args(ReferenceName)
 LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,62}")
 
 
-class AgentConfig(FrozenConfig):
-    """The agent of a run."""
-
-    name: AgentName = Field("hsrl", description="Agent to train and evaluate")
-    label: str | None = Field(
-        None,
-        description="What files, rows and runs are named, to keep variants of an agent side by "
-        "side; null is the agent's name",
-    )
-    entropy_coef: float | None = Field(
-        None, ge=0.0, description="Entropy coefficient; null is the agent's own"
-    )
-
-    @property
-    def shown_name(self) -> str:
-        """What files, rows and runs of this agent are named."""
-        return self.label or self.name
-
-    @field_validator("label")
-    @classmethod
-    def _check_label(cls, label: str | None, info: ValidationInfo) -> str | None:
-        if label is None:
-            return None
-        if not LABEL.fullmatch(label):
-            raise ValueError(
-                "a label has up to 63 letters, digits and _ . + -, and starts with one of the "
-                "first two"
-            )
-        if label in {*get_args(AgentName), *REFERENCE_NAMES} - {info.data.get("name")}:
-            raise ValueError("that is the name of another policy")
-        return label
-
-
 class AgentsConfig(FrozenConfig):
-    """Settings of every agent, by name."""
+    """The table of agents: a field is an agent's name, its type the agent's settings.
+
+    Who adds an agent adds a field here. Names, builders, validation and conformance tests follow.
+    """
 
     hsrl: HsrlSettings = Field(default_factory=HsrlSettings, description="Our best agent")
     hsrl_paper: HsrlPaperSettings = Field(
@@ -113,3 +81,52 @@ class AgentsConfig(FrozenConfig):
             return type(own).model_validate(values)
         except ValidationError as error:
             raise UserError(str(error), where=f"agents.{agent.name}") from error
+
+
+AGENT_NAMES = tuple(AgentsConfig.model_fields)
+"""Names accepted for ``agent.name``."""
+
+
+def _check_agent_name(name: str) -> str:
+    if name not in AGENT_NAMES:
+        close = difflib.get_close_matches(name, AGENT_NAMES, n=1)
+        hint = f"did you mean {close[0]!r}? " if close else ""
+        raise ValueError(f"{hint}the agents are {', '.join(map(repr, AGENT_NAMES))}")
+    return name
+
+
+AgentName = Annotated[str, AfterValidator(_check_agent_name)]
+"""The name of an agent of the table."""
+
+
+class AgentConfig(FrozenConfig):
+    """The agent of a run."""
+
+    name: AgentName = Field("hsrl", description="Agent to train and evaluate")
+    label: str | None = Field(
+        None,
+        description="What files, rows and runs are named, to keep variants of an agent side by "
+        "side; null is the agent's name",
+    )
+    entropy_coef: float | None = Field(
+        None, ge=0.0, description="Entropy coefficient; null is the agent's own"
+    )
+
+    @property
+    def shown_name(self) -> str:
+        """What files, rows and runs of this agent are named."""
+        return self.label or self.name
+
+    @field_validator("label")
+    @classmethod
+    def _check_label(cls, label: str | None, info: ValidationInfo) -> str | None:
+        if label is None:
+            return None
+        if not LABEL.fullmatch(label):
+            raise ValueError(
+                "a label has up to 63 letters, digits and _ . + -, and starts with one of the "
+                "first two"
+            )
+        if label in {*AGENT_NAMES, *REFERENCE_NAMES} - {info.data.get("name")}:
+            raise ValueError("that is the name of another policy")
+        return label

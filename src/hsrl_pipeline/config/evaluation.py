@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
-from hsrl_pipeline.config.agent import AgentName, ReferenceName
+from hsrl_pipeline.config.agent import AGENT_NAMES, REFERENCE_NAMES
 from hsrl_pipeline.config.base import FrozenConfig
 
-PolicyName = Literal[ReferenceName, AgentName]
+
+def _check_policy_name(name: str) -> str:
+    known = (*REFERENCE_NAMES, *AGENT_NAMES)
+    if name not in known:
+        raise ValueError(f"the policies are {', '.join(map(repr, known))}")
+    return name
+
+
+PolicyName = Annotated[str, AfterValidator(_check_policy_name)]
+"""The name of a reference or of an agent of the table."""
 
 
 class EvaluationConfig(FrozenConfig):

@@ -9,7 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 
 from hsrl_pipeline.agents.base import LogBatch
-from hsrl_pipeline.config.agents_baselines import EarlyStoppingConfig
+from hsrl_pipeline.config.agents.sl import EarlyStoppingConfig
 from hsrl_pipeline.training.log_sampler import LogSampler
 
 logger = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ import pandas as pd
 
 from hsrl_pipeline.agents.policy_checkpoint import agent_context, describe_policy
 from hsrl_pipeline.agents.registry import build_agent
-from hsrl_pipeline.config.agent_settings import AgentSettings
+from hsrl_pipeline.config.agents.shared import AgentSettings
 from hsrl_pipeline.config.training import TrainingConfig
 from hsrl_pipeline.data.slate_log import split_latest
 from hsrl_pipeline.seeding import derive_seed

@@ -18,12 +18,12 @@ import optuna
 import pandas as pd
 
 from hsrl_pipeline.agents.base import Policy
-from hsrl_pipeline.config.agent_settings import AgentSettings
+from hsrl_pipeline.config.agents.search_space import Interval, SearchSpace
+from hsrl_pipeline.config.agents.shared import AgentSettings
 from hsrl_pipeline.config.search import SearchConfig
 from hsrl_pipeline.errors import UserError
 from hsrl_pipeline.progress import Progress
 from hsrl_pipeline.seeding import derive_seed
-from hsrl_pipeline.training.search_spaces import SEARCH_SPACES, Interval, Space
 
 logger = logging.getLogger(__name__)
 
@@ -69,7 +69,7 @@ def search_settings(
     Raises:
         UserError: Training broke down in every trial.
     """
-    space = SEARCH_SPACES[agent_name]
+    space = settings.search_space
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     sampler = optuna.samplers.TPESampler(
         seed=derive_seed(seed, "training.search") % 2**32, n_startup_trials=TRIALS_BEFORE_MODEL
@@ -106,7 +106,7 @@ def search_settings(
 
 def proposed_parameters(agent_name: str, result: SearchResult) -> dict[str, Any]:
     """Return the searched settings in the form of ``conf``: ``{"agents": {name: {...}}}``."""
-    values = {name: getattr(result.settings, name) for name in SEARCH_SPACES[agent_name]}
+    values = {name: getattr(result.settings, name) for name in result.settings.search_space}
     return {"agents": {agent_name: values}}
 
 
@@ -123,7 +123,7 @@ def _attempt(
         return math.nan
 
 
-def _present_values(space: Space, settings: AgentSettings) -> dict[str, Any]:
+def _present_values(space: SearchSpace, settings: AgentSettings) -> dict[str, Any]:
     """Return the present values, moved into the space where they lie outside."""
     present = {}
     for name, part in space.items():
@@ -135,7 +135,7 @@ def _present_values(space: Space, settings: AgentSettings) -> dict[str, Any]:
     return present
 
 
-def _suggest(trial: optuna.Trial, name: str, space: Space) -> Any:
+def _suggest(trial: optuna.Trial, name: str, space: SearchSpace) -> Any:
     part = space[name]
     if isinstance(part, Interval):
         return trial.suggest_float(name, part.low, part.high, log=part.log)

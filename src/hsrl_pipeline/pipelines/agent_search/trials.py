@@ -9,7 +9,7 @@ import pandas as pd
 
 from hsrl_pipeline.agents.base import Policy
 from hsrl_pipeline.agents.policy_checkpoint import agent_context, restore_policy
-from hsrl_pipeline.config.agent_settings import AgentSettings
+from hsrl_pipeline.config.agents.shared import AgentSettings
 from hsrl_pipeline.config.search import SearchConfig
 from hsrl_pipeline.config.training import TrainingConfig
 from hsrl_pipeline.evaluation.rollouts import EvaluationSetting, evaluate_policy

@@ -1,10 +1,13 @@
-"""Settings that every learner has: the shared state encoder and the common learning knobs."""
+"""Settings that several agents share: state encoder, optimiser steps, discount, targets."""
 
 from __future__ import annotations
+
+from typing import ClassVar
 
 from pydantic import Field, model_validator
 from typing_extensions import Self
 
+from hsrl_pipeline.config.agents.search_space import SearchSpace
 from hsrl_pipeline.config.base import FrozenConfig
 
 
@@ -46,7 +49,13 @@ class EncoderConfig(FrozenConfig):
 
 
 class AgentSettings(FrozenConfig):
-    """What the settings of every agent contain."""
+    """What the settings of every agent contain.
+
+    Attributes:
+        search_space: Which of the settings ``agent_search`` varies, and how far.
+    """
+
+    search_space: ClassVar[SearchSpace]
 
     encoder: EncoderConfig = Field(
         default_factory=EncoderConfig, description="State encoder of this agent"
@@ -73,4 +82,19 @@ class ValueSettings(DiscountedSettings):
 
     tau: float = Field(
         0.01, gt=0.0, le=1.0, description="Polyak share of the online weights per update"
+    )
+
+
+class HyperActionSettings(ValueSettings):
+    """What agents with a continuous action share."""
+
+    critic_learning_rate: float = Field(
+        1e-3, gt=0.0, le=1.0, description="Step size of the critics and the state encoder"
+    )
+    hidden_size: int = Field(128, ge=1, description="Hidden width of actor and critics")
+    exploration_noise_std: float = Field(
+        0.1,
+        ge=0.0,
+        le=2.0,
+        description="Noise on the hyper-action while training, per dimension of size about 1",
     )

@@ -13,7 +13,7 @@ import torch
 from hsrl_pipeline.agents.base import Action, AgentContext, LogBatch, UpdateStats
 from hsrl_pipeline.agents.encoding import build_state_encoder
 from hsrl_pipeline.agents.torch_agent import TorchAgent
-from hsrl_pipeline.config.agents_baselines import SupervisedSettings
+from hsrl_pipeline.config.agents.sl import SupervisedSettings
 from hsrl_pipeline.losses.supervised import click_loss, doubt_loss
 from hsrl_pipeline.networks.actors import ItemActor
 from hsrl_pipeline.observation import Observation

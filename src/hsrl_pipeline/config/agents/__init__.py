@@ -1,0 +1,1 @@
+"""Settings and search space of each agent, one module per agent; no agent is imported here."""

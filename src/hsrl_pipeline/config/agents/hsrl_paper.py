@@ -1,0 +1,46 @@
+"""``hsrl_paper``: settings of the paper's agent, each ablation a field, and their search space."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from hsrl_pipeline.config.agents.search_space import LEARNING_RATE, Interval, SearchSpace
+from hsrl_pipeline.config.agents.shared import ValueSettings
+
+
+class HsrlPaperSettings(ValueSettings):
+    """Settings of ``hsrl_paper``: the paper's Eq. 10-26 and the ablations of its Table 3."""
+
+    search_space: ClassVar[SearchSpace] = {
+        "learning_rate": LEARNING_RATE,
+        "critic_learning_rate": LEARNING_RATE,
+        "entropy_coef": Interval(1e-3, 3e-1),
+        "cloning_coef": Interval(1e-2, 1.0),
+    }
+
+    critic_learning_rate: float = Field(
+        1e-3, gt=0.0, le=1.0, description="Step size for the critic and its level weights"
+    )
+    entropy_coef: float = Field(
+        0.1, ge=0.0, description="lambda_en of Eq. 25; 0 is the ablation without entropy"
+    )
+    cloning_coef: float = Field(
+        0.1, ge=0.0, description="lambda_BC of Eq. 25; 0 is the ablation without cloning"
+    )
+    cloning_batch_size: int = Field(
+        64, ge=1, description="Logged slates per update for the cloning term"
+    )
+    policy_head: Literal["hierarchical", "flat"] = Field(
+        "hierarchical",
+        description="flat: every level reads c_0, the ablation without residual contexts",
+    )
+    critic_head: Literal["multi_level", "single"] = Field(
+        "multi_level", description="single: one value of c_0, the ablation without the MLC"
+    )
+    critic_hidden_size: int = Field(64, ge=1, description="Hidden width of f_phi (Eq. 15)")
+    advantage_clip: float = Field(1.0, gt=0.0, description="Bound of the advantage (Eq. 21)")
+    value_reaches_encoder: bool = Field(
+        True, description="The critic loss also trains the actor's contexts (joint Eq. 26)"
+    )
