@@ -104,7 +104,7 @@ class Iteration:
                 log = self._log.sample(self.agent.log_batch_size) if self.agent.uses_log else None
                 self.agent.update(experience.batch, log, experience.bootstrap)
                 collecting.result()
-                collector.follow(self.agent)
+                collector.sync_weights(self.agent)
 
     def bare(self) -> None:
         """Run the networks of as many iterations on tensors that are there already."""

@@ -99,7 +99,7 @@ def click(observation: Observation, slates: torch.Tensor) -> torch.Tensor:
     return (slates[:, :, None] == liked[:, None, :]).any(-1).float()
 
 
-def follow(observation: Observation, slates: torch.Tensor, clicks: torch.Tensor) -> Observation:
+def transition(observation: Observation, slates: torch.Tensor, clicks: torch.Tensor) -> Observation:
     longer = torch.cat([observation.history, slates * clicks.long()], dim=1)
     order = longer.ne(0).long().argsort(dim=1, stable=True)
     history = longer.gather(1, order)[:, -HISTORY:]
@@ -121,7 +121,7 @@ def make_transitions(
         action.slates,
         clicks,
         (1.2 * clicks - 0.2).mean(-1),
-        follow(observation, action.slates, clicks),
+        transition(observation, action.slates, clicks),
         torch.rand(batch, generator=generator) < 0.5,
         torch.zeros(batch, dtype=torch.bool),
         action.latent_action,

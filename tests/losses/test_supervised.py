@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from hsrl_pipeline.losses.supervised import click_loss, doubt_loss
+from hsrl_pipeline.losses.supervised import click_loss, sampled_negative_loss
 
 
 def test_the_loss_takes_raw_logits() -> None:
@@ -40,4 +40,4 @@ def test_a_random_item_counts_as_one_slot_without_click() -> None:
     # -log(1 - 3/4) and -log(1 - 1/2), each one of the ten slots of its slate
     logits = torch.tensor([math.log(3.0), 0.0])
     expected = (math.log(4.0) + math.log(2.0)) / 2 / 10
-    assert doubt_loss(logits, 10).item() == pytest.approx(expected)
+    assert sampled_negative_loss(logits, 10).item() == pytest.approx(expected)

@@ -15,9 +15,9 @@ from hsrl_pipeline.config.training import TrainingConfig
 from hsrl_pipeline.io.csv_dataset import AtomicCSVDataset
 from hsrl_pipeline.io.json_dataset import AtomicJSONDataset
 from hsrl_pipeline.pipelines.agent_search import create_pipeline
-from hsrl_pipeline.pipelines.agent_search.trials import search_on
 from hsrl_pipeline.simulator.session_data import SessionData
 from hsrl_pipeline.simulator.user_pool import UserPool
+from hsrl_pipeline.training.search_trials import search_agent
 
 from .offline_eval_inputs import SESSION, make_inputs, make_setting
 
@@ -85,7 +85,7 @@ def test_trials_start_from_training_rows_alone(monkeypatch) -> None:
         }
     )
     monkeypatch.setattr(UserPool, "from_log", classmethod(record))
-    search_on(
+    search_agent(
         data,
         inputs["simulator_train"],
         AgentsConfig().a2c,

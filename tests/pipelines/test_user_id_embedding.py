@@ -8,10 +8,10 @@ from hsrl_pipeline.config.evaluation import EvaluationConfig
 from hsrl_pipeline.config.simulator import ResponseNetworkConfig, SimulatorConfig
 from hsrl_pipeline.config.training import TrainingConfig
 from hsrl_pipeline.data.slate_log import DatasetInfo, ItemTable, SlateLog, UserTable
-from hsrl_pipeline.evaluation.run import evaluate_on
+from hsrl_pipeline.evaluation.policy_evaluation import evaluate_agent
 from hsrl_pipeline.simulator.response.simulators import fit_simulator
 from hsrl_pipeline.simulator.session_data import SessionData
-from hsrl_pipeline.training.run import train_on
+from hsrl_pipeline.training.agent_training import train_agent
 
 from .offline_eval_inputs import INFO, N_USERS, SESSION, make_inputs, make_setting
 
@@ -49,7 +49,7 @@ def simulators(tables):
 
 def test_an_agent_is_trained_and_judged_with_the_user_index(tables, simulators):
     data = SessionData.from_tables(**tables)
-    policy, _ = train_on(
+    policy, _ = train_agent(
         data,
         simulators["train"],
         AgentsConfig().sl,
@@ -59,7 +59,7 @@ def test_an_agent_is_trained_and_judged_with_the_user_index(tables, simulators):
         seed=0,
     )
     assert policy["config"]["sizes"]["category_sizes"] == [3, N_USERS + 1]
-    tables_of_run = evaluate_on(
+    tables_of_run = evaluate_agent(
         data,
         simulators,
         policy,

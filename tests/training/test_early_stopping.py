@@ -49,7 +49,7 @@ class Scripted:
 def run(stopping, agent, iterations):
     for iteration in range(1, iterations + 1):
         agent.weight = float(iteration)
-        stopping.watch(iteration)
+        stopping.check(iteration)
         if stopping.finished:
             return iteration
     return None
@@ -82,7 +82,7 @@ def test_a_restored_state_waits_no_longer_than_the_first_one(log, users):
     after = EarlyStopping(second, sampler)
     after.load_state_dict(before.state_dict())
     assert not after.finished
-    after.watch(40)
+    after.check(40)
     assert after.finished
     after.restore()
     assert second.weight == 10.0
@@ -104,7 +104,7 @@ def test_the_loss_is_the_mean_over_all_held_out_slates(log, users, parts, monkey
     expected = click_loss(logits, whole.clicks, whole.slates).item()
     monkeypatch.setattr("hsrl_pipeline.training.early_stopping.BATCH_SIZE", 7)
     stopping = EarlyStopping(agent, sampler)
-    stopping.watch(3)
+    stopping.check(3)
     assert stopping.read()["held_out_loss"] == pytest.approx(expected, rel=1e-5)
 
 
@@ -135,7 +135,7 @@ def test_training_ends_early_with_the_best_weights(parts, config, held_out):
     best = losses.idxmin()
     assert losses.index[-1] == best + 6
     kept = EarlyStopping(agent, held_out)
-    kept.watch(3)
+    kept.check(3)
     assert kept.read()["held_out_loss"] == pytest.approx(losses[best], rel=1e-6)
 
 

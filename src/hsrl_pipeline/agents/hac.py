@@ -119,8 +119,8 @@ class HyperActorCriticAgent(TorchAgent[HACSettings]):
             "value_mean": values.detach().mean(),
             "value_error": (values.detach() - target).abs().mean(),
         }
-        self._follow(self._target_actor, self._actor, self._settings.tau)
-        self._follow(self._target_critic, self._critic, self._settings.tau)
+        self._polyak_update(self._target_actor, self._actor, self._settings.tau)
+        self._polyak_update(self._target_critic, self._critic, self._settings.tau)
         losses = {
             "critic_loss": critic_loss,
             "actor_loss": ascent,

@@ -24,7 +24,7 @@ from hsrl_pipeline.agents.torch_agent import TorchAgent
 from hsrl_pipeline.config.agents.hsrl import HsrlSettings
 from hsrl_pipeline.losses.returns import clipped_advantage
 from hsrl_pipeline.losses.slate_likelihood import own_click_advantage
-from hsrl_pipeline.losses.supervised import doubt_loss
+from hsrl_pipeline.losses.supervised import sampled_negative_loss
 from hsrl_pipeline.networks.multi_level_critic import MultiLevelCritic
 from hsrl_pipeline.networks.trie_policy import ItemLikelihood, TriePolicy
 from hsrl_pipeline.observation import Observation
@@ -137,8 +137,8 @@ class HsrlAgent(TorchAgent[HsrlSettings]):
         torch.autograd.backward(total)
         diagnostics["gradient_norm_actor"] = self._step("policy")
         diagnostics["gradient_norm_critic"] = self._step("critic")
-        self._follow(self._target_encoder, self._encoder, own.tau)
-        self._follow(self._target_critic, self._critic, own.tau)
+        self._polyak_update(self._target_encoder, self._encoder, own.tau)
+        self._polyak_update(self._target_critic, self._critic, own.tau)
         self._set_phase()
         diagnostics |= {
             f"entropy_level_{level}": mean
@@ -217,7 +217,9 @@ class HsrlAgent(TorchAgent[HsrlSettings]):
         logits = self._click_logits(state, self._head.item_likelihood(state, items).log_prob)
         counted = trie.has_code[log.slates].to(logits.dtype)
         shown = F.binary_cross_entropy_with_logits(logits[:, :-1], log.clicks, weight=counted)
-        return shown + self._settings.doubt_coef * doubt_loss(logits[:, -1], log.slates.shape[1])
+        return shown + self._settings.doubt_coef * sampled_negative_loss(
+            logits[:, -1], log.slates.shape[1]
+        )
 
 
 def _decided_codes(

@@ -121,8 +121,8 @@ class HsrlPaperAgent(TorchAgent[HsrlPaperSettings]):
             "gradient_norm_actor": self._step("policy"),
             "gradient_norm_critic": self._step("critic"),
         }
-        self._follow(self._target_policy, self._policy, own.tau)
-        self._follow(self._target_critic, self._critic, own.tau)
+        self._polyak_update(self._target_policy, self._policy, own.tau)
+        self._polyak_update(self._target_critic, self._critic, own.tau)
         with torch.no_grad():
             diagnostics |= {
                 "value_mean": value.mean(),

@@ -14,7 +14,7 @@ from hsrl_pipeline.agents.base import Action, AgentContext, LogBatch, UpdateStat
 from hsrl_pipeline.agents.encoding import build_state_encoder
 from hsrl_pipeline.agents.torch_agent import TorchAgent
 from hsrl_pipeline.config.agents.sl import SupervisedSettings
-from hsrl_pipeline.losses.supervised import click_loss, doubt_loss
+from hsrl_pipeline.losses.supervised import click_loss, sampled_negative_loss
 from hsrl_pipeline.networks.actors import ItemActor
 from hsrl_pipeline.observation import Observation
 
@@ -73,8 +73,8 @@ class SupervisedAgent(TorchAgent[SupervisedSettings]):
             )
             logits = self._actor.score_slates(states, torch.cat([log.slates, drawn], dim=1))
         loss = click_loss(logits[:, :-1].float(), log.clicks, log.slates)
-        doubt = doubt_loss(logits[:, -1].float(), log.slates.shape[1])
-        loss = loss + self._settings.doubt_coef * doubt
+        negative = sampled_negative_loss(logits[:, -1].float(), log.slates.shape[1])
+        loss = loss + self._settings.doubt_coef * negative
         loss.backward()  # type: ignore[no-untyped-call]
         norm = self._step("policy")
         return UpdateStats({"click_loss": loss.detach()}, {"gradient_norm_actor": norm})

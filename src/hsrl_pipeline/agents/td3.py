@@ -150,8 +150,8 @@ class DeterministicAgent(TorchAgent[HyperActionSettings]):
             actor_loss.backward(inputs=head)  # type: ignore[no-untyped-call]
             diagnostics["gradient_norm_actor"] = self._step("actor")
             losses["actor_loss"] = actor_loss.detach()
-            self._follow(self._target_actor, self._actor, self._settings.tau)
-            self._follow(self._target_critics, self._critics, self._settings.tau)
+            self._polyak_update(self._target_actor, self._actor, self._settings.tau)
+            self._polyak_update(self._target_critics, self._critics, self._settings.tau)
         return UpdateStats(losses, diagnostics)
 
     def _value_successors(self, batch: TransitionBatch) -> tuple[torch.Tensor, torch.Tensor]:

@@ -219,7 +219,7 @@ class TorchAgent(Generic[SettingsT]):
         self._targets[name] = target
         return target
 
-    def _follow(self, target: nn.Module, online: nn.Module, tau: float) -> None:
+    def _polyak_update(self, target: nn.Module, online: nn.Module, tau: float) -> None:
         """Move the target's weights the share ``tau`` towards the online ones (Polyak)."""
         with torch.no_grad():
             pair = self._weights_of(target), self._weights_of(online)

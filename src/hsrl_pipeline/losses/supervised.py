@@ -29,7 +29,7 @@ def click_loss(logits: torch.Tensor, clicks: torch.Tensor, slates: torch.Tensor)
     return (losses * shown).sum() / shown.sum().clamp(min=1.0)
 
 
-def doubt_loss(logits: torch.Tensor, slate_size: int) -> torch.Tensor:
+def sampled_negative_loss(logits: torch.Tensor, slate_size: int) -> torch.Tensor:
     """Return the loss of items drawn at random, taken for exposures without click.
 
     Clicks are known only for what was shown; without this, items that were hardly ever shown get

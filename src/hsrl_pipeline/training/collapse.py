@@ -7,7 +7,7 @@ import logging
 logger = logging.getLogger(__name__)
 
 
-class CollapseWatch:
+class CollapseMonitor:
     """Warns once when the exposure narrows, and anew after it was wide in between.
 
     Args:
@@ -22,8 +22,8 @@ class CollapseWatch:
         self._least_items = least_slates * slate_size
         self.collapsed = False
 
-    def look(self, iteration: int, effective_items: float) -> None:
-        """Judge the exposure since the last look.
+    def check(self, iteration: int, effective_items: float) -> None:
+        """Judge the exposure since the last check.
 
         Args:
             iteration: Updates so far.

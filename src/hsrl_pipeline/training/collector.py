@@ -34,7 +34,7 @@ class Experience(NamedTuple):
 class Collector:
     """Lets a twin of the agent explore in the sessions, one step of all of them at a time.
 
-    The twin has the agent's weights as of ``follow``. It acts and values successors, so that
+    The twin has the agent's weights as of ``sync_weights``. It acts and values successors, so that
     ``advance`` may run while the agent itself is updated.
 
     Args:
@@ -81,7 +81,7 @@ class Collector:
         self._step()
         self._experience = self._draw()
 
-    def follow(self, agent: Agent) -> None:
+    def sync_weights(self, agent: Agent) -> None:
         """Take over the agent's weights."""
         self._twin.copy_weights_of(agent)
 
@@ -110,7 +110,7 @@ class Collector:
         self._experience = Experience(_transitions(state["batch"], device), Bootstrap(*values))
         self.exposure.load_state_dict(state["exposure"])
         self._generator.set_state(state["generator"].cpu())
-        self.follow(agent)
+        self.sync_weights(agent)
 
     def _step(self) -> None:
         observation = self._sessions.observation

@@ -60,7 +60,7 @@ class EarlyStopping:
         """Whether the loss has not fallen for ``patience`` checks."""
         return self._checks_since >= self._config.patience
 
-    def watch(self, iteration: int) -> None:
+    def check(self, iteration: int) -> None:
         """Measure the held-out loss when it is time to.
 
         Args:

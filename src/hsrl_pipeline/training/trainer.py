@@ -16,7 +16,7 @@ from hsrl_pipeline.progress import Progress
 from hsrl_pipeline.seeding import derive_seed
 from hsrl_pipeline.simulator.slate_env import SlateSessions
 from hsrl_pipeline.training.checkpoint_store import CheckpointStore
-from hsrl_pipeline.training.collapse import CollapseWatch
+from hsrl_pipeline.training.collapse import CollapseMonitor
 from hsrl_pipeline.training.collector import Collector
 from hsrl_pipeline.training.curves import Curves
 from hsrl_pipeline.training.early_stopping import EarlyStopping
@@ -70,7 +70,7 @@ class Trainer:
         self._log = log if reads_log else None
         self._stopping = stopping
         self._collector: Collector | None = None
-        self._collapse: CollapseWatch | None = None
+        self._collapse: CollapseMonitor | None = None
         if interacts and sessions is not None:
             fresh = agent.experience == "fresh"
             self._collector = Collector(
@@ -81,7 +81,7 @@ class Trainer:
                 seed=seed,
                 device=device,
             )
-            self._collapse = CollapseWatch(agent.name, sessions.slate_size, config.collapse_items)
+            self._collapse = CollapseMonitor(agent.name, sessions.slate_size, config.collapse_items)
         self._curves = Curves()
         self._iteration = 0
         self._identity = run_identity(identity or {}, agent.name, config, seed)
@@ -178,7 +178,7 @@ class Trainer:
                 self._update(beside)
                 self._iteration += 1
                 if self._stopping is not None:
-                    self._stopping.watch(self._iteration)
+                    self._stopping.check(self._iteration)
                 last = self._iteration == total or self._finished
                 figures: dict[str, float] = {}
                 if last or self._iteration % config.metrics_every == 0:
@@ -204,7 +204,7 @@ class Trainer:
         collecting = beside.start(self._collector.advance)
         self._curves.add(self._agent.update(experience.batch, log, experience.bootstrap))
         collecting.result()
-        self._collector.follow(self._agent)
+        self._collector.sync_weights(self._agent)
 
     def _logged_slates(self) -> LogBatch | None:
         """Return what an update needs of the log, which may be nothing after a warm start."""
@@ -219,7 +219,7 @@ class Trainer:
             figures |= self._stopping.read()
         if self._collector is not None and self._collapse is not None:
             figures |= self._collector.exposure.read()
-            self._collapse.look(self._iteration, figures["effective_items"])
+            self._collapse.check(self._iteration, figures["effective_items"])
         self._curves.append(self._iteration, figures)
         if on_metrics is not None:
             on_metrics(self._iteration, figures)

@@ -17,8 +17,8 @@ class EarlyStoppingConfig(FrozenConfig):
     held_out_share: float = Field(
         0.05, ge=0.0, le=0.5, description="Share of the latest training slates; 0 never stops early"
     )
-    check_every: int = Field(200, ge=1, description="Updates between two looks at their loss")
-    patience: int = Field(5, ge=1, description="Looks without a lower loss before training ends")
+    check_every: int = Field(200, ge=1, description="Updates between two checks of their loss")
+    patience: int = Field(5, ge=1, description="Checks without a lower loss before training ends")
 
 
 class SupervisedSettings(AgentSettings):

@@ -55,8 +55,8 @@ def search_agent_settings(
         The table of trials, and the best settings in the form of ``conf``.
     """
     from hsrl_pipeline.device import resolve_device
-    from hsrl_pipeline.pipelines.agent_search.trials import search_on
     from hsrl_pipeline.simulator.session_data import SessionData
+    from hsrl_pipeline.training.search_trials import search_agent
 
     data = SessionData.from_tables(
         dataset_info=dataset_info,
@@ -68,7 +68,7 @@ def search_agent_settings(
         codebook=codebook,
     )
     device = resolve_device(training.device, "training.device")
-    return search_on(
+    return search_agent(
         data,
         simulator_train,
         agents.settings_of(agent, training.learning_rate),

@@ -57,7 +57,7 @@ def train_policy(
     """
     from hsrl_pipeline.device import resolve_device
     from hsrl_pipeline.simulator.session_data import SessionData
-    from hsrl_pipeline.training.run import train_on
+    from hsrl_pipeline.training.agent_training import train_agent
 
     data = SessionData.from_tables(
         dataset_info=dataset_info,
@@ -69,7 +69,7 @@ def train_policy(
         codebook=codebook,
     )
     device = resolve_device(training.device, "training.device")
-    return train_on(
+    return train_agent(
         data,
         simulator_train,
         agents.settings_of(agent, training.learning_rate),

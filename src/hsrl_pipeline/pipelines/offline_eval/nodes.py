@@ -57,7 +57,7 @@ def evaluate_policies(
     """
     from hsrl_pipeline.data.synthetic_truth import SyntheticTruth
     from hsrl_pipeline.device import resolve_device
-    from hsrl_pipeline.evaluation.run import evaluate_on
+    from hsrl_pipeline.evaluation.policy_evaluation import evaluate_agent
     from hsrl_pipeline.simulator.session_data import SessionData
 
     data = SessionData.from_tables(
@@ -71,7 +71,7 @@ def evaluate_policies(
     )
     device = resolve_device(evaluation.device, "evaluation.device")
     known = bool(synthetic_truth["state"])
-    tables = evaluate_on(
+    tables = evaluate_agent(
         data,
         {"train": simulator_train, "eval": simulator_eval},
         trained_policy,
@@ -126,6 +126,6 @@ def plot_evaluation(
     Returns:
         Two matplotlib figures.
     """
-    from hsrl_pipeline.evaluation.figures import plot_differences, plot_steps
+    from hsrl_pipeline.evaluation.plots import plot_differences, plot_steps
 
     return plot_steps(evaluation_steps), plot_differences(policy_differences)

@@ -230,11 +230,11 @@ class SlateRecVectorEnv(VectorEnv[Arrays, Any, Any]):
         rows = finished.nonzero().squeeze(1)
         last = self._give(self._view.show(successor.rows(rows)))
         table = np.full(self.num_envs, None, dtype=object)
-        for place, row in enumerate(rows.tolist()):
+        for index, row in enumerate(rows.tolist()):
             if isinstance(last, dict):
-                table[row] = {name: value[place] for name, value in last.items()}
+                table[row] = {name: value[index] for name, value in last.items()}
             else:
-                table[row] = last[place]
+                table[row] = last[index]
         return table
 
     def _give(self, value: Any) -> Any:

@@ -31,7 +31,7 @@ STATIC_SLATE_SESSIONS = 2000
 """Sessions of training users in which a static slate is fitted, unless fewer are evaluated."""
 
 
-def evaluate_on(
+def evaluate_agent(
     data: SessionData,
     simulators: Mapping[str, Mapping[str, Any]],
     trained_policy: Mapping[str, Any],

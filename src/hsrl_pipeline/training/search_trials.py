@@ -17,11 +17,11 @@ from hsrl_pipeline.seeding import derive_seed
 from hsrl_pipeline.simulator.response.checkpoint import build_response_model
 from hsrl_pipeline.simulator.session_data import SessionData
 from hsrl_pipeline.simulator.slate_env import SessionSetting
-from hsrl_pipeline.training.run import train_on
+from hsrl_pipeline.training.agent_training import train_agent
 from hsrl_pipeline.training.search import proposed_parameters, search_settings
 
 
-def search_on(
+def search_agent(
     data: SessionData,
     simulator: Mapping[str, Any],
     settings: AgentSettings,
@@ -59,7 +59,7 @@ def search_on(
     context = agent_context(data, sessions, seed)
 
     def train(tried: AgentSettings) -> Policy:
-        checkpoint, _ = train_on(
+        checkpoint, _ = train_agent(
             data,
             simulator,
             tried,

@@ -1,7 +1,7 @@
 import pandas as pd
 
 from hsrl_pipeline.evaluation.comparison import paired_differences
-from hsrl_pipeline.evaluation.figures import plot_differences, plot_steps
+from hsrl_pipeline.evaluation.plots import plot_differences, plot_steps
 
 
 def test_steps_have_a_line_per_policy_in_each_panel():

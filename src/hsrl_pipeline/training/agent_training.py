@@ -24,7 +24,7 @@ from hsrl_pipeline.training.log_sampler import LogSampler
 from hsrl_pipeline.training.trainer import MetricStream, Trainer
 
 
-def train_on(
+def train_agent(
     data: SessionData,
     simulator: Mapping[str, Any],
     settings: AgentSettings,
