@@ -1,4 +1,4 @@
-"""Axis glossary, the padding index and the shape check used at every public entry.
+"""Axis glossary, the padding index and the checks of shape and type used at public entries.
 
 Axes (use these words in docstrings): ``batch`` parallel sessions or rows, ``slate`` the K
 positions of one recommendation, ``history`` the H most recent clicked items, ``level`` the L
@@ -18,6 +18,28 @@ PAD_ID = 0
 class _Shaped(Protocol):
     @property
     def shape(self) -> tuple[int, ...]: ...
+
+
+class _Typed(Protocol):
+    @property
+    def dtype(self) -> object: ...
+
+
+def check_dtype(name: str, array: _Typed, expected: str) -> None:
+    """Refuse an array whose elements are of another type than expected.
+
+    Args:
+        name: What the array is called in the message.
+        array: Anything with a ``dtype``: numpy array or torch tensor.
+        expected: Name of the type, for example ``int64`` or ``bool``. ``float`` accepts every
+            floating type, because mixed precision computes some terms in bfloat16.
+
+    Raises:
+        ValueError: The type differs.
+    """
+    dtype = str(array.dtype).removeprefix("torch.")
+    if not ("float" in dtype if expected == "float" else dtype == expected):
+        raise ValueError(f"{name} has dtype {dtype}, expected {expected}")
 
 
 def check_shape(name: str, array: _Shaped, *axes: int | None) -> None:

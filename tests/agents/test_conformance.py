@@ -375,13 +375,15 @@ def test_slates_are_distinct_allowed_items(name: str, explore: bool) -> None:
 
 
 @pytest.mark.parametrize("name", AGENT_NAMES)
-def test_slates_take_equally_many_items_from_each_shelf(name: str) -> None:
+def test_slates_take_equally_many_items_from_each_shelf_and_are_learned_from(name: str) -> None:
     shelves = np.array([0] + [1] * 5 + [2] * 7)
     agent = build_agent(name, make_settings(name), make_context(shelves=shelves))
     observation = observe(40, torch_generator(2, "acting"))
     for explore in (True, False):
         action = agent.act(observation, explore=explore, generator=torch_generator(0, "draw"))
         assert bool((action.slates[:, 0] <= 5).all()) and bool((action.slates[:, 1] > 5).all())
+    losses = next(learn(agent, 1))
+    assert all(bool(loss.isfinite()) for loss in losses.values())
 
 
 @pytest.mark.parametrize("name", AGENT_NAMES)

@@ -12,7 +12,7 @@ import math
 
 import torch
 
-from hsrl_pipeline.shapes import PAD_ID, check_shape
+from hsrl_pipeline.shapes import PAD_ID, check_dtype, check_shape
 
 
 def pooled_items(item_table: torch.Tensor, slates: torch.Tensor) -> torch.Tensor:
@@ -24,9 +24,14 @@ def pooled_items(item_table: torch.Tensor, slates: torch.Tensor) -> torch.Tensor
 
     Returns:
         (batch, embed) float32. Zero for a slate of padding only.
+
+    Raises:
+        ValueError: A shape or dtype differs from these.
     """
     check_shape("item_table", item_table, None, None)
+    check_dtype("item_table", item_table, "float")
     check_shape("slates", slates, None, None)
+    check_dtype("slates", slates, "int64")
     shown = (slates != PAD_ID).unsqueeze(-1).to(item_table.dtype)
     total = (item_table[slates] * shown).sum(1)
     return total / shown.sum(1).clamp(min=1.0)
@@ -42,8 +47,14 @@ def alignment_loss(hyper_action: torch.Tensor, recovered: torch.Tensor) -> torch
 
     Returns:
         0-dim float32. Sum over the embedding, mean over the batch.
+
+    Raises:
+        ValueError: A shape or dtype differs from these.
     """
+    check_shape("hyper_action", hyper_action, None, None)
+    check_dtype("hyper_action", hyper_action, "float")
     check_shape("recovered", recovered, *hyper_action.shape)
+    check_dtype("recovered", recovered, "float")
     return (hyper_action - recovered.detach()).square().sum(-1).mean()
 
 
@@ -61,11 +72,17 @@ def representation_loss(log_prob: torch.Tensor, clicks: torch.Tensor) -> torch.T
     Returns:
         0-dim float32; 0 when nothing was clicked.
 
+    Raises:
+        ValueError: A shape or dtype differs from these.
+
     References:
         Chandak et al. 2019, section 3.2 (the objective that action representations and their
         mapping are fitted to).
     """
+    check_shape("log_prob", log_prob, None, None)
+    check_dtype("log_prob", log_prob, "float")
     check_shape("clicks", clicks, *log_prob.shape)
+    check_dtype("clicks", clicks, "float")
     return -(log_prob * clicks).sum() / clicks.sum().clamp(min=1.0)
 
 
@@ -79,9 +96,15 @@ def gaussian_log_prob(sample: torch.Tensor, mean: torch.Tensor, std: torch.Tenso
 
     Returns:
         (batch, embed) float32.
+
+    Raises:
+        ValueError: A shape or dtype differs from these.
     """
+    check_shape("sample", sample, None, None)
     check_shape("mean", mean, *sample.shape)
     check_shape("std", std, *sample.shape)
+    for name, tensor in (("sample", sample), ("mean", mean), ("std", std)):
+        check_dtype(name, tensor, "float")
     return -0.5 * ((sample - mean) / std).square() - std.log() - 0.5 * math.log(2.0 * math.pi)
 
 
@@ -93,5 +116,10 @@ def gaussian_entropy(std: torch.Tensor) -> torch.Tensor:
 
     Returns:
         (batch, embed) float32.
+
+    Raises:
+        ValueError: A shape or dtype differs from these.
     """
+    check_shape("std", std, None, None)
+    check_dtype("std", std, "float")
     return std.log() + 0.5 * math.log(2.0 * math.pi * math.e)

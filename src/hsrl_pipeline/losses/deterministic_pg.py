@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import torch
 
-from hsrl_pipeline.shapes import check_shape
+from hsrl_pipeline.shapes import check_dtype, check_shape
 
 
 def noisy_action(
@@ -34,10 +34,14 @@ def noisy_action(
     Returns:
         (batch, latent) float32.
 
+    Raises:
+        ValueError: A shape or dtype differs from these.
+
     References:
         Fujimoto et al. 2018, Eq. 14.
     """
     check_shape("action", action, None, None)
+    check_dtype("action", action, "float")
     if noise_std == 0.0:
         return action
     noise = torch.randn(action.shape, generator=generator, device=action.device, dtype=action.dtype)
@@ -53,8 +57,14 @@ def critics_loss(values: torch.Tensor, td_target: torch.Tensor) -> torch.Tensor:
 
     Returns:
         0-dim float32.
+
+    Raises:
+        ValueError: A shape or dtype differs from these.
     """
+    check_shape("values", values, None, None)
+    check_dtype("values", values, "float")
     check_shape("td_target", td_target, values.shape[1])
+    check_dtype("td_target", td_target, "float")
     return (values - td_target.detach()).square().mean(-1).sum()
 
 
@@ -67,9 +77,13 @@ def deterministic_policy_loss(values: torch.Tensor) -> torch.Tensor:
     Returns:
         0-dim float32.
 
+    Raises:
+        ValueError: A shape or dtype differs from these.
+
     References:
         Silver et al. 2014, "Deterministic Policy Gradient Algorithms", Eq. 9; Lillicrap et al.
         2015, Eq. 6.
     """
     check_shape("values", values, None)
+    check_dtype("values", values, "float")
     return -values.mean()

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import torch
 
-from hsrl_pipeline.shapes import check_shape
+from hsrl_pipeline.shapes import check_dtype, check_shape
 
 
 def policy_gradient_loss(advantage: torch.Tensor, log_prob: torch.Tensor) -> torch.Tensor:
@@ -20,10 +20,16 @@ def policy_gradient_loss(advantage: torch.Tensor, log_prob: torch.Tensor) -> tor
     Returns:
         0-dim float32: minus the mean of the advantage times the slate's mean log-probability.
 
+    Raises:
+        ValueError: A shape or dtype differs from these.
+
     References:
         Paper, Eq. 21 and Eq. 22.
     """
+    check_shape("advantage", advantage, None)
+    check_dtype("advantage", advantage, "float")
     check_shape("log_prob", log_prob, advantage.shape[0], None)
+    check_dtype("log_prob", log_prob, "float")
     return -(advantage.detach() * log_prob.mean(-1)).mean()
 
 
@@ -37,10 +43,16 @@ def level_entropies(level_log_probs: Sequence[torch.Tensor]) -> torch.Tensor:
     Returns:
         (level,) float32 in ``[0, log V_l]`` nats.
 
+    Raises:
+        ValueError: A shape or dtype differs from these.
+
     References:
         Paper, Eq. 23: its sum of ``p log p`` is minus the sum of these. It is minimised, so the
         entropies enter the loss with a minus.
     """
+    for level, log_probs in enumerate(level_log_probs):
+        check_shape(f"level_log_probs[{level}]", log_probs, None, None)
+        check_dtype(f"level_log_probs[{level}]", log_probs, "float")
     return torch.stack([_entropy(log_probs).mean() for log_probs in level_log_probs])
 
 
@@ -57,11 +69,19 @@ def behavior_cloning_loss(
     Returns:
         0-dim float32. A slate without a counted click contributes 0.
 
+    Raises:
+        ValueError: A shape or dtype differs from these.
+
     References:
         Paper, Eq. 24.
     """
+    check_shape("log_prob", log_prob, None, None)
+    check_dtype("log_prob", log_prob, "float")
     check_shape("clicks", clicks, *log_prob.shape)
+    check_dtype("clicks", clicks, "float")
     if counted is not None:
+        check_shape("counted", counted, *log_prob.shape)
+        check_dtype("counted", counted, "bool")
         clicks = clicks * counted
         log_prob = log_prob.masked_fill(~counted, 0.0)
     n_clicks = clicks.sum(-1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from hsrl_pipeline.shapes import check_shape
+from hsrl_pipeline.shapes import check_dtype, check_shape
 
 
 def td_target(
@@ -22,12 +22,18 @@ def td_target(
     Returns:
         (batch,) float32, without gradient.
 
+    Raises:
+        ValueError: A shape or dtype differs from these.
+
     References:
         Paper, Eq. 18: ``r + gamma (1 - d) V'(s')``.
     """
-    batch = reward.shape[0]
-    check_shape("terminated", terminated, batch)
-    check_shape("successor_value", successor_value, batch)
+    check_shape("reward", reward, None)
+    check_dtype("reward", reward, "float")
+    check_shape("terminated", terminated, *reward.shape)
+    check_dtype("terminated", terminated, "bool")
+    check_shape("successor_value", successor_value, *reward.shape)
+    check_dtype("successor_value", successor_value, "float")
     return torch.where(terminated, reward, reward + gamma * successor_value).detach()
 
 
@@ -42,8 +48,14 @@ def clipped_advantage(target: torch.Tensor, value: torch.Tensor, bound: float) -
     Returns:
         (batch,) float32 in ``[-bound, bound]``, without gradient.
 
+    Raises:
+        ValueError: A shape or dtype differs from these.
+
     References:
         Paper, Eq. 19 and Eq. 21 (clip at 1).
     """
-    check_shape("value", value, target.shape[0])
+    check_shape("target", target, None)
+    check_dtype("target", target, "float")
+    check_shape("value", value, *target.shape)
+    check_dtype("value", value, "float")
     return (target - value).detach().clamp(-bound, bound)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from hsrl_pipeline.shapes import check_shape
+from hsrl_pipeline.shapes import check_dtype, check_shape
 
 SMALLEST_REMAINDER = 1e-3
 """Probability left after the items before, below which the remainder counts as used up."""
@@ -27,13 +27,19 @@ def slate_log_prob(
     Returns:
         (batch, slate) float32. Its row sums are log-probabilities of ordered slates.
 
+    Raises:
+        ValueError: A shape or dtype differs from these.
+
     References:
         Kool, van Hoof and Welling 2019, "Stochastic Beams and Where to Find Them", section 2.3.
     """
+    check_shape("item_log_prob", item_log_prob, None, None)
+    check_dtype("item_log_prob", item_log_prob, "float")
     probs = item_log_prob.exp()
     used = probs.cumsum(-1) - probs
     if excluded is not None:
         check_shape("excluded", excluded, item_log_prob.shape[0])
+        check_dtype("excluded", excluded, "float")
         used = used + excluded.unsqueeze(-1)
     left = 1.0 - used
     position = item_log_prob - left.clamp(min=SMALLEST_REMAINDER).log()
@@ -51,7 +57,12 @@ def own_click_advantage(clicks: torch.Tensor) -> torch.Tensor:
 
     Returns:
         (batch, slate) float32 in ``[-1, 1]``; the clicks themselves for slates of one item.
+
+    Raises:
+        ValueError: A shape or dtype differs from these.
     """
+    check_shape("clicks", clicks, None, None)
+    check_dtype("clicks", clicks, "float")
     size = clicks.shape[-1]
     if size == 1:
         return clicks

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch.nn import functional
 
-from hsrl_pipeline.shapes import PAD_ID, check_shape
+from hsrl_pipeline.shapes import PAD_ID, check_dtype, check_shape
 
 
 def click_loss(logits: torch.Tensor, clicks: torch.Tensor, slates: torch.Tensor) -> torch.Tensor:
@@ -20,10 +20,16 @@ def click_loss(logits: torch.Tensor, clicks: torch.Tensor, slates: torch.Tensor)
 
     Returns:
         0-dim float32. Mean over the real positions; 0 when there is none.
+
+    Raises:
+        ValueError: A shape or dtype differs from these.
     """
-    batch, slate = logits.shape
-    check_shape("clicks", clicks, batch, slate)
-    check_shape("slates", slates, batch, slate)
+    check_shape("logits", logits, None, None)
+    check_dtype("logits", logits, "float")
+    check_shape("clicks", clicks, *logits.shape)
+    check_dtype("clicks", clicks, "float")
+    check_shape("slates", slates, *logits.shape)
+    check_dtype("slates", slates, "int64")
     shown = (slates != PAD_ID).to(logits.dtype)
     losses = functional.binary_cross_entropy_with_logits(logits, clicks, reduction="none")
     return (losses * shown).sum() / shown.sum().clamp(min=1.0)
@@ -41,5 +47,10 @@ def sampled_negative_loss(logits: torch.Tensor, slate_size: int) -> torch.Tensor
 
     Returns:
         0-dim float32, on the scale of ``click_loss``.
+
+    Raises:
+        ValueError: A shape or dtype differs from these.
     """
+    check_shape("logits", logits, None)
+    check_dtype("logits", logits, "float")
     return functional.softplus(logits).mean() / slate_size
