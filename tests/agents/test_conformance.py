@@ -35,7 +35,7 @@ OWN = {
     "hsrl_paper": {"entropy_coef": 0.02},
     "hsrl": {"warm_start_iterations": 0, "entropy_coef": 0.01},
 }
-# what else reads the successor than the bootstrap
+# what else reads the next observation than the bootstrap
 WITHOUT_OTHER_USE_OF_SUCCESSOR = {"pg_ra": {"representation_coef": 0.0}}
 BEST_REWARD = 1.0
 LEARNED = 0.8
@@ -241,9 +241,11 @@ def test_no_gradient_flows_into_the_successor(name: str) -> None:
     agent = make_agent(name)
     generator = torch_generator(6, "targets")
     batch = make_transitions(agent, 32, generator)
-    unseen = torch.full_like(batch.successor.user_categories, GROUPS + 1)
-    successor = batch.successor._replace(user_categories=unseen)
-    batch = batch._replace(successor=successor, terminated=torch.zeros(32, dtype=torch.bool))
+    unseen = torch.full_like(batch.next_observation.user_categories, GROUPS + 1)
+    unseen_next = batch.next_observation._replace(user_categories=unseen)
+    batch = batch._replace(
+        next_observation=unseen_next, terminated=torch.zeros(32, dtype=torch.bool)
+    )
     before = agent.policy_state()
     for _ in range(4):
         agent.update(batch, make_log(16, generator))
@@ -261,7 +263,7 @@ def test_only_termination_stops_the_bootstrap(name: str, terminated: bool) -> No
     batch = make_transitions(first, 16, generator)
     flag = torch.full((16,), terminated)
     batch = batch._replace(terminated=flag, truncated=~flag)
-    other = batch._replace(successor=observe(16, generator))
+    other = batch._replace(next_observation=observe(16, generator))
     log = make_log(16, generator)
     first.update(batch, log)
     second.update(other, log)

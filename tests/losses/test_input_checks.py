@@ -48,7 +48,7 @@ LOSSES: dict[Callable[..., torch.Tensor], dict[str, Any]] = {
     returns.td_target: {
         "reward": ROW,
         "terminated": ROW > 1,
-        "successor_value": ROW,
+        "next_value": ROW,
         "gamma": 0.9,
     },
     returns.clipped_advantage: {"target": ROW, "value": ROW, "bound": 1.0},

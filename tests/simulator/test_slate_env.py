@@ -121,11 +121,11 @@ def test_the_successor_of_a_finished_row_is_its_own_user_and_never_the_next():
     finished_rows = 0
     for result in play(sessions, 25):
         finished = result.terminated | result.truncated
-        assert torch.equal(result.successor.user_categories, previous.user_categories)
-        assert torch.equal(result.successor.step, previous.step + 1)
+        assert torch.equal(result.next_observation.user_categories, previous.user_categories)
+        assert torch.equal(result.next_observation.step, previous.step + 1)
         fresh = result.observation.rows(finished)
         assert int(fresh.step.sum()) == 0
-        for field, kept in zip(result.observation, result.successor, strict=True):
+        for field, kept in zip(result.observation, result.next_observation, strict=True):
             assert torch.equal(field[~finished], kept[~finished])
         finished_rows += int(finished.sum())
         previous = result.observation
@@ -139,7 +139,9 @@ def test_the_successor_history_ends_with_the_clicks_of_the_step():
     slates = random_slates(generator, 1)
     result = sessions.step(slates)
     clicked = slates[0][result.clicks[0] > 0].tolist()
-    assert result.successor.history[0].tolist() == (before.history[0].tolist() + clicked)[-6:]
+    assert (
+        result.next_observation.history[0].tolist() == (before.history[0].tolist() + clicked)[-6:]
+    )
 
 
 def test_refills_start_with_full_patience_and_a_user_of_the_pool():
@@ -181,10 +183,10 @@ def test_clicks_follow_their_probabilities():
 def test_handed_out_tensors_are_never_written_to_again():
     sessions = make_sessions(batch_size=64)
     results = play(sessions, 6)
-    copies = [[f.clone() for f in (*r.observation, *r.successor)] for r in results]
+    copies = [[f.clone() for f in (*r.observation, *r.next_observation)] for r in results]
     play(sessions, 10, seed=2)
     for result, kept in zip(results, copies, strict=True):
-        fields = (*result.observation, *result.successor)
+        fields = (*result.observation, *result.next_observation)
         assert all(torch.equal(a, b) for a, b in zip(fields, kept, strict=True))
 
 
@@ -203,7 +205,7 @@ def test_excluded_items_are_forgotten_with_the_user():
     with pytest.raises(ValueError, match=r"slates\[0, 2\] is 1, which was already shown"):
         sessions.step(torch.tensor([[9, 8, 1]]))
     result = sessions.step(second)
-    assert result.successor.shown.tolist() == [[1, 2, 3, 4, 5, 6]]
+    assert result.next_observation.shown.tolist() == [[1, 2, 3, 4, 5, 6]]
     assert result.observation.shown.tolist() == [[0] * 6]
     sessions.step(first)
 

@@ -10,15 +10,15 @@ from hsrl_pipeline.training.exposure import ExposureMeter
 
 def result(reward, over, step, clicks):
     batch = len(reward)
-    successor = Observation(
+    next_observation = Observation(
         torch.zeros(batch, 0, dtype=torch.int64),
         torch.zeros(batch, 0),
         torch.zeros(batch, 3, dtype=torch.int64),
         torch.tensor(step),
     )
     return StepResult(
-        successor,
-        successor,
+        next_observation,
+        next_observation,
         torch.tensor(reward),
         torch.tensor(clicks),
         torch.tensor([kind == "left" for kind in over]),

@@ -90,8 +90,8 @@ class ItemActorCriticAgent(TorchAgent[A2CSettings]):
             },
         )
 
-    def _value_successors(self, batch: TransitionBatch) -> tuple[torch.Tensor, torch.Tensor]:
-        state = self._actor.encoder(batch.successor)
+    def _value_next(self, batch: TransitionBatch) -> tuple[torch.Tensor, torch.Tensor]:
+        state = self._actor.encoder(batch.next_observation)
         return self._value(state), state
 
 

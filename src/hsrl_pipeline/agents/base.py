@@ -29,15 +29,15 @@ class Action(NamedTuple):
 
 
 class Bootstrap(NamedTuple):
-    """What an update needs of the successors, computed without gradient or dropout.
+    """What an update needs of the next observations, computed without gradient or dropout.
 
     Attributes:
         td_target: (batch,) float32. ``r + gamma (1 - terminated) V(s')``.
-        successor_state: (batch, embed) float32. Encoded successors.
+        next_state: (batch, embed) float32. Encoded next observations.
     """
 
     td_target: torch.Tensor
-    successor_state: torch.Tensor
+    next_state: torch.Tensor
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ class Agent(Protocol):
         ...
 
     def bootstrap(self, batch: TransitionBatch) -> Bootstrap:
-        """Value the successors, as the next ``update`` on this batch would."""
+        """Value the next observations, as the next ``update`` on this batch would."""
         ...
 
     def update(
@@ -150,7 +150,7 @@ class Agent(Protocol):
     ) -> UpdateStats:
         """Take one gradient step; ``log`` is given when ``uses_log`` or experience is ``log``.
 
-        Without ``bootstrap`` the agent values the successors itself.
+        Without ``bootstrap`` the agent values the next observations itself.
         """
         ...
 
@@ -159,7 +159,7 @@ class Agent(Protocol):
         ...
 
     def twin(self) -> Self:
-        """Return a copy that can act and value successors while this one is updated."""
+        """Return a copy that can act and value next observations while this one is updated."""
         ...
 
     def copy_weights_of(self, agent: Self) -> None:

@@ -129,11 +129,11 @@ class HyperActorCriticAgent(TorchAgent[HACSettings]):
         }
         return UpdateStats({name: loss.detach() for name, loss in losses.items()}, diagnostics)
 
-    def _value_successors(self, batch: TransitionBatch) -> tuple[torch.Tensor, torch.Tensor]:
-        next_states = self._target_actor.encoder(batch.successor)
+    def _value_next(self, batch: TransitionBatch) -> tuple[torch.Tensor, torch.Tensor]:
+        next_states = self._target_actor.encoder(batch.next_observation)
         next_latent = self._target_actor.head(next_states)
         table = self._target_actor.items.catalogue()
-        next_taken = self._recovered(batch.successor, next_latent, table)
+        next_taken = self._recovered(batch.next_observation, next_latent, table)
         return self._target_critic.first(next_states, next_taken), next_states
 
     @torch.no_grad()

@@ -158,9 +158,9 @@ class HsrlAgent(TorchAgent[HsrlSettings]):
         rate = own.warm_start_learning_rate if self.warming_up else own.learning_rate
         self._set_learning_rate("policy", rate)
 
-    def _value_successors(self, batch: TransitionBatch) -> tuple[torch.Tensor, torch.Tensor]:
+    def _value_next(self, batch: TransitionBatch) -> tuple[torch.Tensor, torch.Tensor]:
         """Return what Eq. 18 takes from the target networks."""
-        state = self._target_encoder(batch.successor)
+        state = self._target_encoder(batch.next_observation)
         return self._target_critic([state]), state
 
     def _actor_loss(

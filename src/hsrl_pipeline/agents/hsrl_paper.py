@@ -133,9 +133,9 @@ class HsrlPaperAgent(TorchAgent[HsrlPaperSettings]):
             diagnostics |= _numbered("level_weight", self._critic.level_weights, first=0)
         return UpdateStats({name: loss.detach() for name, loss in losses.items()}, diagnostics)
 
-    def _value_successors(self, batch: TransitionBatch) -> tuple[torch.Tensor, torch.Tensor]:
+    def _value_next(self, batch: TransitionBatch) -> tuple[torch.Tensor, torch.Tensor]:
         """Return what Eq. 18 takes from the target networks."""
-        state = self._target_policy["encoder"](batch.successor)
+        state = self._target_policy["encoder"](batch.next_observation)
         contexts = self._target_policy["head"](state).contexts
         return self._target_critic(contexts), state
 

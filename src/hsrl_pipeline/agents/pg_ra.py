@@ -125,8 +125,8 @@ class ActionRepresentationAgent(TorchAgent[PGRASettings]):
         }
         return UpdateStats(losses, diagnostics)
 
-    def _value_successors(self, batch: TransitionBatch) -> tuple[torch.Tensor, torch.Tensor]:
-        state = self._actor.encoder(batch.successor)
+    def _value_next(self, batch: TransitionBatch) -> tuple[torch.Tensor, torch.Tensor]:
+        state = self._actor.encoder(batch.next_observation)
         return self._value(state), state
 
 

@@ -154,8 +154,8 @@ class DeterministicAgent(TorchAgent[HyperActionSettings]):
             self._polyak_update(self._target_critics, self._critics, self._settings.tau)
         return UpdateStats(losses, diagnostics)
 
-    def _value_successors(self, batch: TransitionBatch) -> tuple[torch.Tensor, torch.Tensor]:
-        next_states = self._target_actor.encoder(batch.successor)
+    def _value_next(self, batch: TransitionBatch) -> tuple[torch.Tensor, torch.Tensor]:
+        next_states = self._target_actor.encoder(batch.next_observation)
         next_action = noisy_action(
             self._target_actor.head(next_states),
             noise_std=self._variant.target_noise_std,

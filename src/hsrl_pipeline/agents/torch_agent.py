@@ -26,7 +26,7 @@ SettingsT = TypeVar("SettingsT", bound=AgentSettings)
 class TorchAgent(Generic[SettingsT]):
     """State, optimiser steps and random draws of an agent made of torch modules.
 
-    An agent implements ``act`` and what it learns: ``_learn`` and ``_value_successors`` where it
+    An agent implements ``act`` and what it learns: ``_learn`` and ``_value_next`` where it
     learns from transitions, ``_learn_from_log`` where it learns from the log alone. Whether it
     was given what it needs is checked here, in ``update``.
 
@@ -111,7 +111,7 @@ class TorchAgent(Generic[SettingsT]):
             self._set_learning_rate(name, rate)
 
     def twin(self) -> Self:
-        """Return a copy that can act and value successors while this one is updated.
+        """Return a copy that can act and value next observations while this one is updated.
 
         Buffers (item vectors, tries) are shared; optimisers stay behind.
         """
@@ -131,7 +131,7 @@ class TorchAgent(Generic[SettingsT]):
 
     @torch.no_grad()
     def bootstrap(self, batch: TransitionBatch) -> Bootstrap:
-        """Value the successors, as the next ``update`` on this batch would.
+        """Value the next observations, as the next ``update`` on this batch would.
 
         Args:
             batch: Transitions.
@@ -142,7 +142,7 @@ class TorchAgent(Generic[SettingsT]):
         if not isinstance(self._settings, DiscountedSettings):
             raise ValueError(f"{self.name} learns no values")
         with self._precision():
-            value, state = self._value_successors(batch)
+            value, state = self._value_next(batch)
         gamma = self._settings.gamma
         return Bootstrap(td_target(batch.reward, batch.terminated, value.float(), gamma), state)
 
@@ -157,7 +157,7 @@ class TorchAgent(Generic[SettingsT]):
         Args:
             batch: Transitions; not used by an agent that learns from the log alone.
             log: Logged slates of the training split; needed while ``uses_log``, else not read.
-            bootstrap: Values of the successors; computed here when missing.
+            bootstrap: Values of the next observations; computed here when missing.
 
         Raises:
             ValueError: What the agent learns from is missing.
@@ -186,8 +186,8 @@ class TorchAgent(Generic[SettingsT]):
         """Take one step on logged slates alone."""
         raise NotImplementedError
 
-    def _value_successors(self, batch: TransitionBatch) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return (batch,) values and (batch, embed) states of the successors."""
+    def _value_next(self, batch: TransitionBatch) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return (batch,) values and (batch, embed) states of the next observations."""
         raise NotImplementedError
 
     def _no_latent(self, slates: torch.Tensor) -> torch.Tensor:

@@ -8,15 +8,15 @@ from hsrl_pipeline.shapes import check_dtype, check_shape
 
 
 def td_target(
-    reward: torch.Tensor, terminated: torch.Tensor, successor_value: torch.Tensor, gamma: float
+    reward: torch.Tensor, terminated: torch.Tensor, next_value: torch.Tensor, gamma: float
 ) -> torch.Tensor:
     """Return the one-step target of the state value.
 
     Args:
         reward: (batch,) float32.
-        terminated: (batch,) bool. The user left, so the successor is worth nothing. Sessions cut
-            by the horizon are not terminated: their successor still counts.
-        successor_value: (batch,) float32. Value of the same user's next observation.
+        terminated: (batch,) bool. The user left, so nothing comes after. Sessions cut by the
+            horizon are not terminated: the value of their next observation still counts.
+        next_value: (batch,) float32. Value of the same user's next observation.
         gamma: Discount in [0, 1).
 
     Returns:
@@ -32,9 +32,9 @@ def td_target(
     check_dtype("reward", reward, "float")
     check_shape("terminated", terminated, *reward.shape)
     check_dtype("terminated", terminated, "bool")
-    check_shape("successor_value", successor_value, *reward.shape)
-    check_dtype("successor_value", successor_value, "float")
-    return torch.where(terminated, reward, reward + gamma * successor_value).detach()
+    check_shape("next_value", next_value, *reward.shape)
+    check_dtype("next_value", next_value, "float")
+    return torch.where(terminated, reward, reward + gamma * next_value).detach()
 
 
 def clipped_advantage(target: torch.Tensor, value: torch.Tensor, bound: float) -> torch.Tensor:

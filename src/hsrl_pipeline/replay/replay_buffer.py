@@ -190,7 +190,7 @@ def _widths_of(batch: TransitionBatch) -> _Widths:
 
 def _pack(batch: TransitionBatch) -> tuple[torch.Tensor, torch.Tensor]:
     """Lay a batch out as rows of the int32 and the float32 table."""
-    before, after = batch.observation, batch.successor
+    before, after = batch.observation, batch.next_observation
     integers = torch.cat(
         [
             before.user_categories,

@@ -17,10 +17,10 @@ class TransitionBatch(NamedTuple):
         slates: (batch, slate) int64. Recommended items in ``[1, n_items]``, distinct per row.
         clicks: (batch, slate) float32. 1.0 where the item was clicked.
         reward: (batch,) float32. Slate reward (protocol: mean of ``y - c(1 - y)``).
-        successor: The same user's next observation; for a finished session its own last one
+        next_observation: What the same user saw next; for a finished session its own last one
             (``final_obs``), never the next user's first.
-        terminated: (batch,) bool. The user left; the successor's value does not count.
-        truncated: (batch,) bool. The horizon cut the session; the successor's value still counts.
+        terminated: (batch,) bool. The user left; nothing that comes after counts.
+        truncated: (batch,) bool. The horizon cut the session; the value of what came next counts.
         latent_action: (batch, embed) float32. The continuous action an actor emitted (hyper-action
             agents); width 0 for agents without one.
         log_prob: (batch,) float32. Log-probability of the slate when it was sampled; 0 where the
@@ -31,7 +31,7 @@ class TransitionBatch(NamedTuple):
     slates: torch.Tensor
     clicks: torch.Tensor
     reward: torch.Tensor
-    successor: Observation
+    next_observation: Observation
     terminated: torch.Tensor
     truncated: torch.Tensor
     latent_action: torch.Tensor

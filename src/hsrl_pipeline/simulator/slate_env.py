@@ -33,7 +33,7 @@ class StepResult(NamedTuple):
 
     Attributes:
         observation: What to act on next; finished rows already belong to a new user.
-        successor: What the step led to: the same user in every row, for finished rows that
+        next_observation: What the step led to: the same user in every row, for finished rows that
             user's own last observation (``final_obs``).
         reward: (batch,) float32. Slate reward.
         clicks: (batch, slate) float32. 1.0 where the item was clicked.
@@ -42,7 +42,7 @@ class StepResult(NamedTuple):
     """
 
     observation: Observation
-    successor: Observation
+    next_observation: Observation
     reward: torch.Tensor
     clicks: torch.Tensor
     terminated: torch.Tensor

@@ -17,6 +17,8 @@ from hsrl_pipeline.training.exposure import ExposureMeter
 
 RANDOM_STREAM = "training.explore"
 REPLAY_STREAM = "training.replay"
+NEXT_OBSERVATION_KEY = "successor"
+"""Name of the next observation in checkpoints, kept so that those of earlier versions resume."""
 
 
 class Experience(NamedTuple):
@@ -24,7 +26,7 @@ class Experience(NamedTuple):
 
     Attributes:
         batch: Transitions.
-        bootstrap: Values of their successors.
+        bootstrap: Values of their next observations.
     """
 
     batch: TransitionBatch
@@ -34,8 +36,8 @@ class Experience(NamedTuple):
 class Collector:
     """Lets a twin of the agent explore in the sessions, one step of all of them at a time.
 
-    The twin has the agent's weights as of ``sync_weights``. It acts and values successors, so that
-    ``advance`` may run while the agent itself is updated.
+    The twin has the agent's weights as of ``sync_weights``. It acts and values next observations,
+    so that ``advance`` may run while the agent itself is updated.
 
     Args:
         agent: The learner.
@@ -122,7 +124,7 @@ class Collector:
                 action.slates,
                 result.clicks,
                 result.reward,
-                result.successor,
+                result.next_observation,
                 result.terminated,
                 result.truncated,
                 action.latent_action,
@@ -139,8 +141,10 @@ class Collector:
 
 def _plain(batch: TransitionBatch) -> dict[str, Any]:
     """Return a batch in types that a checkpoint can hold."""
-    pair = {"observation": tuple(batch.observation), "successor": tuple(batch.successor)}
-    return batch._asdict() | pair
+    plain = batch._asdict()
+    next_observation = plain.pop("next_observation")
+    pair = {"observation": tuple(batch.observation), NEXT_OBSERVATION_KEY: tuple(next_observation)}
+    return plain | pair
 
 
 def _transitions(plain: dict[str, Any], device: torch.device) -> TransitionBatch:
@@ -149,4 +153,4 @@ def _transitions(plain: dict[str, Any], device: torch.device) -> TransitionBatch
         name: Observation(*value).to(device) if isinstance(value, tuple) else value.to(device)
         for name, value in plain.items()
     }
-    return TransitionBatch(**fields)
+    return TransitionBatch(next_observation=fields.pop(NEXT_OBSERVATION_KEY), **fields)

@@ -35,7 +35,11 @@ class ExposureMeter:
         over = result.terminated | result.truncated
         ended = over.to(torch.float32)
         self._finished += torch.stack(
-            [ended.sum(), ended @ self._session_reward, ended @ result.successor.step.float()]
+            [
+                ended.sum(),
+                ended @ self._session_reward,
+                ended @ result.next_observation.step.float(),
+            ]
         )
         self._session_reward = self._session_reward.masked_fill(over, 0.0)
         count = result.reward.new_full((), len(result.reward))

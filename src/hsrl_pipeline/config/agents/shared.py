@@ -72,7 +72,7 @@ class AgentSettings(FrozenConfig):
 
 
 class DiscountedSettings(AgentSettings):
-    """Settings of agents that value successors."""
+    """Settings of agents that value next observations."""
 
     gamma: float = Field(0.9, ge=0.0, lt=1.0, description="Discount per step (App. B: 0.9)")
 

@@ -122,7 +122,7 @@ class SlateRecEnv(gymnasium.Env[Arrays, NDArray[np.int64]]):
         self._fresh = self._over = terminated or truncated
         info |= {"slate": _array(slates[0]), "clicks": _array(result.clicks[0])}
         return (
-            self._first(result.successor),
+            self._first(result.next_observation),
             float(result.reward),
             terminated,
             truncated,
@@ -214,7 +214,7 @@ class SlateRecVectorEnv(VectorEnv[Arrays, Any, Any]):
         infos["clicks"] = self._give(result.clicks)
         finished = result.terminated | result.truncated
         if bool(finished.any()):
-            infos["final_obs"] = self._final(result.successor, finished)
+            infos["final_obs"] = self._final(result.next_observation, finished)
             infos["_final_obs"] = self._give(finished)
         return (
             self._give(self._view.show(result.observation)),
@@ -224,11 +224,11 @@ class SlateRecVectorEnv(VectorEnv[Arrays, Any, Any]):
             infos,
         )
 
-    def _final(self, successor: Observation, finished: torch.Tensor) -> Any:
+    def _final(self, last_observation: Observation, finished: torch.Tensor) -> Any:
         if self._tensors:
-            return self._view.show(successor)
+            return self._view.show(last_observation)
         rows = finished.nonzero().squeeze(1)
-        last = self._give(self._view.show(successor.rows(rows)))
+        last = self._give(self._view.show(last_observation.rows(rows)))
         table = np.full(self.num_envs, None, dtype=object)
         for index, row in enumerate(rows.tolist()):
             if isinstance(last, dict):
