@@ -23,7 +23,8 @@ from hsrl_pipeline.config.session import CandidatesConfig, RewardConfig, Session
 from hsrl_pipeline.data.slate_log import SlateLog, UserTable
 from hsrl_pipeline.evaluation.rollouts import EvaluationSetting, evaluate_policy
 from hsrl_pipeline.simulator.response.attention import AttentionResponse, ResponseSizes
-from hsrl_pipeline.simulator.slate_env import SessionSetting, SlateSessions
+from hsrl_pipeline.simulator.session_setting import SessionSetting
+from hsrl_pipeline.simulator.slate_env import SlateSessions
 from hsrl_pipeline.simulator.user_pool import UserPool
 
 N_ITEMS, N_USERS, BATCH, SLATE = 3706, 6040, 1024, 10

@@ -9,7 +9,7 @@ from hsrl_pipeline.agents.slate_selection import SlateSelector
 from hsrl_pipeline.config.session import CandidatesConfig, RewardConfig, SessionConfig
 from hsrl_pipeline.evaluation.rollouts import EvaluationSetting
 from hsrl_pipeline.simulator.response.base import UserResponseModel
-from hsrl_pipeline.simulator.slate_env import SessionSetting
+from hsrl_pipeline.simulator.session_setting import SessionSetting
 from hsrl_pipeline.simulator.user_pool import UserPool
 
 N_ITEMS = 12

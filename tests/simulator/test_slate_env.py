@@ -7,7 +7,8 @@ import torch
 
 from hsrl_pipeline.config.session import CandidatesConfig, RewardConfig, SessionConfig
 from hsrl_pipeline.observation import Observation
-from hsrl_pipeline.simulator.slate_env import SessionSetting, SlateSessions, draw_clicks
+from hsrl_pipeline.simulator.session_setting import SessionSetting
+from hsrl_pipeline.simulator.slate_env import SlateSessions, draw_clicks
 from hsrl_pipeline.simulator.user_pool import UserPool
 
 N_ITEMS = 30
@@ -264,25 +265,3 @@ def test_settings_that_do_not_fit_are_refused(options, message):
         SlateSessions(
             HistoryAppeal(), make_pool(), SessionSetting(**settings), batch_size=batch_size, seed=0
         )
-
-
-def test_shelves_that_do_not_bind_slates_are_no_part_of_the_setting():
-    shelves = np.array([0, *[1, 2] * (N_ITEMS // 2), *[1] * (N_ITEMS % 2)])
-    free, bound = (
-        SessionSetting(
-            SessionConfig(),
-            RewardConfig(),
-            CandidatesConfig(enforce_shelves=enforced),
-            slate_size=2,
-            n_items=N_ITEMS,
-            shelves=shelves,
-        )
-        for enforced in (False, True)
-    )
-    assert free.shelves is None
-    assert bound.shelves is shelves
-    slates = torch.tensor([[2, 1]])  # shelf 2, then shelf 1
-    nothing_shown = torch.zeros(1, 0, dtype=torch.int64)
-    free.candidate_rules().check(slates, nothing_shown)
-    with pytest.raises(ValueError, match="not of the slot's shelf"):
-        bound.candidate_rules().check(slates, nothing_shown)

@@ -6,7 +6,8 @@ import torch
 from hsrl_pipeline.config.session import CandidatesConfig, RewardConfig, SessionConfig
 from hsrl_pipeline.simulator.gym.env import SlateRecEnv, SlateRecVectorEnv
 from hsrl_pipeline.simulator.gym.state_features import StateFeatures
-from hsrl_pipeline.simulator.slate_env import SessionSetting, SlateSessions
+from hsrl_pipeline.simulator.session_setting import SessionSetting
+from hsrl_pipeline.simulator.slate_env import SlateSessions
 from hsrl_pipeline.simulator.user_pool import UserPool
 
 N_ITEMS = 24

@@ -9,7 +9,8 @@ from hsrl_pipeline.config.agents.shared import EncoderConfig
 from hsrl_pipeline.config.session import CandidatesConfig, RewardConfig, SessionConfig
 from hsrl_pipeline.config.training import TrainingConfig
 from hsrl_pipeline.data.slate_log import SlateLog, UserTable
-from hsrl_pipeline.simulator.slate_env import SessionSetting, SlateSessions
+from hsrl_pipeline.simulator.session_setting import SessionSetting
+from hsrl_pipeline.simulator.slate_env import SlateSessions
 from hsrl_pipeline.simulator.user_pool import UserPool
 from hsrl_pipeline.training.log_sampler import LogSampler
 

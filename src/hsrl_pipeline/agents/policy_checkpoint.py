@@ -14,7 +14,7 @@ from hsrl_pipeline.config.agent import AgentsConfig
 from hsrl_pipeline.config.agents.shared import AgentSettings
 from hsrl_pipeline.errors import UserError
 from hsrl_pipeline.simulator.session_data import SessionData
-from hsrl_pipeline.simulator.slate_env import SessionSetting
+from hsrl_pipeline.simulator.session_setting import SessionSetting
 
 
 def agent_context(data: SessionData, setting: SessionSetting, seed: int) -> AgentContext:

@@ -25,7 +25,7 @@ from hsrl_pipeline.simulator.response.base import UserResponseModel
 from hsrl_pipeline.simulator.response.checkpoint import build_response_model
 from hsrl_pipeline.simulator.response.user_identity import users_as_read
 from hsrl_pipeline.simulator.session_data import SessionData
-from hsrl_pipeline.simulator.slate_env import SessionSetting
+from hsrl_pipeline.simulator.session_setting import SessionSetting
 
 STATIC_SLATE_SESSIONS = 2000
 """Sessions of training users in which a static slate is fitted, unless fewer are evaluated."""

@@ -13,12 +13,8 @@ from hsrl_pipeline.evaluation.session_draws import SessionDraws
 from hsrl_pipeline.progress import Progress
 from hsrl_pipeline.seeding import torch_generator
 from hsrl_pipeline.shapes import PAD_ID, check_shape
-from hsrl_pipeline.simulator.slate_env import (
-    Response,
-    SessionSetting,
-    draw_clicks,
-    refuse_training_mode,
-)
+from hsrl_pipeline.simulator.session_setting import SessionSetting
+from hsrl_pipeline.simulator.slate_env import Response, draw_clicks, refuse_training_mode
 from hsrl_pipeline.simulator.user_pool import UserPool
 
 

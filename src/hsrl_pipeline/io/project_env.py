@@ -46,7 +46,8 @@ class _EnvParts:
         from hsrl_pipeline.data.slate_log import DatasetInfo, ItemTable, SlateLog, UserTable
         from hsrl_pipeline.simulator.response.checkpoint import build_response_model
         from hsrl_pipeline.simulator.response.user_identity import users_as_read
-        from hsrl_pipeline.simulator.slate_env import SessionSetting, SlateSessions
+        from hsrl_pipeline.simulator.session_setting import SessionSetting
+        from hsrl_pipeline.simulator.slate_env import SlateSessions
         from hsrl_pipeline.simulator.user_pool import UserPool
 
         _refuse_unknown("simulator", simulator, ("train", "eval"))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from hsrl_pipeline.config.session import CandidatesConfig, RewardConfig, SessionConfig
 from hsrl_pipeline.data.slate_log import DatasetInfo, ItemTable, SlateLog, UserTable
-from hsrl_pipeline.simulator.slate_env import SessionSetting
+from hsrl_pipeline.simulator.session_setting import SessionSetting
 from hsrl_pipeline.simulator.user_pool import UserPool
 
 

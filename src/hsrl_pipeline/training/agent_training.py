@@ -17,7 +17,8 @@ from hsrl_pipeline.seeding import derive_seed
 from hsrl_pipeline.simulator.response.checkpoint import build_response_model
 from hsrl_pipeline.simulator.response.user_identity import users_as_read
 from hsrl_pipeline.simulator.session_data import SessionData
-from hsrl_pipeline.simulator.slate_env import SessionSetting, SlateSessions
+from hsrl_pipeline.simulator.session_setting import SessionSetting
+from hsrl_pipeline.simulator.slate_env import SlateSessions
 from hsrl_pipeline.training.checkpoint_store import CheckpointStore
 from hsrl_pipeline.training.early_stopping import EarlyStopping, StopsEarly
 from hsrl_pipeline.training.log_sampler import LogSampler

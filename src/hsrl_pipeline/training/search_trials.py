@@ -16,7 +16,7 @@ from hsrl_pipeline.evaluation.rollouts import EvaluationSetting, evaluate_policy
 from hsrl_pipeline.seeding import derive_seed
 from hsrl_pipeline.simulator.response.checkpoint import build_response_model
 from hsrl_pipeline.simulator.session_data import SessionData
-from hsrl_pipeline.simulator.slate_env import SessionSetting
+from hsrl_pipeline.simulator.session_setting import SessionSetting
 from hsrl_pipeline.training.agent_training import train_agent
 from hsrl_pipeline.training.search import proposed_parameters, search_settings
 
