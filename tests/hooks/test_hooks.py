@@ -14,8 +14,7 @@ from hsrl_pipeline.hooks.missing_inputs_hook import MissingInputsHook
 from hsrl_pipeline.hooks.results_hook import ResultsHook, results_table
 from hsrl_pipeline.hooks.timing_hook import TimingHook
 from hsrl_pipeline.hooks.tracking_hook import TrackingHook
-from hsrl_pipeline.io.csv_dataset import AtomicCSVDataset
-from hsrl_pipeline.io.json_dataset import AtomicJSONDataset
+from hsrl_pipeline.io.atomic_datasets import AtomicCSVDataset, AtomicJSONDataset
 from hsrl_pipeline.settings import CONFIG_LOADER_ARGS
 from hsrl_pipeline.tracking.metric_stream import MetricStream
 from hsrl_pipeline.tracking.run import active_run, set_active_run
