@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from hsrl_pipeline.atomic import staged_path
 
 RESULTS = Path(__file__).parent / "results.json"
 
@@ -36,6 +37,5 @@ class BenchmarkLine:
 
 def write_results(lines: Iterable[BenchmarkLine], path: Path = RESULTS) -> None:
     """Write the figures of one run, atomically."""
-    staging = path.with_suffix(".partial")
-    staging.write_text(json.dumps([asdict(line) for line in lines], indent=2) + "\n")
-    os.replace(staging, path)
+    with staged_path(path) as staging:
+        staging.write_text(json.dumps([asdict(line) for line in lines], indent=2) + "\n")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import pandas as pd
 
 from benchmarks.synthetic_catalogue import SyntheticCatalogue, draw_catalogue
+from hsrl_pipeline.atomic import staged_path
 from hsrl_pipeline.progress import Progress
 from hsrl_pipeline.semantic_ids.balance import BalanceMode, BalanceSettings
 from hsrl_pipeline.semantic_ids.code_paths import CodePaths
@@ -174,12 +174,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         embedding_size=asked.embedding_size,
         seed=asked.seed,
     )
-    asked.out.mkdir(parents=True, exist_ok=True)
-    staging = asked.out / ".stress.partial"
-    table.to_csv(staging, index=False)
-    os.replace(staging, asked.out / "stress.csv")
-    plot_stress(table).savefig(staging, format="png", dpi=120)
-    os.replace(staging, asked.out / "stress.png")
+    with staged_path(asked.out / "stress.csv") as staging:
+        table.to_csv(staging, index=False)
+    with staged_path(asked.out / "stress.png") as staging:
+        plot_stress(table).savefig(staging, format="png", dpi=120)
     shown = table.drop(columns=["reconstruction_error_head", "reconstruction_error_tail"])
     logger.info("%s", shown.to_string(index=False, float_format=lambda value: f"{value:.4g}"))
     logger.info("Wrote %s and %s", asked.out / "stress.csv", asked.out / "stress.png")

@@ -9,14 +9,11 @@ from kedro.framework.project import configure_project, pipelines
 from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 
+from hsrl_pipeline.pipeline_registry import CHAIN, pipeline_that_makes
+
 PROJECT = Path(__file__).parents[1]
-FIVE = {
-    "ingestion",
-    "sid_tokenization",
-    "simulator_training",
-    "agent_training",
-    "offline_eval",
-}
+FIVE = set(CHAIN)
+SIX = sorted(FIVE | {"agent_search"})
 LAYERS = (
     "raw",
     "intermediate",
@@ -55,7 +52,7 @@ def test_listing_the_pipelines_imports_nothing_heavy() -> None:
         text=True,
         check=True,
     )
-    for name in FIVE:
+    for name in SIX:
         assert f"- {name}" in done.stdout
     assert done.stdout.splitlines()[-1].strip() == "imported:"
 
@@ -65,7 +62,38 @@ def test_default_is_the_whole_chain() -> None:
     assert {node.name for node in pipelines["__default__"].nodes} == nodes
 
 
-@pytest.mark.parametrize("name", sorted(FIVE))
+def test_the_chain_has_its_five_pipelines_in_an_order_that_runs() -> None:
+    assert list(CHAIN) == [
+        "ingestion",
+        "sid_tokenization",
+        "simulator_training",
+        "agent_training",
+        "offline_eval",
+    ]
+    later: set[str] = set()
+    for name in reversed(CHAIN):
+        assert not later & pipelines[name].inputs(), name
+        later |= pipelines[name].all_outputs()
+
+
+@pytest.mark.parametrize("name", SIX)
+def test_kedro_viz_shows_each_pipeline_as_a_box_of_its_name(name: str) -> None:
+    assert {node.namespace for node in pipelines[name].nodes} == {name}
+
+
+def test_namespaces_leave_the_names_of_datasets_and_parameters_alone() -> None:
+    named = {dataset for name in SIX for dataset in pipelines[name].datasets()}
+    assert {"items", "codebook", "simulator_eval", "params:agent", "params:seed"} <= named
+    assert not {dataset for dataset in named if "." in dataset}
+
+
+def test_a_dataset_names_the_pipeline_that_makes_it() -> None:
+    assert pipeline_that_makes("items") == "ingestion"
+    assert pipeline_that_makes("simulator_eval") == "simulator_training"
+    assert pipeline_that_makes("raw_folder") is None
+
+
+@pytest.mark.parametrize("name", SIX)
 def test_every_hand_over_is_in_the_catalog(name: str) -> None:
     with KedroSession.create(PROJECT) as session:
         catalog = session.load_context().catalog

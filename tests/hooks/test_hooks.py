@@ -14,8 +14,7 @@ from hsrl_pipeline.hooks.missing_inputs_hook import MissingInputsHook
 from hsrl_pipeline.hooks.results_hook import ResultsHook, results_table
 from hsrl_pipeline.hooks.timing_hook import TimingHook
 from hsrl_pipeline.hooks.tracking_hook import TrackingHook
-from hsrl_pipeline.io.csv_dataset import AtomicCSVDataset
-from hsrl_pipeline.io.json_dataset import AtomicJSONDataset
+from hsrl_pipeline.io.atomic_datasets import AtomicCSVDataset, AtomicJSONDataset
 from hsrl_pipeline.settings import CONFIG_LOADER_ARGS
 from hsrl_pipeline.tracking.metric_stream import MetricStream
 from hsrl_pipeline.tracking.run import active_run, set_active_run
@@ -51,15 +50,18 @@ def _context(project: Path, dataset: str = "toy") -> SimpleNamespace:
 
 @pytest.fixture
 def chain(monkeypatch) -> dict[str, Pipeline]:
-    pipelines = {
-        "ingestion": Pipeline([node(_same, "raw", "items", name="ingest")]),
-        "sid_tokenization": Pipeline([node(_same, "items", "codebook", name="fit")]),
-        "simulator_training": Pipeline([node(_same, "items", "simulator", name="simulate")]),
-        "agent_training": Pipeline([node(_same, "codebook", "trained_policy", name="train")]),
-        "offline_eval": Pipeline([node(_same, "trained_policy", "summary", name="judge")]),
+    steps = {
+        "ingestion": ("raw", "items", "ingest"),
+        "sid_tokenization": ("items", "codebook", "fit"),
+        "simulator_training": ("items", "simulator", "simulate"),
+        "agent_training": ("codebook", "trained_policy", "train"),
+        "offline_eval": ("trained_policy", "summary", "judge"),
     }
-    for module in (missing_inputs_hook, timing_hook):
-        monkeypatch.setattr(module, "pipelines", pipelines)
+    pipelines = {
+        namespace: Pipeline([node(_same, given, made, name=name, namespace=namespace)])
+        for namespace, (given, made, name) in steps.items()
+    }
+    monkeypatch.setattr(missing_inputs_hook, "pipelines", pipelines)
     return pipelines
 
 
@@ -158,7 +160,7 @@ class TestTracking:
         hook.hook.on_pipeline_error(error)
         run = open_client(project).get_run(hook.run_id)
         assert run.info.status == "FAILED"
-        assert run.data.tags["failed_node"] == "train"
+        assert run.data.tags["failed_node"] == "agent_training.train"
         assert "loss is NaN" in run.data.tags["error"]
         assert run.data.metrics["train_reward"] == 0.5
 

@@ -10,10 +10,9 @@ import torch
 from gymnasium.utils.env_checker import check_env
 
 from hsrl_pipeline.errors import UserError
+from hsrl_pipeline.io.atomic_datasets import AtomicJSONDataset, AtomicParquetDataset
 from hsrl_pipeline.io.checkpoint_dataset import CheckpointDataset
 from hsrl_pipeline.io.codebook_dataset import CodebookDataset
-from hsrl_pipeline.io.json_dataset import AtomicJSONDataset
-from hsrl_pipeline.io.parquet_dataset import AtomicParquetDataset
 from hsrl_pipeline.semantic_ids.codebook import Codebook
 from hsrl_pipeline.semantic_ids.residual_quantizer import QuantizerSettings, fit_residual_quantizer
 

@@ -12,8 +12,7 @@ from hsrl_pipeline.config.agents.sl import SupervisedSettings
 from hsrl_pipeline.config.search import SearchConfig
 from hsrl_pipeline.config.session import CandidatesConfig, RewardConfig
 from hsrl_pipeline.config.training import TrainingConfig
-from hsrl_pipeline.io.csv_dataset import AtomicCSVDataset
-from hsrl_pipeline.io.json_dataset import AtomicJSONDataset
+from hsrl_pipeline.io.atomic_datasets import AtomicCSVDataset, AtomicJSONDataset
 from hsrl_pipeline.pipelines.agent_search import create_pipeline
 from hsrl_pipeline.simulator.session_data import SessionData
 from hsrl_pipeline.simulator.user_pool import UserPool

@@ -13,8 +13,8 @@ from hsrl_pipeline.config.agents.hsrl import HsrlSettings
 from hsrl_pipeline.config.session import CandidatesConfig, RewardConfig
 from hsrl_pipeline.config.training import TrainingConfig
 from hsrl_pipeline.errors import UserError
+from hsrl_pipeline.io.atomic_datasets import AtomicParquetDataset
 from hsrl_pipeline.io.checkpoint_dataset import CheckpointDataset
-from hsrl_pipeline.io.parquet_dataset import AtomicParquetDataset
 from hsrl_pipeline.io.training_checkpoint_dataset import TrainingCheckpointDataset
 from hsrl_pipeline.observation import Observation
 from hsrl_pipeline.pipelines.agent_training import create_pipeline

@@ -10,10 +10,9 @@ from hsrl_pipeline.config.agent import REFERENCE_NAMES, AgentConfig
 from hsrl_pipeline.config.evaluation import EvaluationConfig
 from hsrl_pipeline.config.session import CandidatesConfig, RewardConfig
 from hsrl_pipeline.errors import UserError
-from hsrl_pipeline.io.csv_dataset import AtomicCSVDataset
+from hsrl_pipeline.io.atomic_datasets import AtomicCSVDataset
 from hsrl_pipeline.io.figure_dataset import AtomicFigureDataset
-from hsrl_pipeline.io.session_dataset import SessionDataset
-from hsrl_pipeline.io.summary_dataset import SummaryDataset
+from hsrl_pipeline.io.shared_tables import SessionDataset, SummaryDataset
 from hsrl_pipeline.pipelines.offline_eval import create_pipeline
 
 from .offline_eval_inputs import SESSION, make_inputs, make_truth

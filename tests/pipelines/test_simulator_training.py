@@ -4,10 +4,9 @@ from kedro.runner import SequentialRunner
 
 from hsrl_pipeline.config.session import SessionConfig
 from hsrl_pipeline.config.simulator import ResponseNetworkConfig, SimulatorConfig
+from hsrl_pipeline.io.atomic_datasets import AtomicCSVDataset, AtomicJSONDataset
 from hsrl_pipeline.io.checkpoint_dataset import CheckpointDataset
-from hsrl_pipeline.io.csv_dataset import AtomicCSVDataset
 from hsrl_pipeline.io.figure_dataset import AtomicFigureDataset
-from hsrl_pipeline.io.json_dataset import AtomicJSONDataset
 from hsrl_pipeline.pipelines.simulator_training import create_pipeline
 from hsrl_pipeline.simulator.response.checkpoint import build_response_model
 

@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from hsrl_pipeline import atomic
 from hsrl_pipeline.errors import UserError
 from hsrl_pipeline.training.checkpoint_store import FileCheckpointStore
 
@@ -33,7 +34,8 @@ def test_a_failed_save_leaves_the_old_state(tmp_path, monkeypatch):
 
 def test_discard_removes_what_a_killed_run_left(tmp_path):
     store = FileCheckpointStore(tmp_path / "run.pt")
-    (tmp_path / ".run.pt.123.tmp").write_bytes(b"half")
+    host = atomic._HOST
+    (tmp_path / f".run.pt.{host}.999999999-ab.partial").write_bytes(b"half")
     store.discard()
     assert not list(tmp_path.iterdir())
 

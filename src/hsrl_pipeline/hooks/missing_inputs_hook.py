@@ -10,6 +10,7 @@ from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 
 from hsrl_pipeline.errors import UserError
+from hsrl_pipeline.pipeline_registry import CHAIN
 
 
 class MissingInputsHook:
@@ -36,9 +37,9 @@ class MissingInputsHook:
         ]
         if not missing:
             return
-        makers = {output: maker for maker in PIPELINE_ORDER for output in _outputs(maker)}
+        makers = {output: maker for maker in CHAIN for output in _outputs(maker)}
         needed = {makers[name] for name in missing if name in makers}
-        first = next((name for name in PIPELINE_ORDER if name in needed), None)
+        first = next((name for name in CHAIN if name in needed), None)
         env = f" --env {run_params['env']}" if run_params.get("env") else ""
         params = ",".join(
             f"{name}={value}" for name, value in _flat(run_params.get("runtime_params") or {})
@@ -49,15 +50,6 @@ class MissingInputsHook:
             where=", ".join(str(_path(catalog, name)) for name in missing),
             remedy=f"Run first: kedro run --pipeline {first}{env}{extra}" if first else None,
         )
-
-
-PIPELINE_ORDER = (
-    "ingestion",
-    "sid_tokenization",
-    "simulator_training",
-    "agent_training",
-    "offline_eval",
-)
 
 
 def _outputs(pipeline_name: str) -> set[str]:

@@ -7,10 +7,7 @@ import time
 from collections import defaultdict
 
 from kedro.framework.hooks import hook_impl
-from kedro.framework.project import pipelines
 from kedro.pipeline.node import Node
-
-from hsrl_pipeline.hooks.missing_inputs_hook import PIPELINE_ORDER
 
 logger = logging.getLogger(__name__)
 
@@ -20,19 +17,12 @@ class TimingHook:
 
     def __init__(self) -> None:
         self._seconds: dict[str, float] = defaultdict(float)
-        self._owner: dict[str, str] = {}
         self._last: float | None = None
 
     @hook_impl
     def before_pipeline_run(self) -> None:
-        """Learn which pipeline each node belongs to."""
+        """Forget the seconds of an earlier run."""
         self._seconds.clear()
-        self._owner = {
-            node.name: name
-            for name in PIPELINE_ORDER
-            if name in pipelines
-            for node in pipelines[name].nodes
-        }
         self._last = None
 
     @hook_impl
@@ -54,7 +44,7 @@ class TimingHook:
     def _charge(self, node: Node) -> None:
         now = time.monotonic()
         if self._last is not None:
-            self._seconds[self._owner.get(node.name, "other")] += now - self._last
+            self._seconds[node.namespace or "other"] += now - self._last
         self._last = now
 
     @hook_impl

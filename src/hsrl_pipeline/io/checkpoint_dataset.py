@@ -9,7 +9,7 @@ from typing import Any, TypedDict
 import numpy as np
 from kedro.io import AbstractDataset, DatasetError
 
-from hsrl_pipeline.io.atomic import staged_path
+from hsrl_pipeline.atomic import staged_path
 
 
 class Checkpoint(TypedDict):

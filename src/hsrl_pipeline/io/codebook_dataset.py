@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from kedro.io import AbstractDataset, DatasetError
 
-from hsrl_pipeline.io.atomic import staged_path
+from hsrl_pipeline.atomic import staged_path
 
 if TYPE_CHECKING:
     from hsrl_pipeline.semantic_ids.codebook import Codebook

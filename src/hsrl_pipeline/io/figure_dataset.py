@@ -6,7 +6,7 @@ from typing import Any
 
 from kedro_datasets.matplotlib import MatplotlibDataset
 
-from hsrl_pipeline.io.atomic import AtomicSaveMixin
+from hsrl_pipeline.io.atomic_datasets import AtomicSaveMixin
 
 
 class AtomicFigureDataset(AtomicSaveMixin, MatplotlibDataset):

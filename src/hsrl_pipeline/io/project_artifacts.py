@@ -21,14 +21,6 @@ CONF_READING: dict[str, Any] = {
 BASE_DATASET = "synthetic"
 """The dataset of conf/base; every other one has an environment of its own name."""
 
-MAKERS = {
-    "item_vectors": "sid_tokenization",
-    "codebook": "sid_tokenization",
-    "simulator_train": "simulator_training",
-    "simulator_eval": "simulator_training",
-}
-"""Which pipeline makes an artifact; everything else comes from ingestion."""
-
 
 class ProjectArtifacts:
     """Parameters and persisted data of one dataset of a project.
@@ -79,10 +71,12 @@ class ProjectArtifacts:
         config["filepath"] = str(self._project / config["filepath"])
         entry: AbstractDataset[Any, Any] = AbstractDataset.from_config(name, config)
         if not entry.exists():
+            from hsrl_pipeline.pipeline_registry import pipeline_that_makes
+
             env = "" if self._dataset == BASE_DATASET else f" --env {self._dataset}"
             raise UserError(
                 f"The project has no {name} of dataset {self._dataset!r} yet",
                 where=config["filepath"],
-                remedy=f"Run first: kedro run --pipeline {MAKERS.get(name, 'ingestion')}{env}",
+                remedy=f"Run first: kedro run --pipeline {pipeline_that_makes(name)}{env}",
             )
         return entry.load()

@@ -1,1 +1,1 @@
-"""The five pipelines: thin nodes over the library."""
+"""The pipelines, five of the whole chain and the agent search: thin nodes over the library."""

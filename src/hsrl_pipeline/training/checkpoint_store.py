@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any, Protocol
 
 import torch
 
+from hsrl_pipeline.atomic import staged_path, sweep_unfinished
 from hsrl_pipeline.errors import UserError
 
 logger = logging.getLogger(__name__)
@@ -44,16 +44,8 @@ class FileCheckpointStore:
 
     def save(self, state: Mapping[str, Any]) -> None:
         """Replace the kept state; a kill at any moment leaves the old or the new one."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = self._path.with_name(f".{self._path.name}.{os.getpid()}.tmp")
-        try:
-            with unfinished.open("wb") as file:
-                torch.save(dict(state), file)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(unfinished, self._path)
-        finally:
-            unfinished.unlink(missing_ok=True)
+        with staged_path(self._path) as staging, staging.open("wb") as file:
+            torch.save(dict(state), file)
 
     def load(self) -> dict[str, Any] | None:
         """Return the kept state on the CPU, or None when there is none.
@@ -76,5 +68,4 @@ class FileCheckpointStore:
     def discard(self) -> None:
         """Forget the kept state, and what killed runs left half-written beside it."""
         self._path.unlink(missing_ok=True)
-        for unfinished in self._path.parent.glob(f".{self._path.name}.*.tmp"):
-            unfinished.unlink(missing_ok=True)
+        sweep_unfinished(self._path)

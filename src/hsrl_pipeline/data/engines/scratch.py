@@ -1,4 +1,4 @@
-"""Scratch folders, swept by the next run when a killed one leaves them, and moves out of them."""
+"""Scratch folders, swept by the next run when a killed one leaves them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from hsrl_pipeline.atomic import is_running
 
 PREFIX = "scratch-"
 
@@ -36,27 +38,5 @@ def sweep_scratch(parent: Path) -> None:
         return
     for folder in parent.glob(f"{PREFIX}*"):
         owner = int(folder.name.removeprefix(PREFIX).split("-")[0])
-        if not _is_running(owner):
+        if not is_running(owner):
             shutil.rmtree(folder, ignore_errors=True)
-
-
-def _is_running(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
-def move_file(source: Path, target: Path) -> None:
-    """Move a finished file into place in one step, also from another file system."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        os.replace(source, target)
-    except OSError:
-        partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
-        shutil.copyfile(source, partial)
-        os.replace(partial, target)
-        source.unlink()

@@ -17,9 +17,9 @@ from typing import Any
 
 import ibis
 
+from hsrl_pipeline.atomic import move_into_place
 from hsrl_pipeline.data.accounts import RowAccounts
 from hsrl_pipeline.data.engines.engine import Engine
-from hsrl_pipeline.data.engines.scratch import move_file
 from hsrl_pipeline.data.events.checks import CheckedEvents, day_bounds
 from hsrl_pipeline.data.events.judging import GOOD
 from hsrl_pipeline.data.sources.source_log import SlateRule, SourceLog, SplitRule
@@ -120,7 +120,7 @@ def stage_events(
     for part in (*PARTS, EXCLUDED):
         path = getattr(checked, part)
         if path is not None:
-            move_file(path, folder / name / f"{part}.parquet")
+            move_into_place(path, folder / name / f"{part}.parquet")
     whole = date is None or before is None
     days = {} if whole or before is None else dict(before.days)
     starts = {} if whole or before is None else dict(before.day_starts)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-import os
 import shutil
 import sys
 import tarfile
@@ -19,6 +18,7 @@ from pathlib import Path
 
 import pooch
 
+from hsrl_pipeline.atomic import move_into_place
 from hsrl_pipeline.errors import UserError
 from hsrl_pipeline.progress import Progress
 
@@ -125,7 +125,7 @@ def download(dataset: str, folder: Path) -> Path:
         if wanted.unpack:
             _put_unpacked(files, Path(scratch) / "unpacked", target)
         else:
-            os.replace(files[0], target)
+            move_into_place(files[0], target)
     return target
 
 
@@ -165,7 +165,7 @@ def _put_unpacked(files: list[Path], scratch: Path, target: Path) -> None:
             shutil.move(file, scratch / file.name)
     inner = [path for path in scratch.iterdir() if not path.name.startswith(".")]
     only_folder = len(inner) == 1 and inner[0].is_dir()
-    os.replace(inner[0] if only_folder else scratch, target)
+    move_into_place(inner[0] if only_folder else scratch, target)
 
 
 def _refusal(dataset: str, wanted: Download, target: Path, error: Exception) -> UserError:

@@ -34,5 +34,7 @@ def create_pipeline(**_: object) -> Pipeline:
                 outputs=["search_trials", "search_proposal"],
                 name="search_agent_settings",
             )
-        ]
+        ],
+        namespace="agent_search",
+        prefix_datasets_with_namespace=False,
     )

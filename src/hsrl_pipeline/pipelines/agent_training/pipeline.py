@@ -35,5 +35,7 @@ def create_pipeline(**_: object) -> Pipeline:
                 outputs=["trained_policy", "training_history"],
                 name="train_policy",
             )
-        ]
+        ],
+        namespace="agent_training",
+        prefix_datasets_with_namespace=False,
     )

@@ -58,5 +58,7 @@ def create_pipeline(**_: object) -> Pipeline:
                 outputs=["data_quality_report", "data_quality_plot", "data_quality_metrics"],
                 name="report_data_quality",
             ),
-        ]
+        ],
+        namespace="ingestion",
+        prefix_datasets_with_namespace=False,
     )

@@ -58,5 +58,7 @@ def create_pipeline(**_: object) -> Pipeline:
                 outputs=["reward_by_step_plot", "policy_differences_plot"],
                 name="plot_evaluation",
             ),
-        ]
+        ],
+        namespace="offline_eval",
+        prefix_datasets_with_namespace=False,
     )

@@ -59,5 +59,7 @@ def create_pipeline(**_: object) -> Pipeline:
                 outputs=["sid_comparison", "sid_comparison_plot"],
                 name="compare_semantic_ids",
             ),
-        ]
+        ],
+        namespace="sid_tokenization",
+        prefix_datasets_with_namespace=False,
     )

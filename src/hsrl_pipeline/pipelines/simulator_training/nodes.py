@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 
@@ -10,7 +10,7 @@ from hsrl_pipeline.config.session import SessionConfig
 from hsrl_pipeline.config.simulator import SimulatorConfig
 
 
-def fit_training_simulator(
+def fit_user_simulator(
     *,
     users: pd.DataFrame,
     items: pd.DataFrame,
@@ -21,52 +21,12 @@ def fit_training_simulator(
     simulator: SimulatorConfig,
     session: SessionConfig,
     seed: int,
+    role: Literal["train", "eval"],  # last: Kedro counts the others from the first
 ) -> dict[str, Any]:
-    """Fit Psi_train to the training split; the only simulator a learner may touch.
+    """Fit one of the two simulators.
 
-    Args:
-        users: Canonical table.
-        items: Canonical table.
-        slates: Canonical table; the training split alone is used.
-        timeline: Canonical table.
-        dataset_info: Sizes and field names.
-        simulator_curves: Gets the figures of every epoch.
-        simulator: Parameters of the simulators.
-        session: History window.
-        seed: Seed of the run.
-
-    Returns:
-        Checkpoint of the simulator.
-    """
-    from hsrl_pipeline.data.slate_log import DatasetInfo, ItemTable, SlateLog, UserTable
-    from hsrl_pipeline.simulator.response.simulators import fit_simulator
-
-    info = DatasetInfo.from_dict(dataset_info)
-    return fit_simulator(
-        "train",
-        SlateLog.from_frames(slates, timeline),
-        UserTable.from_frame(users, info),
-        ItemTable.from_frame(items, info),
-        simulator,
-        history_size=session.history_size,
-        seed=seed,
-        on_metrics=simulator_curves,
-    )
-
-
-def fit_evaluation_simulator(
-    *,
-    users: pd.DataFrame,
-    items: pd.DataFrame,
-    slates: pd.DataFrame,
-    timeline: pd.DataFrame,
-    dataset_info: dict[str, Any],
-    simulator_curves: Any,
-    simulator: SimulatorConfig,
-    session: SessionConfig,
-    seed: int,
-) -> dict[str, Any]:
-    """Fit Psi_eval to all rows with other random numbers; it only judges.
+    Psi_train is fitted to the training split and is the only simulator a learner may touch;
+    Psi_eval is fitted to all rows with other random numbers and only judges.
 
     Args:
         users: Canonical table.
@@ -78,6 +38,7 @@ def fit_evaluation_simulator(
         simulator: Parameters of the simulators.
         session: History window.
         seed: Seed of the run.
+        role: ``"train"`` or ``"eval"``; the pipeline binds it, once for each of its two nodes.
 
     Returns:
         Checkpoint of the simulator.
@@ -87,7 +48,7 @@ def fit_evaluation_simulator(
 
     info = DatasetInfo.from_dict(dataset_info)
     return fit_simulator(
-        "eval",
+        role,
         SlateLog.from_frames(slates, timeline),
         UserTable.from_frame(users, info),
         ItemTable.from_frame(items, info),

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from kedro.pipeline import Pipeline, node, pipeline
+from functools import partial, update_wrapper
+from typing import Any, Literal
 
-from hsrl_pipeline.pipelines.simulator_training.nodes import (
-    fit_evaluation_simulator,
-    fit_training_simulator,
-    report_fidelity,
-)
+from kedro.pipeline import Node, Pipeline, node, pipeline
+
+from hsrl_pipeline.pipelines.simulator_training.nodes import fit_user_simulator, report_fidelity
 
 FIT_INPUTS = {
     "users": "users",
@@ -27,18 +26,8 @@ def create_pipeline(**_: object) -> Pipeline:
     """Return the simulator_training pipeline."""
     return pipeline(
         [
-            node(
-                fit_training_simulator,
-                inputs=FIT_INPUTS,
-                outputs="simulator_train",
-                name="fit_training_simulator",
-            ),
-            node(
-                fit_evaluation_simulator,
-                inputs=FIT_INPUTS,
-                outputs="simulator_eval",
-                name="fit_evaluation_simulator",
-            ),
+            _fit("train", name="fit_training_simulator"),
+            _fit("eval", name="fit_evaluation_simulator"),
             node(
                 report_fidelity,
                 inputs={
@@ -62,5 +51,16 @@ def create_pipeline(**_: object) -> Pipeline:
                 ],
                 name="report_fidelity",
             ),
-        ]
+        ],
+        namespace="simulator_training",
+        prefix_datasets_with_namespace=False,
     )
+
+
+def _fit(role: Literal["train", "eval"], name: str) -> Node:
+    """Return the node that fits the simulator of one role."""
+    fit: Any = partial(fit_user_simulator, role=role)
+    update_wrapper(
+        fit, fit_user_simulator
+    )  # Kedro reads the types of parameters from it, Kedro-Viz the code
+    return node(fit, inputs=FIT_INPUTS, outputs=f"simulator_{role}", name=name)

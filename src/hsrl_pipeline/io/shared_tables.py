@@ -1,4 +1,4 @@
-"""Tables that many runs share: a run replaces its own rows and leaves all others."""
+"""Tables that all runs of a dataset share: a run replaces its own rows and leaves all others."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from typing import Any, ClassVar
 import pandas as pd
 from kedro.io import AbstractDataset, DatasetError
 
-from hsrl_pipeline.io.atomic import staged_path
+from hsrl_pipeline.atomic import staged_path
+
+PREVIEW_ROWS = 50
 
 LOCK_SECONDS = 120.0
 """How long a run waits for another one that is writing the same table."""
@@ -110,3 +112,72 @@ class UpsertTableDataset(AbstractDataset[pd.DataFrame, pd.DataFrame], ABC):
 
     def _describe(self) -> dict[str, Any]:
         return {"filepath": str(self._filepath)}
+
+
+class SummaryDataset(UpsertTableDataset):
+    """The results table; a run adds or replaces its own rows and loses no others.
+
+    Its first columns are fixed; further ones may follow.
+    """
+
+    KEYS: ClassVar[Sequence[str]] = ("policy", "seed", "simulator")
+    COLUMNS: ClassVar[Sequence[str]] = (
+        "policy",
+        "seed",
+        "simulator",
+        "n_episodes",
+        "total_reward",
+        "total_reward_ci_low",
+        "total_reward_ci_high",
+        "depth",
+        "depth_ci_low",
+        "depth_ci_high",
+        "clicks_per_slot",
+        "coverage",
+        "repetition_rate",
+        "intra_list_diversity",
+    )
+
+    def _read(self, path: Path) -> pd.DataFrame:
+        # Versions are hexadecimal; one made of digits alone, or like 12e5, must stay text.
+        names = pd.read_csv(path, nrows=0).columns
+        texts = {name: "string" for name in names if name.endswith("_version")}
+        # Arrow's parser returns the very number that was written, in every pandas version.
+        table = pd.read_csv(path, dtype=texts, engine="pyarrow")
+        return table.astype(dict.fromkeys(texts, object))
+
+    def _write(self, table: pd.DataFrame, path: Path) -> None:
+        table.to_csv(path, index=False)
+
+    def preview(self) -> dict[str, Any]:
+        """Return the first rows for Kedro-Viz."""
+        rows = self.load().head(PREVIEW_ROWS)
+        preview: dict[str, Any] = rows.to_dict(orient="split")
+        return preview
+
+
+class SessionDataset(UpsertTableDataset):
+    """One row per policy, seed, simulator and episode, in one parquet file.
+
+    ``sessions_version`` tells which users and draws the episodes had, ``simulator_version`` on
+    which simulator; only equal ones may be compared session by session.
+    """
+
+    KEYS: ClassVar[Sequence[str]] = ("policy", "seed", "simulator")
+    COLUMNS: ClassVar[Sequence[str]] = (
+        "policy",
+        "seed",
+        "simulator",
+        "episode",
+        "user_index",
+        "total_reward",
+        "depth",
+        "sessions_version",
+        "simulator_version",
+    )
+
+    def _read(self, path: Path) -> pd.DataFrame:
+        return pd.read_parquet(path)
+
+    def _write(self, table: pd.DataFrame, path: Path) -> None:
+        table.to_parquet(path, index=False)

@@ -4,8 +4,7 @@ import pandas as pd
 import pytest
 from kedro.io import DatasetError
 
-from hsrl_pipeline.io.session_dataset import SessionDataset
-from hsrl_pipeline.io.summary_dataset import SummaryDataset
+from hsrl_pipeline.io.shared_tables import SessionDataset, SummaryDataset
 
 FIXED = (
     "policy,seed,simulator,n_episodes,total_reward,total_reward_ci_low,total_reward_ci_high,"
@@ -113,7 +112,7 @@ def test_runs_in_parallel_lose_no_rows(tmp_path):
 def test_a_lock_that_is_never_released_is_reported(summary, monkeypatch):
     from filelock import FileLock
 
-    monkeypatch.setattr("hsrl_pipeline.io.upsert_table.LOCK_SECONDS", 0.05)
+    monkeypatch.setattr("hsrl_pipeline.io.shared_tables.LOCK_SECONDS", 0.05)
     summary.save(make_rows())
     lock = FileLock(summary._filepath.with_name(".summary.csv.lock"))
     with lock, pytest.raises(DatasetError, match="another run has been writing"):

@@ -1,26 +1,15 @@
 from pathlib import Path
 
-import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
 from kedro.io import DatasetError
 
-from hsrl_pipeline.io.atomic import staged_path
-from hsrl_pipeline.io.csv_dataset import AtomicCSVDataset
-from hsrl_pipeline.io.figure_dataset import AtomicFigureDataset
-from hsrl_pipeline.io.json_dataset import AtomicJSONDataset
-from hsrl_pipeline.io.parquet_dataset import AtomicParquetDataset
-
-
-def test_a_failed_write_leaves_the_last_file_and_no_rest(tmp_path: Path) -> None:
-    target = tmp_path / "deep" / "table.csv"
-    with staged_path(target) as staging:
-        staging.write_text("first")
-    with pytest.raises(RuntimeError), staged_path(target) as staging:
-        staging.write_text("half")
-        raise RuntimeError
-    assert target.read_text() == "first"
-    assert list(target.parent.iterdir()) == [target]
+from hsrl_pipeline.io.atomic_datasets import (
+    AtomicCSVDataset,
+    AtomicJSONDataset,
+    AtomicParquetDataset,
+    StagedParquetDataset,
+)
 
 
 @pytest.mark.parametrize(
@@ -50,9 +39,31 @@ def test_an_error_while_saving_keeps_the_last_content(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["file.json"]
 
 
-def test_a_saved_figure_is_a_picture_and_is_closed(tmp_path: Path) -> None:
-    figure, axes = plt.subplots()
-    axes.plot([1, 2])
-    AtomicFigureDataset(filepath=str(tmp_path / "plot.png")).save(figure)
-    assert (tmp_path / "plot.png").read_bytes().startswith(b"\x89PNG")
-    assert not plt.fignum_exists(figure.number)
+FRAME = pd.DataFrame({"n": range(10)})
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> StagedParquetDataset:
+    return StagedParquetDataset(filepath=str(tmp_path / "primary" / "table.parquet"))
+
+
+@pytest.fixture
+def staged(tmp_path: Path) -> Path:
+    path = tmp_path / "staged.parquet"
+    FRAME.to_parquet(path)
+    return path
+
+
+def test_a_staged_file_is_moved_into_place(dataset: StagedParquetDataset, staged: Path) -> None:
+    content = staged.read_bytes()
+    dataset.save(staged)
+    assert not staged.exists()
+    assert Path(str(dataset._filepath)).read_bytes() == content
+    pd.testing.assert_frame_equal(dataset.load(), FRAME)
+
+
+def test_frames_are_written_and_previewed(dataset: StagedParquetDataset) -> None:
+    dataset.save(FRAME)
+    assert dataset.preview(nrows=3)["data"] == [[0], [1], [2]]
+    dataset.save(FRAME.head(0))
+    assert dataset.preview()["data"] == []
