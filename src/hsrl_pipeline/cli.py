@@ -22,16 +22,25 @@ def cli() -> None:
     """Commands of this project."""
 
 
-def _stop(_signal: int, _frame: FrameType | None) -> None:
+STOPS = tuple(
+    getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)
+)
+"""Signals that end a run: a scheduler's, and that of a terminal that was closed."""
+
+
+def _stop(number: int, _frame: FrameType | None) -> None:
     """End like an interrupt does, so that the run is marked as killed."""
-    raise SystemExit(143)
+    raise SystemExit(128 + number)
 
 
 def _with_messages(callback: Callable[..., Any]) -> Callable[..., Any]:
     """Return a command callback that turns user errors into one message and exit code 1."""
 
-    def run(**options: Any) -> Any:
-        signal.signal(signal.SIGTERM, _stop)
+    def checked(**options: Any) -> Any:
+        for stop in STOPS:
+            # nohup has a run ignore SIGHUP, and that stays so
+            if signal.getsignal(stop) is not signal.SIG_IGN:
+                signal.signal(stop, _stop)
         # Users type --pipeline (it is in every Kedro tutorial); it works, so it needs no warning.
         warnings.filterwarnings("ignore", message="Option '--pipeline' is deprecated")
         for handler in logging.getLogger().handlers:
@@ -46,7 +55,7 @@ def _with_messages(callback: Callable[..., Any]) -> Callable[..., Any]:
             click.echo(click.style("Error: ", fg="red") + str(cause), err=True)
             raise SystemExit(1) from None
 
-    return run
+    return checked
 
 
 def _check_names(options: dict[str, Any]) -> None:
@@ -74,6 +83,6 @@ def _check_names(options: dict[str, Any]) -> None:
             )
 
 
-_run = copy.copy(kedro_run)
-_run.callback = _with_messages(kedro_run.callback)  # type: ignore[arg-type]
-cli.add_command(_run, name="run")
+run = copy.copy(kedro_run)
+run.callback = _with_messages(kedro_run.callback)  # type: ignore[arg-type]
+cli.add_command(run, name="run")
