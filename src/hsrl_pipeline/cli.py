@@ -22,9 +22,7 @@ def cli() -> None:
     """Commands of this project."""
 
 
-STOPS = tuple(
-    getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)
-)
+STOPS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
 """Signals that end a run: a scheduler's, and that of a terminal that was closed."""
 
 
