@@ -177,8 +177,12 @@ class Outbox:
 
     def _send_kept(self) -> None:
         with self._changed:
-            kept = self._file.rename(self._file.with_suffix(".sending"))
             count, self._kept = self._kept, 0
+            try:
+                kept = self._file.rename(self._file.with_suffix(".sending"))
+            except OSError as error:
+                logger.error("%d kept entries of this run are lost: %s", count, error)
+                return
         rest = send_file(self._client, self._run_id, kept)
         with self._changed:
             self._last_try = time.monotonic()
