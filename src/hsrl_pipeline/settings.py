@@ -15,6 +15,7 @@ from hsrl_pipeline.io.project_artifacts import CONF_READING
 HOOKS = (ResultsHook(), TimingHook(), TrackingHook(), MissingInputsHook(), ParametersHook())
 
 # Where it happens to be installed it would track every run a second time (ADR 0001).
-DISABLE_HOOKS_FOR_PLUGINS = ("kedro-mlflow",)
+# Kedro compares names literally, and releases spell their own name in both ways.
+DISABLE_HOOKS_FOR_PLUGINS = ("kedro-mlflow", "kedro_mlflow")
 
 CONFIG_LOADER_ARGS = CONF_READING

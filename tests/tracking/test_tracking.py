@@ -98,6 +98,7 @@ def test_stream_is_buffered_and_written_while_training_goes_on(project, run, mon
     assert client.get_metric_history(run.run_id, "train_reward") == []
     monkeypatch.setattr(metric_stream_module, "SECONDS_BETWEEN_WRITES", 0.0)
     stream(2, {"train_reward": 0.75})
+    assert run.wait()
     history = client.get_metric_history(run.run_id, "train_reward")
     assert [(point.step, point.value) for point in history] == [(1, 0.5), (2, 0.75)]
 

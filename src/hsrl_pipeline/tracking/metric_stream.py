@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
-from hsrl_pipeline.tracking.run import TrackedRun, to_metrics
-
-if TYPE_CHECKING:
-    from mlflow.entities import Metric
+from hsrl_pipeline.tracking.run import Point, TrackedRun, points
 
 SECONDS_BETWEEN_WRITES = 5.0
 LARGEST_BUFFER = 1000
@@ -24,7 +20,7 @@ class MetricStream:
 
     def __init__(self, run: TrackedRun | None) -> None:
         self._run = run
-        self._buffer: list[Metric] = []
+        self._buffer: list[Point] = []
         self._last_write = time.monotonic()
 
     def __call__(self, step: int, metrics: Mapping[str, float]) -> None:
@@ -36,14 +32,19 @@ class MetricStream:
         """
         if self._run is None:
             return
-        self._buffer.extend(to_metrics(metrics, step))
+        self._buffer.extend(points(metrics, step))
         late = time.monotonic() - self._last_write >= SECONDS_BETWEEN_WRITES
         if late or len(self._buffer) >= LARGEST_BUFFER:
-            self.flush()
+            self._hand_over()
 
     def flush(self) -> None:
-        """Write what is buffered."""
+        """Write what is buffered, and wait until the store has it or is known to be away."""
+        self._hand_over()
+        if self._run is not None:
+            self._run.wait()
+
+    def _hand_over(self) -> None:
         if self._run is not None and self._buffer:
-            self._run.log_metric_batch(self._buffer)
+            self._run.log_points(self._buffer)
             self._buffer = []
         self._last_write = time.monotonic()

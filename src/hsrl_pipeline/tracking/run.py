@@ -3,25 +3,36 @@
 from __future__ import annotations
 
 import atexit
+import logging
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hsrl_pipeline.tracking.outbox import Outbox, send_kept_runs
 from hsrl_pipeline.tracking.store import (
     PROCESS_TAG,
     ensure_experiment,
     mark_killed_runs,
     open_client,
     process_identity,
+    running_runs,
+    store_trouble,
 )
 
 if TYPE_CHECKING:
-    from mlflow.entities import Metric
+    from mlflow.tracking import MlflowClient
+
+logger = logging.getLogger(__name__)
+
+Point = tuple[str, float, int, int]
+"""A figure's name, value, time in milliseconds since 1970 and step."""
 
 PARAMS_PER_CALL = 100
 METRICS_PER_CALL = 1000
 LONGEST_PARAM = 500
+LONGEST_WAIT = 30.0
+"""Seconds to wait for a store that is slow; it counts as away long before."""
 
 _active: TrackedRun | None = None
 
@@ -39,62 +50,84 @@ class TrackedRun:
     def __init__(
         self, project: Path, experiment: str, run_name: str, tags: Mapping[str, str]
     ) -> None:
-        self._client = open_client(project)
-        mark_killed_runs(self._client)
-        run = self._client.create_run(
-            ensure_experiment(self._client, project, experiment),
-            run_name=run_name,
-            tags={**tags, PROCESS_TAG: process_identity()},
-        )
+        client = open_client(project)
+        with store_trouble(project):
+            mark_killed_runs(client)
+            send_kept_runs(client, project)
+            experiment_id = ensure_experiment(client, project, experiment)
+            _warn_of_a_twin(client, experiment_id, run_name)
+            run = client.create_run(
+                experiment_id,
+                run_name=run_name,
+                tags={**tags, PROCESS_TAG: process_identity()},
+            )
         self.run_id = str(run.info.run_id)
+        self._outbox = Outbox(client, project, self.run_id)
         self._open = True
         atexit.register(self.end, "KILLED")
 
     def log_params(self, params: Mapping[str, Any]) -> None:
         """Log a nested mapping as flat, dotted parameters."""
-        from mlflow.entities import Param
-
         flat = [
-            Param(name, str(value)[:LONGEST_PARAM])
-            for name, value in flatten_params(params).items()
+            [name, str(value)[:LONGEST_PARAM]] for name, value in flatten_params(params).items()
         ]
         for start in range(0, len(flat), PARAMS_PER_CALL):
-            self._client.log_batch(self.run_id, params=flat[start : start + PARAMS_PER_CALL])
+            self._outbox.put({"kind": "params", "values": flat[start : start + PARAMS_PER_CALL]})
+        self.wait()
 
     def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
         """Log figures of one step."""
-        self.log_metric_batch(to_metrics(metrics, step))
+        self.log_points(points(metrics, step))
+        self.wait()
 
-    def log_metric_batch(self, metrics: list[Metric]) -> None:
-        """Log many figures in few calls; the SQLite store is slow per call, not per figure."""
-        for start in range(0, len(metrics), METRICS_PER_CALL):
-            self._client.log_batch(self.run_id, metrics=metrics[start : start + METRICS_PER_CALL])
+    def log_points(self, values: list[Point]) -> None:
+        """Log many figures in few calls and at once; they are sent from beside the caller."""
+        for start in range(0, len(values), METRICS_PER_CALL):
+            self._outbox.put(
+                {"kind": "metrics", "values": values[start : start + METRICS_PER_CALL]}
+            )
 
     def log_artifact(self, path: Path) -> None:
         """Copy a file or folder into the run."""
-        if path.is_dir():
-            self._client.log_artifacts(self.run_id, str(path), path.name)
-        else:
-            self._client.log_artifact(self.run_id, str(path))
+        self._outbox.put({"kind": "artifact", "path": str(path.resolve())})
+        self.wait()
 
     def set_tag(self, name: str, value: str) -> None:
         """Set a tag of the run."""
-        self._client.set_tag(self.run_id, name, value)
+        self._outbox.put({"kind": "tag", "name": name, "value": value})
+        self.wait()
+
+    def wait(self, seconds: float = LONGEST_WAIT) -> bool:
+        """Wait until what was logged is in the store; return whether it is."""
+        return self._outbox.wait(seconds)
 
     def end(self, status: str) -> None:
         """End the run as FINISHED, FAILED or KILLED; only the first call counts."""
         if self._open:
             self._open = False
             atexit.unregister(self.end)
-            self._client.set_terminated(self.run_id, status=status)
+            now = int(time.time() * 1000)
+            self._outbox.put({"kind": "end", "status": status, "time": now})
+            self._outbox.close(LONGEST_WAIT)
 
 
-def to_metrics(metrics: Mapping[str, float], step: int) -> list[Metric]:
-    """Return MLflow metrics stamped with the current time."""
-    from mlflow.entities import Metric
-
+def points(metrics: Mapping[str, float], step: int) -> list[Point]:
+    """Return figures stamped with the current time."""
     now = int(time.time() * 1000)
-    return [Metric(name, float(value), now, step) for name, value in metrics.items()]
+    return [(name, float(value), now, step) for name, value in metrics.items()]
+
+
+def _warn_of_a_twin(client: MlflowClient, experiment_id: str, name: str) -> None:
+    """Say that a run of the same name is under way: both write the same files of the dataset."""
+    for run in running_runs(client):
+        if run.info.run_name == name and run.info.experiment_id == experiment_id:
+            logger.warning(
+                "A run named %s is under way already (%s). Both are tracked, but they write the"
+                " same files below data/, where the last one to finish wins. Give one of them"
+                " another seed or agent.label, or wait for it",
+                name,
+                run.data.tags.get(PROCESS_TAG, "unknown process"),
+            )
 
 
 def flatten_params(params: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

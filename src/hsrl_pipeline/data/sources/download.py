@@ -112,9 +112,11 @@ def download(dataset: str, folder: Path) -> Path:
         )
     wanted = DOWNLOADS[dataset]
     target = folder / wanted.place
-    if target.exists():
+    if _is_ready(target, wanted):
         logger.info("%s is there already", target)
         return target
+    if target.is_dir():
+        _remove_empty(target)
     folder.mkdir(parents=True, exist_ok=True)
     logger.info("%s: %s. Licence: %s", dataset, wanted.home, wanted.licence)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".download-") as scratch:
@@ -127,6 +129,28 @@ def download(dataset: str, folder: Path) -> Path:
         else:
             move_into_place(files[0], target)
     return target
+
+
+def _is_ready(target: Path, wanted: Download) -> bool:
+    """Return whether a target holds data; an empty file, or folders without files, do not."""
+    if target.is_dir() and wanted.unpack:
+        return any(path.is_file() and path.name != ".gitkeep" for path in target.rglob("*"))
+    return target.is_file() and not wanted.unpack and target.stat().st_size > 0
+
+
+def _remove_empty(target: Path) -> None:
+    """Remove a folder that holds no data, so that the fetched one can take its place.
+
+    Raises:
+        UserError: It holds files where one file belongs.
+    """
+    if any(path.is_file() and path.name != ".gitkeep" for path in target.rglob("*")):
+        raise UserError(
+            "there is a folder where the downloaded file belongs",
+            where=str(target),
+            remedy="Move the folder away, then download again.",
+        )
+    shutil.rmtree(target)
 
 
 def _fetch(wanted: Download, scratch: Path) -> list[Path]:
