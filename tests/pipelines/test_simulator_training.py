@@ -1,3 +1,4 @@
+import pandas as pd
 import pytest
 from kedro.io import DataCatalog, MemoryDataset
 from kedro.runner import SequentialRunner
@@ -20,7 +21,10 @@ CONFIG = SimulatorConfig(
 )
 
 
-def run(folder, config=CONFIG):
+NOBODY = pd.DataFrame({"user_index": [], "item_index": [], "label": []})
+
+
+def run(folder, config=CONFIG, recorded_answers=NOBODY):
     """Run the pipeline with its files in a folder; return the catalog and the curves."""
     curves = []
     users, items, slates, timeline = make_tables()
@@ -35,6 +39,7 @@ def run(folder, config=CONFIG):
                     "slates": slates,
                     "timeline": timeline,
                     "dataset_info": INFO,
+                    "recorded_answers": recorded_answers,
                     "simulator_curves": lambda step, figures: curves.append((step, figures)),
                 }.items()
             },

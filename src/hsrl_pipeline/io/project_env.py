@@ -42,10 +42,10 @@ class _EnvParts:
         device: str,
     ) -> None:
         from hsrl_pipeline.data.slate_log import DatasetInfo, ItemTable, SlateLog, UserTable
+        from hsrl_pipeline.simulator.judge_pool import pool_for_judge
         from hsrl_pipeline.simulator.response.checkpoint import build_response_model
         from hsrl_pipeline.simulator.response.user_identity import users_as_read
         from hsrl_pipeline.simulator.slate_env import SlateSessions
-        from hsrl_pipeline.simulator.user_pool import UserPool
 
         _refuse_unknown("simulator", simulator, ("train", "eval"))
         artifacts = ProjectArtifacts(project, dataset, parameters)
@@ -64,9 +64,16 @@ class _EnvParts:
         self._info, users = users_as_read(self._info, users, response)
         self.category_sizes = users.category_sizes
         self._device = device
+        judge = build_response_model(response, device)
+        if judge.identified and split is not None:
+            raise UserError(
+                f"Sessions judged by recorded answers do not start from the split {split!r}",
+                where="split",
+                remedy="Leave it out: they start from the people whose answers are recorded.",
+            )
         self.sessions: SlateSessions = SlateSessions(
-            build_response_model(response, device),
-            UserPool.from_log(splits[chosen], users, self._session.history_size),
+            judge,
+            pool_for_judge(judge, splits[chosen], log, users, self._session.history_size),
             session=self._session,
             reward=RewardConfig.model_validate(artifacts.parameters["reward"]),
             candidates=candidates,

@@ -12,6 +12,7 @@ from hsrl_pipeline.observation import Observation
 from hsrl_pipeline.seeding import torch_generator
 from hsrl_pipeline.simulator.candidates import CandidateRules
 from hsrl_pipeline.simulator.dynamics import SessionRules, SessionState
+from hsrl_pipeline.simulator.response.recorded import with_user_numbers
 from hsrl_pipeline.simulator.user_pool import UserPool
 
 RANDOM_STREAM = "simulator.sessions"
@@ -106,6 +107,7 @@ class SlateSessions:
             slate_size=slate_size,
             horizon=session.horizon,
             shelves=shelves,
+            n_seen=pool.n_seen,
             device=device,
         )
         self._response = response
@@ -201,6 +203,8 @@ class SlateSessions:
         self.__dict__.update(attributes, _generator=generator)
 
     def _draw_clicks(self, observation: Observation, slates: torch.Tensor) -> torch.Tensor:
+        if getattr(self._response, "identified", False):
+            observation = with_user_numbers(observation, self._users)
         probabilities = self._response.probabilities(observation, slates)
         draws = torch.rand(slates.shape, generator=self._generator, device=self.device)
         return draw_clicks(probabilities, draws)

@@ -61,12 +61,13 @@ def fit_evaluation_simulator(
     slates: pd.DataFrame,
     timeline: pd.DataFrame,
     dataset_info: dict[str, Any],
+    recorded_answers: pd.DataFrame,
     simulator_curves: Any,
     simulator: SimulatorConfig,
     session: SessionConfig,
     seed: int,
 ) -> dict[str, Any]:
-    """Fit Psi_eval to all rows with other random numbers; it only judges.
+    """Fit Psi_eval to all rows with other random numbers, or take recorded answers; it only judges.
 
     Args:
         users: Canonical table.
@@ -74,6 +75,7 @@ def fit_evaluation_simulator(
         slates: Canonical table, all of it.
         timeline: Canonical table.
         dataset_info: Sizes and field names.
+        recorded_answers: Canonical table; used with ``simulator.eval: recorded`` alone.
         simulator_curves: Gets the figures of every epoch.
         simulator: Parameters of the simulators.
         session: History window.
@@ -83,8 +85,18 @@ def fit_evaluation_simulator(
         Checkpoint of the simulator.
     """
     from hsrl_pipeline.data.slate_log import DatasetInfo, ItemTable, SlateLog, UserTable
+    from hsrl_pipeline.simulator.response.recorded import record_answers
     from hsrl_pipeline.simulator.response.simulators import fit_simulator
 
+    if simulator.eval == "recorded":
+        embedded = simulator.user_id_embedding
+        return record_answers(
+            recorded_answers,
+            users,
+            items,
+            history_size=session.history_size,
+            provenance={"role": "eval", "seed": seed, "user_id_embedding": embedded},
+        )
     info = DatasetInfo.from_dict(dataset_info)
     return fit_simulator(
         "eval",

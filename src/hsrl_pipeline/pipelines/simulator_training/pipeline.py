@@ -35,7 +35,7 @@ def create_pipeline(**_: object) -> Pipeline:
             ),
             node(
                 fit_evaluation_simulator,
-                inputs=FIT_INPUTS,
+                inputs={**FIT_INPUTS, "recorded_answers": "recorded_answers"},
                 outputs="simulator_eval",
                 name="fit_evaluation_simulator",
             ),
