@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 
 from hsrl_pipeline.data.slate_log import SlateLog, UserTable
@@ -37,13 +39,10 @@ def pool_for_judge(
         return UserPool.from_log(split, users, history_size)
     people = response.users.cpu().numpy()
     known = KnownBefore.from_log(log, people)
-    return UserPool(
-        user_categories=torch.as_tensor(users.categories),
-        user_dense=torch.as_tensor(users.dense),
-        timeline=torch.as_tensor(log.timeline),
+    return replace(
+        UserPool.from_log(log, users, history_size),
         history_start=torch.from_numpy(known.history_start),
         history_end=torch.from_numpy(known.history_end),
         users=torch.from_numpy(people),
-        history_size=history_size,
         seen=torch.from_numpy(known.seen),
     )

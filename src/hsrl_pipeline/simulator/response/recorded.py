@@ -126,7 +126,7 @@ class KnownBefore:
             padded[place, : len(items)] = items
         ends = log.history_end + log.labels.sum(axis=1)
         return cls(
-            np.array([log.history_start[own].min(initial=0) for own in rows.values()]),
+            np.array([log.history_start[own].min() if len(own) else 0 for own in rows.values()]),
             np.array([ends[own].max(initial=0) for own in rows.values()]),
             padded,
         )
