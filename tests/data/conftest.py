@@ -289,6 +289,56 @@ def tabular() -> Files:
     return {"tabular/events.csv": text("user_id,item_id,timestamp,label", *rows)}
 
 
+def numbers(rows: Any, separator: str = " ") -> bytes:
+    """Return rows of numbers as a file's content."""
+    return text(*(separator.join(f"{x:g}" for x in row) for row in rows))
+
+
+@pytest.fixture
+def coat() -> Files:
+    """6 people and 10 coats in the format of Coat: 4 chosen and 2 drawn ratings of each person.
+
+    Person p chose the coats p to p + 3 and was given p + 4 and p + 5, counted round from 1; the
+    rating of coat c is 1 + (p + c) modulo 5.
+    """
+    ratings = np.array([[1 + (p + c) % 5 for c in range(1, 11)] for p in range(1, 7)])
+    ahead = np.array([[(c - p) % 10 for c in range(1, 11)] for p in range(1, 7)])
+    return {
+        "coat/train.ascii": numbers(np.where(ahead < 4, ratings, 0)),
+        "coat/test.ascii": numbers(np.where((ahead == 4) | (ahead == 5), ratings, 0)),
+        "coat/propensities.ascii": numbers(
+            [[(p + c) / 100 for c in range(1, 11)] for p in range(1, 7)]
+        ),
+        "coat/user_item_features/user_features.ascii": numbers(
+            [[p % 2, 1 - p % 2, p == 1, p == 2] for p in range(1, 7)]
+        ),
+        "coat/user_item_features/user_features_map.txt": text(
+            "gender:men", "gender:women", "age:20-30", "age:over 60"
+        ),
+        "coat/user_item_features/item_features.ascii": numbers(
+            [[c % 2, 1 - c % 2, c == 1, c != 1] for c in range(1, 11)]
+        ),
+        "coat/user_item_features/item_features_map.txt": text(
+            "jackettype:bomber", "jackettype:rain", "onfrontpage:yes", "onfrontpage:no"
+        ),
+    }
+
+
+@pytest.fixture
+def jester() -> Files:
+    """8 people and 6 jokes in the format of Jester; person 8 left joke 6 without a rating."""
+    rows = [[6, *((7 * p + 5 * j) % 21 - 10 for j in range(1, 7))] for p in range(1, 9)]
+    rows[7] = [5, *rows[7][1:6], 99]
+    jokes = "".join(f"{j},Joke {j} about chickens and road {j}\n" for j in range(3, 7))
+    return {
+        "jester/jester-data-1.csv": numbers(rows, ","),
+        "jester/jester-jokes.csv": (
+            'joke_id,text\n1,"Knock, knock.\nWho is there?"\n2,"A ""doctor"" walks into a bar '
+            f'and orders a drink for everybody in the room"\n{jokes}'
+        ).encode(),
+    }
+
+
 @pytest.fixture
 def ml1m() -> Files:
     """6 users with 13 to 23 ratings each, out of order and with ties, in the format of 1M."""

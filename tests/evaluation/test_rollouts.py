@@ -6,9 +6,19 @@ from hsrl_pipeline.config.session import CandidatesConfig, SessionConfig
 from hsrl_pipeline.evaluation.references import RandomPolicy
 from hsrl_pipeline.evaluation.rollouts import evaluate_policy
 from hsrl_pipeline.progress import Progress
+from hsrl_pipeline.simulator.response.recorded import RecordedResponse
 from hsrl_pipeline.simulator.slate_env import SlateSessions
 
-from .conftest import HISTORY, N_ITEMS, SLATE, FixedPolicy, TableResponse, make_setting, taste_table
+from .conftest import (
+    HISTORY,
+    N_ITEMS,
+    N_USERS,
+    SLATE,
+    FixedPolicy,
+    TableResponse,
+    make_setting,
+    taste_table,
+)
 
 
 def certain(items):
@@ -162,3 +172,15 @@ def test_progress_counts_sessions():
     with Progress("Evaluating", total=50) as progress:
         evaluate_policy(FixedPolicy([1, 2, 3]), certain([]), make_setting(50), progress)
         assert progress._completed == 50
+
+
+def test_recorded_answers_know_the_user_and_the_policy_does_not():
+    answers = torch.zeros((N_USERS, N_ITEMS + 1), dtype=torch.int8)
+    answers[::2, 1:4] = 1  # users with odd numbers like the items 1 to 3, the others nothing
+    judge = RecordedResponse(answers, torch.arange(1, N_USERS + 1), HISTORY).freeze()
+    policy = FixedPolicy([1, 2, 3])
+    setting = make_setting(n_episodes=40)
+    records = evaluate_policy(policy, judge, setting)
+    assert (records.clicks > 0).tolist() == (records.users % 2 == 1).tolist()
+    widths = {observation.user_dense.shape[1] for observation in policy.seen}
+    assert widths == {setting.pool.user_dense.shape[1]}

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import gymnasium
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from gymnasium.utils.env_checker import check_env
@@ -15,6 +16,7 @@ from hsrl_pipeline.io.checkpoint_dataset import CheckpointDataset
 from hsrl_pipeline.io.codebook_dataset import CodebookDataset
 from hsrl_pipeline.semantic_ids.codebook import Codebook
 from hsrl_pipeline.semantic_ids.residual_quantizer import QuantizerSettings, fit_residual_quantizer
+from hsrl_pipeline.simulator.response.recorded import record_answers
 
 from ..pipelines.offline_eval_inputs import N_ITEMS, SLATE, make_inputs
 
@@ -147,3 +149,38 @@ def test_hyper_actions_have_the_width_of_the_item_vectors(project):
     slate = env.step(np.ones(4, np.float32))[4]["slate"]
     assert len(set(slate.tolist())) == SLATE
     assert slate.max() <= N_ITEMS
+
+
+@pytest.fixture
+def judged_project(project, tmp_path):
+    """The project with what the users 3 and 5 answered as evaluation simulator."""
+    root = tmp_path / "judged"
+    shutil.copytree(project, root)
+    tables = make_inputs()
+    pairs = [(user, item, user == 5) for user in (3, 5) for item in range(1, N_ITEMS + 1)]
+    checkpoint = record_answers(
+        pd.DataFrame(pairs, columns=["user_index", "item_index", "label"]),
+        tables["users"],
+        tables["items"],
+        history_size=8,
+        provenance={"role": "eval", "user_id_embedding": False},
+    )
+    path = root / "data/06_models/synthetic/simulator_eval"
+    CheckpointDataset(filepath=str(path)).save(checkpoint)
+    return root
+
+
+def test_recorded_answers_can_be_played_against(judged_project):
+    env = make(judged_project, simulator="eval")
+    check_env(env.unwrapped, skip_render_check=True)
+    for seed in range(6):
+        observation, _ = env.reset(seed=seed)
+        assert observation["user_dense"].shape == (1,)
+        user = int(env.unwrapped.sessions.users[0])
+        _, reward, *_ = env.step(np.arange(1, SLATE + 1))
+        assert reward == pytest.approx({3: -0.2, 5: 1.0}[user])
+
+
+def test_recorded_answers_have_people_of_their_own(judged_project):
+    with pytest.raises(UserError, match="do not start from the split 'test'"):
+        make(judged_project, simulator="eval", split="test")

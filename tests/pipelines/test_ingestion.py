@@ -96,3 +96,27 @@ def test_a_real_log_has_no_truth_and_daily_runs_add_up(tmp_path: Path) -> None:
     assert daily.load("data_quality_report")["log"]["last_event"].startswith("2024-05-02")
     whole = ingest(tmp_path, **settings)
     pd.testing.assert_frame_equal(daily.load("slates"), whole.load("slates"))
+
+
+def test_people_held_back_and_their_answers_are_persisted(tmp_path: Path) -> None:
+    raw = tmp_path / "data" / "01_raw" / "jester"
+    raw.mkdir(parents=True)
+    rows = [[4, *((3 * p + 4 * j) % 21 - 10 for j in range(4))] for p in range(6)]
+    lines = [",".join(map(str, row)) for row in rows]
+    (raw / "jester-data-1.csv").write_text("\n".join(lines) + "\n")
+    jokes = [
+        f"{joke},Joke about {word}"
+        for joke, word in enumerate(("cats", "roads", "bars", "doctors"), 1)
+    ]
+    (raw / "jester-jokes.csv").write_text("\n".join(["joke_id,text", *jokes]) + "\n")
+    settings = {"held_back_people": 2, "known_jokes": 2}
+    catalog = ingest(tmp_path, source="jester", slate_size=2, positive_above=0.0, jester=settings)
+    answers = catalog.load("recorded_answers")
+    held_back = catalog.load("slates").query("split == 'test'")["user_index"]
+    assert sorted(answers["user_index"].unique()) == sorted(held_back)
+    assert len(answers) == 2 * 4
+    # the log and the answers agree where both know something
+    events = catalog.load("interactions").merge(answers, on=["user_index", "item_index"])
+    assert len(events) == 2 * 2
+    assert (events["label_x"] == events["label_y"]).all()
+    assert catalog.load("propensities").empty

@@ -14,8 +14,9 @@ from hsrl_pipeline.io.atomic_datasets import AtomicCSVDataset
 from hsrl_pipeline.io.figure_dataset import AtomicFigureDataset
 from hsrl_pipeline.io.shared_tables import SessionDataset, SummaryDataset
 from hsrl_pipeline.pipelines.offline_eval import create_pipeline
+from hsrl_pipeline.simulator.response.recorded import record_answers
 
-from .offline_eval_inputs import SESSION, make_inputs, make_truth
+from .offline_eval_inputs import N_ITEMS, SESSION, make_inputs, make_truth
 
 TABLES = (
     "evaluation_steps",
@@ -185,3 +186,37 @@ def test_a_split_without_slates_is_refused(tmp_path):
     inputs["slates"] = inputs["slates"].assign(split="train")
     with pytest.raises(UserError, match="pool is empty"):
         run(tmp_path, inputs=inputs, split="test")
+
+
+def recorded_inputs(users):
+    """Return inputs whose evaluation simulator is what some users answered to every item."""
+    inputs = make_inputs()
+    pairs = [(user, item) for user in users for item in range(1, N_ITEMS + 1)]
+    answers = pd.DataFrame(pairs, columns=["user_index", "item_index"])
+    answers["label"] = ((answers["user_index"] + answers["item_index"]) % 3 == 0).astype(np.int8)
+    inputs["simulator_eval"] = record_answers(
+        answers,
+        inputs["users"],
+        inputs["items"],
+        history_size=SESSION.history_size,
+        provenance={"role": "eval", "user_id_embedding": False},
+    )
+    return inputs
+
+
+def test_recorded_answers_judge_sessions_of_the_people_who_gave_them(catalog, tmp_path):
+    judged = run(tmp_path, inputs=recorded_inputs([2, 5]))
+    assert set(judged.load("evaluation_sessions")["user_index"]) == {2, 5}
+    summary = judged.load("summary").set_index(["policy", "simulator"])
+    # all of a slate that greedy_eval_simulator shows was liked, so that nobody ever leaves
+    assert summary.loc[("greedy_eval_simulator", "eval"), "total_reward"] == SESSION.horizon
+    others = summary.xs("eval", level="simulator").drop(index="greedy_eval_simulator")
+    assert (others["total_reward"] < SESSION.horizon).all()
+    versions = set(summary["sessions_version"])
+    assert versions.isdisjoint(catalog.load("summary")["sessions_version"])
+
+
+def test_other_answers_are_other_sessions(tmp_path):
+    first = run(tmp_path / "a", inputs=recorded_inputs([2, 5])).load("summary")
+    other = run(tmp_path / "b", inputs=recorded_inputs([2, 6])).load("summary")
+    assert set(first["sessions_version"]).isdisjoint(other["sessions_version"])

@@ -1,9 +1,11 @@
+import pandas as pd
 import pytest
 from kedro.io import DataCatalog, MemoryDataset
 from kedro.runner import SequentialRunner
 
 from hsrl_pipeline.config.session import SessionConfig
 from hsrl_pipeline.config.simulator import ResponseNetworkConfig, SimulatorConfig
+from hsrl_pipeline.errors import UserError
 from hsrl_pipeline.io.atomic_datasets import AtomicCSVDataset, AtomicJSONDataset
 from hsrl_pipeline.io.checkpoint_dataset import CheckpointDataset
 from hsrl_pipeline.io.figure_dataset import AtomicFigureDataset
@@ -19,7 +21,10 @@ CONFIG = SimulatorConfig(
 )
 
 
-def run(folder, config=CONFIG):
+NOBODY = pd.DataFrame({"user_index": [], "item_index": [], "label": []})
+
+
+def run(folder, config=CONFIG, recorded_answers=NOBODY):
     """Run the pipeline with its files in a folder; return the catalog and the curves."""
     curves = []
     users, items, slates, timeline = make_tables()
@@ -34,6 +39,7 @@ def run(folder, config=CONFIG):
                     "slates": slates,
                     "timeline": timeline,
                     "dataset_info": INFO,
+                    "recorded_answers": recorded_answers,
                     "simulator_curves": lambda step, figures: curves.append((step, figures)),
                 }.items()
             },
@@ -99,3 +105,28 @@ def test_the_constant_ablation_changes_the_training_simulator_alone(tmp_path):
     catalog, _ = run(tmp_path, CONFIG.model_copy(update={"kind": "constant"}))
     assert catalog.load("simulator_train")["config"]["kind"] == "constant"
     assert catalog.load("simulator_eval")["config"]["kind"] == "learned"
+
+
+RECORDED = CONFIG.model_copy(update={"eval": "recorded"})
+
+
+def complete_answers(users):
+    """Return answers of some users to every item: those that divide by the user are liked."""
+    pairs = [(user, item) for user in users for item in range(1, N_ITEMS + 1)]
+    table = pd.DataFrame(pairs, columns=["user_index", "item_index"])
+    return table.assign(label=(table["item_index"] % table["user_index"] == 0).astype("int8"))
+
+
+def test_recorded_answers_change_the_evaluation_simulator_alone(outcome, folder, tmp_path):
+    catalog, _ = run(tmp_path, RECORDED, complete_answers([7, 8]))
+    train = (tmp_path / "train.safetensors").read_bytes()
+    assert train == (folder / "train.safetensors").read_bytes()
+    assert catalog.load("simulator_eval")["config"]["kind"] == "recorded"
+    scores = catalog.load("simulator_fidelity")
+    assert set(scores["simulator"]) == {"train"}
+    assert scores.loc[scores["split"] == "recorded", "auc"].notna().all()
+
+
+def test_the_recorded_judge_needs_answers(tmp_path):
+    with pytest.raises(UserError, match="nobody's answers are recorded"):
+        run(tmp_path, RECORDED)

@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import Field, field_validator
 
 from hsrl_pipeline.config.base import FrozenConfig
+from hsrl_pipeline.config.ingestion_jester import JesterConfig
 from hsrl_pipeline.config.ingestion_kuairand import KuaiRandConfig
 from hsrl_pipeline.config.ingestion_rl4rs import RL4RSConfig
 from hsrl_pipeline.config.ingestion_tabular import TabularConfig
@@ -73,6 +74,9 @@ class IngestionConfig(FrozenConfig):
     )
     rl4rs: RL4RSConfig = Field(
         default_factory=RL4RSConfig, description="Settings of the rl4rs source"
+    )
+    jester: JesterConfig = Field(
+        default_factory=JesterConfig, description="Settings of the jester source"
     )
     tabular: TabularConfig = Field(
         default_factory=TabularConfig, description="Settings of the tabular source"

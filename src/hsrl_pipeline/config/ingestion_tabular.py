@@ -85,6 +85,11 @@ class TabularConfig(FrozenConfig):
     )
     items: ItemColumns | None = Field(None, description="Item features; null: none")
     users: UserColumns | None = Field(None, description="User features; null: none")
+    recorded_answers: str | None = Field(
+        None,
+        description="File of what some users answer to every item, with the user, item and label "
+        "(or value) columns of the event file; simulator.eval: recorded judges by it; null: none",
+    )
 
     @model_validator(mode="after")
     def _columns_fit(self) -> Self:

@@ -59,7 +59,12 @@ class SimulatorConfig(FrozenConfig):
     kind: Literal["learned", "constant"] = Field(
         default="learned",
         description="Training simulator: learned from the log, or constant, which answers every "
-        "item with the log's click rate (simulator ablation). Psi_eval is always learned.",
+        "item with the log's click rate (simulator ablation). never concerns Psi_eval.",
+    )
+    eval: Literal["model", "recorded"] = Field(
+        default="model",
+        description="Evaluation simulator: a model fitted on everything, or recorded: what people "
+        "really answered to every item (docs/data_sources.md).",
     )
     network: ResponseNetworkConfig = Field(default_factory=ResponseNetworkConfig)
     user_id_embedding: bool = Field(

@@ -57,9 +57,9 @@ def plot_differences(differences: pd.DataFrame) -> Figure:
     figure = Figure(figsize=(8, 1.8 + INCHES_PER_ROW * len(own)), layout="constrained")
     axes = figure.subplots()
     mean = own["total_reward_difference"]
-    whiskers = [
-        mean - own["total_reward_difference_ci_low"],
-        own["total_reward_difference_ci_high"] - mean,
+    whiskers = [  # an interval of equal sessions may miss their mean by rounding
+        (mean - own["total_reward_difference_ci_low"]).clip(lower=0.0),
+        (own["total_reward_difference_ci_high"] - mean).clip(lower=0.0),
     ]
     rows = range(len(own))
     axes.errorbar(mean, rows, xerr=whiskers, fmt="o", capsize=3)

@@ -66,7 +66,7 @@ def evaluate_agent(
     }
     history_size = sessions.session.history_size
     setting = EvaluationSetting(
-        pool=data.pool(evaluation.split, history_size),
+        pool=data.judged_pool(responses["eval"], evaluation.split, history_size),
         sessions=sessions,
         item_vectors=data.item_vectors,
         n_episodes=evaluation.n_episodes,
@@ -94,7 +94,9 @@ def evaluate_agent(
     records = roll_out(policies, responses, setting)
     true_records = {} if truth is None else roll_out_on_truth(policies, truth, selector, setting)
     versions = {
-        "sessions_version": sessions_version(data.info.version, evaluation, setting),
+        "sessions_version": sessions_version(
+            data.info.version, evaluation, setting, _judge_version(simulators["eval"])
+        ),
         "dataset_version": data.info.version,
         "codebook_version": data.codebook.version,
     }
@@ -136,6 +138,12 @@ def roll_out(
                     policy, response, setting, progress
                 )
     return records
+
+
+def _judge_version(checkpoint: Mapping[str, Any]) -> str | None:
+    """Return what tells apart the people whose recorded answers judge; None for a model."""
+    recorded = checkpoint["config"].get("kind") == "recorded"
+    return f"recorded {checkpoint_version(checkpoint)}" if recorded else None
 
 
 def _refuse_stale(config: Mapping[str, Any], data: SessionData, agent_name: str) -> None:

@@ -73,11 +73,13 @@ class GreedyPolicy:
     Args:
         name: Name of the reference.
         selector: Turns scores into slates.
-        response: The response model to be greedy on.
+        response: The response model to be greedy on. Greedy on recorded answers is an oracle: it
+            is told who the user is.
     """
 
     def __init__(self, name: str, selector: SlateSelector, response: UserResponseModel) -> None:
         self.name = name
+        self.identified = response.identified
         self._selector = selector
         self._response = response
 

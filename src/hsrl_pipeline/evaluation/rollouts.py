@@ -13,6 +13,7 @@ from hsrl_pipeline.evaluation.session_draws import SessionDraws
 from hsrl_pipeline.progress import Progress
 from hsrl_pipeline.seeding import torch_generator
 from hsrl_pipeline.shapes import PAD_ID, check_shape
+from hsrl_pipeline.simulator.response.recorded import with_user_numbers
 from hsrl_pipeline.simulator.session_setting import SessionSetting
 from hsrl_pipeline.simulator.slate_env import Response, draw_clicks, refuse_training_mode
 from hsrl_pipeline.simulator.user_pool import UserPool
@@ -125,11 +126,14 @@ def evaluate_policy(
     setting.pool.check_items(n_items)
     horizon, slate_size = sessions.session.horizon, sessions.slate_size
     device = str(sessions.device)
-    rules, candidates = sessions.session_rules(), sessions.candidate_rules()
+    rules = sessions.session_rules()
+    candidates = sessions.candidate_rules(setting.pool.n_seen)
     pool = setting.pool.to(device)
     directions = _directions(setting.item_vectors, device)
     draws = SessionDraws(setting.seed, len(pool), horizon, slate_size)
     exposures = torch.zeros(n_items + 1, dtype=torch.int64, device=device)
+    judge_knows = getattr(response, "identified", False)
+    policy_knows = getattr(policy, "identified", False)
     users, parts = [], []
     for start in range(0, setting.n_episodes, setting.batch_size):
         stop = min(start + setting.batch_size, setting.n_episodes)
@@ -138,10 +142,16 @@ def evaluate_policy(
         record = _Recorder(stop - start, horizon, slate_size, device)
         state = rules.start(pool.observation(rows))
         playing = torch.arange(stop - start, device=device)
+        numbers = pool.users[rows].to(torch.int64)
         for step in range(horizon):
-            slates = policy.act(state.observation, explore=False, generator=generator).slates
+            asked = told = state.observation
+            if judge_knows or policy_knows:
+                named = with_user_numbers(state.observation, numbers[playing])
+                asked = named if judge_knows else asked
+                told = named if policy_knows else told
+            slates = policy.act(told, explore=False, generator=generator).slates
             candidates.check(slates, state.observation.shown)
-            probabilities = response.probabilities(state.observation, slates)
+            probabilities = response.probabilities(asked, slates)
             clicks = draw_clicks(probabilities, uniforms[playing, step])
             outcome = rules.advance(state, slates, clicks)
             record.rewards[playing, step] = outcome.reward
@@ -153,7 +163,7 @@ def evaluate_policy(
                 break
             state, playing = outcome.state.rows(staying), playing[staying]
         exposures += torch.bincount(record.shown.flatten(), minlength=len(exposures))
-        users.append(pool.users[rows].to(torch.int64))
+        users.append(numbers)
         parts.append((record.rewards, record.clicks, record.repeated(), record.similarity))
         if progress is not None:
             progress.advance(stop - start)

@@ -44,11 +44,11 @@ class _EnvParts:
         import torch
 
         from hsrl_pipeline.data.slate_log import DatasetInfo, ItemTable, SlateLog, UserTable
+        from hsrl_pipeline.simulator.judge_pool import pool_for_judge
         from hsrl_pipeline.simulator.response.checkpoint import build_response_model
         from hsrl_pipeline.simulator.response.user_identity import users_as_read
         from hsrl_pipeline.simulator.session_setting import SessionSetting
         from hsrl_pipeline.simulator.slate_env import SlateSessions
-        from hsrl_pipeline.simulator.user_pool import UserPool
 
         _refuse_unknown("simulator", simulator, ("train", "eval"))
         artifacts = ProjectArtifacts(project, dataset, parameters)
@@ -72,9 +72,17 @@ class _EnvParts:
         users = UserTable.from_frame(artifacts.load("users"), self._info)
         self._info, users = users_as_read(self._info, users, response)
         self.category_sizes = users.category_sizes
+        judge = build_response_model(response, device)
+        if judge.identified and split is not None:
+            raise UserError(
+                f"Sessions judged by recorded answers do not start from the split {split!r}",
+                where="split",
+                remedy="Leave it out: they start from the people whose answers are recorded.",
+            )
+        history_size = self._setting.session.history_size
         self.sessions: SlateSessions = SlateSessions(
-            build_response_model(response, device),
-            UserPool.from_log(splits[chosen], users, self._setting.session.history_size),
+            judge,
+            pool_for_judge(judge, splits[chosen], log, users, history_size),
             self._setting,
             batch_size=n_sessions,
             seed=seed,

@@ -23,6 +23,7 @@ class CandidateRules:
         horizon: Longest session in steps.
         shelves: (item,) int64. Shelf of each item from 1, row 0 is 0; None without shelves. With
             ``enforce_shelves`` the S shelves take the slots in order, K / S each.
+        n_seen: Most items that count as shown before a session starts.
         device: Device of the slates.
 
     Raises:
@@ -38,6 +39,7 @@ class CandidateRules:
         slate_size: int,
         horizon: int,
         shelves: np.ndarray | None = None,
+        n_seen: int = 0,
         device: torch.device | str = "cpu",
     ) -> None:
         self._n_items = n_items
@@ -53,9 +55,10 @@ class CandidateRules:
                 np.repeat(names, slate_size // len(names)), device=device
             )
         needed = slate_size // len(shelf_sizes) * (horizon if config.exclude_shown else 1)
-        if shelf_sizes.min() < needed:
+        available = shelf_sizes.min() - (n_seen if config.exclude_shown else 0)
+        if available < needed:
             raise UserError(
-                f"A session can take {needed} different items from a set of {shelf_sizes.min()}",
+                f"A session can take {needed} different items from a set of {available}",
                 where="candidates",
                 remedy="Switch candidates.exclude_shown off or lower session.horizon.",
             )

@@ -144,19 +144,23 @@ class SessionRules:
         """Return new sessions of the users in an observation.
 
         Args:
-            observation: The users and their histories before the session.
+            observation: The users, their histories before the session and what counts as shown.
 
         Returns:
-            Sessions at step 0 with full patience and nothing shown.
+            Sessions at step 0 with full patience; where shown items are excluded, what counts as
+            shown before stands behind the places of the session's own items.
         """
         history = observation.history
+        shown = history.new_zeros((len(history), self.shown_size))
+        if self.candidates.exclude_shown:
+            shown = torch.cat([shown, observation.shown], dim=1)
         return SessionState(
             Observation(
                 observation.user_categories,
                 observation.user_dense,
                 history,
                 torch.zeros_like(observation.step),
-                history.new_zeros((len(history), self.shown_size)),
+                shown,
             ),
             torch.full(
                 (len(history),),

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from hsrl_pipeline.config.session import CandidatesConfig, RewardConfig, SessionConfig
 from hsrl_pipeline.data.slate_log import DatasetInfo, ItemTable, SlateLog, UserTable
+from hsrl_pipeline.simulator.judge_pool import pool_for_judge
+from hsrl_pipeline.simulator.response.base import UserResponseModel
 from hsrl_pipeline.simulator.session_setting import SessionSetting
 from hsrl_pipeline.simulator.user_pool import UserPool
 
@@ -114,5 +116,20 @@ class SessionData:
         Raises:
             UserError: The split holds no slate.
         """
-        parts = {"train": self.log.train, "test": self.log.test, "all": self.log}
-        return UserPool.from_log(parts[split], self.users, history_size)
+        return UserPool.from_log(self._slates_of(split), self.users, history_size)
+
+    def judged_pool(self, response: UserResponseModel, split: str, history_size: int) -> UserPool:
+        """Return the users that sessions judged by an evaluation simulator start with.
+
+        Args:
+            response: The evaluation simulator.
+            split: ``train``, ``test`` or ``all``; recorded answers have people of their own.
+            history_size: Window length H.
+
+        Raises:
+            UserError: The split holds no slate.
+        """
+        return pool_for_judge(response, self._slates_of(split), self.log, self.users, history_size)
+
+    def _slates_of(self, split: str) -> SlateLog:
+        return {"train": self.log.train, "test": self.log.test, "all": self.log}[split]

@@ -49,8 +49,11 @@ class SessionSetting:
         """Return what one step does to a session."""
         return SessionRules(self.session, self.reward, self.candidates, self.slate_size)
 
-    def candidate_rules(self) -> CandidateRules:
+    def candidate_rules(self, n_seen: int = 0) -> CandidateRules:
         """Return the check of slates.
+
+        Args:
+            n_seen: Most items that a session counts as shown before its first step.
 
         Raises:
             UserError: The rules cannot be met with these items.
@@ -61,5 +64,6 @@ class SessionSetting:
             slate_size=self.slate_size,
             horizon=self.session.horizon,
             shelves=self.shelves,
+            n_seen=n_seen,
             device=self.device,
         )

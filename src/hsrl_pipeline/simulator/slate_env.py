@@ -9,6 +9,7 @@ import torch
 from hsrl_pipeline.observation import Observation
 from hsrl_pipeline.seeding import torch_generator
 from hsrl_pipeline.simulator.dynamics import SessionState
+from hsrl_pipeline.simulator.response.recorded import with_user_numbers
 from hsrl_pipeline.simulator.session_setting import SessionSetting
 from hsrl_pipeline.simulator.user_pool import UserPool
 
@@ -88,7 +89,7 @@ class SlateSessions:
         self.n_items = setting.n_items
         self.device = setting.device
         self.rules = setting.session_rules()
-        self._candidates = setting.candidate_rules()
+        self._candidates = setting.candidate_rules(pool.n_seen)
         self._response = response
         self._pool = pool.to(self.device)
         self._generator = torch_generator(seed, RANDOM_STREAM, str(self.device))
@@ -181,6 +182,8 @@ class SlateSessions:
         self.__dict__.update(attributes, _generator=generator)
 
     def _draw_clicks(self, observation: Observation, slates: torch.Tensor) -> torch.Tensor:
+        if getattr(self._response, "identified", False):
+            observation = with_user_numbers(observation, self._users)
         probabilities = self._response.probabilities(observation, slates)
         draws = torch.rand(slates.shape, generator=self._generator, device=self.device)
         return draw_clicks(probabilities, draws)

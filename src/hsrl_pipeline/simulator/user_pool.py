@@ -28,6 +28,8 @@ class UserPool:
         history_end: (row,) int64. End, exclusive, of the history before the slate.
         users: (row,) int32 or int64. User index of each row.
         history_size: Window length H.
+        seen: (row, seen) int64 or None. Items that count as shown before a session starts, filled
+            up with PAD_ID; None when there are none.
 
     Raises:
         UserError: The pool has no row, or a numeric user feature is not finite.
@@ -40,6 +42,7 @@ class UserPool:
     history_end: torch.Tensor
     users: torch.Tensor
     history_size: int
+    seen: torch.Tensor | None = None
 
     def __post_init__(self) -> None:
         rows = len(self.users)
@@ -53,6 +56,8 @@ class UserPool:
         check_shape("user_dense", self.user_dense, len(self.user_categories), None)
         check_shape("history_start", self.history_start, rows)
         check_shape("history_end", self.history_end, rows)
+        if self.seen is not None:
+            check_shape("seen", self.seen, rows, None)
         _refuse_unknown_users(self.users, len(self.user_categories))
         _refuse_non_finite(self.user_dense)
 
@@ -115,6 +120,11 @@ class UserPool:
             history_size=history_size,
         )
 
+    @property
+    def n_seen(self) -> int:
+        """Most items that count as shown before a session starts."""
+        return 0 if self.seen is None else int(self.seen.shape[1])
+
     def __len__(self) -> int:
         return len(self.users)
 
@@ -128,6 +138,7 @@ class UserPool:
             history_start=self.history_start.to(device),
             history_end=self.history_end.to(device),
             users=self.users.to(device),
+            seen=None if self.seen is None else self.seen.to(device),
         )
 
     def check_items(self, n_items: int) -> None:
@@ -177,6 +188,7 @@ class UserPool:
             self.user_dense[users],
             self.histories(rows),
             torch.zeros_like(users),
+            None if self.seen is None else self.seen[rows],
         )
 
 

@@ -21,6 +21,13 @@ RL4RS_LOG = "rl4rs/rl4rs_dataset_a_sl.csv"
 RL4RS_ITEMS = "rl4rs/item_info.csv"
 CUP_LOG = "rl4rs/bigdatacup2021_10k_impressions.csv"
 EVENTS = "tabular/events.csv"
+COAT_TRAIN = "coat/train.ascii"
+COAT_TEST = "coat/test.ascii"
+COAT_USERS = "coat/user_item_features/user_features.ascii"
+COAT_ITEMS = "coat/user_item_features/item_features.ascii"
+COAT_ITEM_NAMES = "coat/user_item_features/item_features_map.txt"
+JESTER = "jester/jester-data-1.csv"
+JOKES = "jester/jester-jokes.csv"
 
 FIXTURES = {
     "ml100k": "ml100k",
@@ -29,7 +36,11 @@ FIXTURES = {
     "rl4rs": "rl4rs",
     "tabular": "tabular",
     "cup": "bigdatacup",
+    "coat": "coat",
+    "jester": "jester",
 }
+SMALL_JESTER = {"slate_size": 2, "jester": {"held_back_people": 2, "known_jokes": 2}}
+SMALL_COAT = {"slate_size": 2}
 Change = Callable[[bytes], bytes]
 
 
@@ -46,6 +57,17 @@ def replace(old: str, new: str) -> Change:
         return content.replace(old.encode(), new.encode(), 1)
 
     return change
+
+
+def change_line(number: int, change: Callable[[str], str]) -> Change:
+    """Change one line, counted from 1."""
+
+    def changed(content: bytes) -> bytes:
+        lines = content.decode().split("\n")
+        lines[number - 1] = change(lines[number - 1])
+        return "\n".join(lines).encode()
+
+    return changed
 
 
 @dataclass(frozen=True)
@@ -357,6 +379,127 @@ DROPPED = {
         285,
         "location",
     ),
+    # matrices of people and items
+    "coat rated with 6": Dropped(
+        "coat",
+        COAT_TRAIN,
+        change_line(2, lambda line: "6" + line[1:]),
+        "rating is outside 1 to 5",
+        2,
+        "1",
+    ),
+    "coat rated with half a star": Dropped(
+        "coat",
+        COAT_TEST,
+        change_line(3, lambda line: line[:-1] + "2.5"),
+        "rating is not a whole number",
+        3,
+        "10",
+    ),
+    "rating of a coat in words": Dropped(
+        "coat",
+        COAT_TRAIN,
+        change_line(6, lambda line: "good" + line[1:]),
+        "field is not a number",
+        6,
+        "1",
+    ),
+    "person with a coat too few": Dropped(
+        "coat",
+        COAT_TRAIN,
+        change_line(4, lambda line: line[2:]),
+        "row does not have 10 numbers",
+        4,
+        None,
+    ),
+    "blank line between people": Dropped(
+        "coat",
+        COAT_TEST,
+        change_line(4, lambda _: ""),
+        "row does not have 10 numbers",
+        4,
+        None,
+    ),
+    "flag of a coat": Dropped(
+        "coat",
+        COAT_ITEMS,
+        change_line(5, lambda line: "2" + line[1:]),
+        "flag is outside 0 to 1",
+        5,
+        "1",
+    ),
+    "person of two genders": Dropped(
+        "coat",
+        COAT_USERS,
+        change_line(5, lambda _: "1 1 0 0"),
+        "more than one gender is marked",
+        5,
+        "1",
+    ),
+    "joke rated with 11": Dropped(
+        "jester",
+        JESTER,
+        change_line(3, lambda line: line.rsplit(",", 1)[0] + ",11"),
+        "rating is outside -10 to 10",
+        3,
+        "7",
+    ),
+    "person with a joke too many": Dropped(
+        "jester",
+        JESTER,
+        change_line(2, lambda line: line + ",1"),
+        "row does not have 7 numbers",
+        2,
+        None,
+    ),
+    "rating of a joke that is not finite": Dropped(
+        "jester",
+        JESTER,
+        change_line(2, lambda line: line.rsplit(",", 1)[0] + ",nan"),
+        "field is not a number",
+        2,
+        "7",
+    ),
+    "wrong count of rated jokes": Dropped(
+        "jester",
+        JESTER,
+        change_line(8, lambda line: "6" + line[1:]),
+        "first column is not the number of jokes rated",
+        8,
+        "1",
+    ),
+    "text of an unknown joke": Dropped(
+        "jester",
+        JOKES,
+        append("7,Another joke"),
+        "joke_id is not a whole number from 1 to 6",
+        9,
+        "joke_id",
+    ),
+    "second text of a joke": Dropped(
+        "jester",
+        JOKES,
+        append("2,Another joke"),
+        "joke_id is repeated",
+        9,
+        "joke_id",
+    ),
+    "joke without text": Dropped(
+        "jester",
+        JOKES,
+        replace("Joke 3 about chickens and road 3", ""),
+        "text is missing",
+        5,
+        "text",
+    ),
+    "text with a comma outside quotes": Dropped(
+        "jester",
+        JOKES,
+        replace("Joke 4 about", "Joke 4, about"),
+        "wrong number of fields",
+        6,
+        None,
+    ),
 }
 
 
@@ -370,7 +513,8 @@ def complete(source: str, parameters: dict[str, Any]) -> tuple[str, dict[str, An
     if source == "tabular":
         mapping = {"columns": {"label": "label"}} | parameters.get("tabular", {})
         parameters = parameters | {"tabular": mapping}
-    return "rl4rs" if source == "cup" else source, parameters
+    small = {"coat": SMALL_COAT, "jester": SMALL_JESTER}.get(source, {})
+    return "rl4rs" if source == "cup" else source, small | parameters
 
 
 @pytest.mark.parametrize("case", DROPPED.values(), ids=DROPPED)
@@ -446,6 +590,52 @@ REFUSED = {
         RL4RS_ITEMS,
         lambda content: content.split(b"\n")[0] + b"\nx y z 1 2\n",
         r"item_info.csv holds no good row",
+    ),
+    "coats of another width": (
+        "coat",
+        COAT_TRAIN,
+        lambda content: content.replace(b" ", b","),
+        r"row does not have 10 numbers.*train.ascii, line 1",
+    ),
+    "empty file of coats": ("coat", COAT_TRAIN, lambda _: b"", "train.ascii is empty.*data/01_raw"),
+    "a person missing": (
+        "coat",
+        COAT_TEST,
+        lambda content: content[: content.rstrip().rindex(b"\n") + 1],
+        r"test.ascii has 5 people, user_features.ascii has 6 \(test.ascii, line 6\)",
+    ),
+    "feature without a value": (
+        "coat",
+        COAT_ITEM_NAMES,
+        replace("onfrontpage:yes", "onfrontpage"),
+        r"not of the form group:value: 'onfrontpage' \(item_features_map.txt, line 3\)",
+    ),
+    "jokes with other columns": (
+        "jester",
+        JOKES,
+        replace("joke_id,text", "id,joke"),
+        r"columns id, joke, expected joke_id, text \(jester-jokes.csv, line 1\)",
+    ),
+    "no joke holds a word": (
+        "jester",
+        JOKES,
+        lambda _: b"joke_id,text\n1,?\n2,!\n",
+        "The texts of jester-jokes.csv hold no word",
+    ),
+    "jokes in another encoding": (
+        "jester",
+        JOKES,
+        lambda content: content + "5,Amélie\n".encode("latin-1"),
+        r"jester-jokes.csv is not utf-8 text \(jester-jokes.csv, line 9\)",
+    ),
+    "nobody rated every joke": (
+        "jester",
+        JESTER,
+        lambda content: b"".join(
+            b"5," + line.split(b",", 1)[1].rsplit(b",", 1)[0] + b",99\n"
+            for line in content.splitlines()
+        ),
+        r"2 people shall be held back, but of 8 people 0 rated all of 6 jokes.*held_back_people",
     ),
 }
 

@@ -31,6 +31,8 @@ READERS = {
     "ml_latest_small": "hsrl_pipeline.data.sources.movielens_small:read_ml_latest_small",
     "kuairand_pure": "hsrl_pipeline.data.sources.kuairand:read_kuairand_pure",
     "rl4rs": "hsrl_pipeline.data.sources.rl4rs:read_rl4rs",
+    "coat": "hsrl_pipeline.data.sources.coat:read_coat",
+    "jester": "hsrl_pipeline.data.sources.jester:read_jester",
     "tabular": "hsrl_pipeline.data.sources.tabular:read_tabular",
 }
 """Name of a source to ``module:function`` of its reader, imported when it is used."""

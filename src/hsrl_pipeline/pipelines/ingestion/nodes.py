@@ -82,6 +82,36 @@ def build_canonical_tables(
     }
 
 
+def keep_pair_tables(
+    *,
+    raw_folder: Path,
+    work_folder: Path,
+    users: pd.DataFrame,
+    items: pd.DataFrame,
+    ingestion: IngestionConfig,
+    seed: int,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Keep what is known of pairs of a user and an item beside the log.
+
+    Args:
+        raw_folder: Folder of raw files.
+        work_folder: The dataset's intermediate folder.
+        users: Canonical table.
+        items: Canonical table.
+        ingestion: Parameters of ingestion.
+        seed: Seed of the run.
+
+    Returns:
+        Recorded answers and propensities; without rows where the source has none.
+    """
+    from hsrl_pipeline.data.tables.pair_tables import build_pair_tables
+
+    tables = build_pair_tables(
+        raw_folder, work_folder, users=users, items=items, config=ingestion, seed=seed
+    )
+    return tables.recorded_answers, tables.propensities
+
+
 def report_data_quality(
     event_manifest: dict[str, Any], log_summary: dict[str, Any], item_popularity: pd.DataFrame
 ) -> tuple[dict[str, Any], Any, dict[str, float]]:

@@ -6,6 +6,7 @@ from kedro.pipeline import Pipeline, node, pipeline
 
 from hsrl_pipeline.pipelines.ingestion.nodes import (
     build_canonical_tables,
+    keep_pair_tables,
     land_events,
     make_synthetic_truth,
     report_data_quality,
@@ -51,6 +52,19 @@ def create_pipeline(**_: object) -> Pipeline:
                 ],
                 outputs={name: name for name in TABLES},
                 name="build_canonical_tables",
+            ),
+            node(
+                keep_pair_tables,
+                inputs={
+                    "raw_folder": "raw_folder",
+                    "work_folder": "work_folder",
+                    "users": "users",
+                    "items": "items",
+                    "ingestion": "params:ingestion",
+                    "seed": "params:seed",
+                },
+                outputs=["recorded_answers", "propensities"],
+                name="keep_pair_tables",
             ),
             node(
                 report_data_quality,

@@ -21,12 +21,14 @@ def fit_user_simulator(
     simulator: SimulatorConfig,
     session: SessionConfig,
     seed: int,
+    recorded_answers: pd.DataFrame | None = None,
     role: Literal["train", "eval"],  # last: Kedro counts the others from the first
 ) -> dict[str, Any]:
     """Fit one of the two simulators.
 
     Psi_train is fitted to the training split and is the only simulator a learner may touch;
-    Psi_eval is fitted to all rows with other random numbers and only judges.
+    Psi_eval is fitted to all rows with other random numbers, or holds recorded answers, and only
+    judges.
 
     Args:
         users: Canonical table.
@@ -38,14 +40,25 @@ def fit_user_simulator(
         simulator: Parameters of the simulators.
         session: History window.
         seed: Seed of the run.
+        recorded_answers: Canonical table; Psi_eval is made of it if ``simulator.eval: recorded``.
         role: ``"train"`` or ``"eval"``; the pipeline binds it, once for each of its two nodes.
 
     Returns:
         Checkpoint of the simulator.
     """
     from hsrl_pipeline.data.slate_log import DatasetInfo, ItemTable, SlateLog, UserTable
+    from hsrl_pipeline.simulator.response.recorded import record_answers
     from hsrl_pipeline.simulator.response.simulators import fit_simulator
 
+    if role == "eval" and simulator.eval == "recorded" and recorded_answers is not None:
+        embedded = simulator.user_id_embedding
+        return record_answers(
+            recorded_answers,
+            users,
+            items,
+            history_size=session.history_size,
+            provenance={"role": "eval", "seed": seed, "user_id_embedding": embedded},
+        )
     info = DatasetInfo.from_dict(dataset_info)
     return fit_simulator(
         role,

@@ -26,8 +26,12 @@ def create_pipeline(**_: object) -> Pipeline:
     """Return the simulator_training pipeline."""
     return pipeline(
         [
-            _fit("train", name="fit_training_simulator"),
-            _fit("eval", name="fit_evaluation_simulator"),
+            _fit("train", FIT_INPUTS, name="fit_training_simulator"),
+            _fit(
+                "eval",
+                {**FIT_INPUTS, "recorded_answers": "recorded_answers"},
+                name="fit_evaluation_simulator",
+            ),
             node(
                 report_fidelity,
                 inputs={
@@ -57,10 +61,9 @@ def create_pipeline(**_: object) -> Pipeline:
     )
 
 
-def _fit(role: Literal["train", "eval"], name: str) -> Node:
+def _fit(role: Literal["train", "eval"], inputs: dict[str, str], name: str) -> Node:
     """Return the node that fits the simulator of one role."""
     fit: Any = partial(fit_user_simulator, role=role)
-    update_wrapper(
-        fit, fit_user_simulator
-    )  # Kedro reads the types of parameters from it, Kedro-Viz the code
-    return node(fit, inputs=FIT_INPUTS, outputs=f"simulator_{role}", name=name)
+    # Kedro reads the types of parameters from the function, Kedro-Viz shows its code.
+    update_wrapper(fit, fit_user_simulator)
+    return node(fit, inputs=inputs, outputs=f"simulator_{role}", name=name)

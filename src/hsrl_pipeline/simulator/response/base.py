@@ -6,6 +6,7 @@ There is one sigmoid, and it is never inside a model: ``logits`` are what the lo
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import ClassVar
 
 import torch
 from torch import nn
@@ -20,8 +21,11 @@ class UserResponseModel(nn.Module, ABC):
     Attributes:
         n_items: Number of real items; item tables have ``n_items + 1`` rows.
         history_size: Length H of the history window that the model reads.
+        identified: Whether observations must tell who the user is, by the user index as last
+            numeric feature. Policies never see it.
     """
 
+    identified: ClassVar[bool] = False
     n_items: int
     history_size: int
 

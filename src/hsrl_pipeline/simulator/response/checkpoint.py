@@ -14,6 +14,7 @@ from hsrl_pipeline.simulator.response.attention import AttentionResponse, Respon
 from hsrl_pipeline.simulator.response.base import UserResponseModel
 from hsrl_pipeline.simulator.response.constant import ConstantResponse
 from hsrl_pipeline.simulator.response.ensemble import EnsembleResponse
+from hsrl_pipeline.simulator.response.recorded import build_recorded_response
 
 
 def describe_response_model(
@@ -59,6 +60,8 @@ def build_response_model(
     if kind == "constant":
         constant = ConstantResponse(**{key: config[key] for key in ConstantResponse.FIELDS})
         return constant.to(device).freeze()
+    if kind == "recorded":
+        return build_recorded_response(checkpoint).to(device).freeze()
     if kind != "learned":
         raise UserError(
             "The checkpoint holds no user response model",

@@ -27,6 +27,7 @@ from hsrl_pipeline.simulator.response.fidelity_metrics import (
 from hsrl_pipeline.simulator.response.item_encoder import click_log_odds
 from hsrl_pipeline.simulator.response.item_features import count_items
 from hsrl_pipeline.simulator.response.log_batches import ResponseRows
+from hsrl_pipeline.simulator.response.recorded import RecordedResponse, log_recorded_answers
 from hsrl_pipeline.simulator.response.user_identity import users_as_read
 
 logger = logging.getLogger(__name__)
@@ -34,6 +35,9 @@ logger = logging.getLogger(__name__)
 N_POPULARITY_GROUPS = 10
 HELD_OUT_SPLIT = "latest"
 """Name of the rows that chose the number of epochs, in the table of scores."""
+
+RECORDED_SPLIT = "recorded"
+"""Name of what people held back answered to items not shown to them before, where it is known."""
 
 
 @dataclass(frozen=True)
@@ -90,10 +94,17 @@ def measure_fidelity(
     _, item_log_odds = click_log_odds(counts.clicks, counts.exposures)
     scores: list[dict[str, Any]] = []
     tables: list[list[pd.DataFrame]] = []
+    models = {name: build_response_model(checkpoint) for name, checkpoint in checkpoints.items()}
+    parts = {"train": log.train, "test": log.test}
+    for judge in models.values():
+        if isinstance(judge, RecordedResponse):
+            parts[RECORDED_SPLIT] = log_recorded_answers(log, judge, info.slate_size)
     for simulator, checkpoint in checkpoints.items():
-        model = build_response_model(checkpoint)
+        model = models[simulator]
+        if isinstance(model, RecordedResponse):
+            continue  # what people answered needs no comparison with what they answered
         _, read_users = users_as_read(info, users, checkpoint)
-        for split, own in (("train", log.train), ("test", log.test)):
+        for split, own in parts.items():
             if not len(own):
                 continue
             rows = ResponseRows(own, read_users, model.history_size)
@@ -114,7 +125,7 @@ def measure_fidelity(
         scores += _held_out_scores(simulator, checkpoint["config"]["holdout"])
     for score in scores:
         score["warning"] = _warn(score, config.calibration_warning)
-    details = [pd.concat(parts, ignore_index=True) for parts in zip(*tables, strict=True)]
+    details = [pd.concat(pieces, ignore_index=True) for pieces in zip(*tables, strict=True)]
     return FidelityTables(pd.DataFrame(scores), *details)
 
 

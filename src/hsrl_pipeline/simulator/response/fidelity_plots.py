@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-COLOURS = {"train": "tab:blue", "test": "tab:orange"}
+COLOURS = {"train": "tab:blue", "test": "tab:orange", "recorded": "tab:green"}
 PANEL_INCHES = (5.2, 4.2)
 
 

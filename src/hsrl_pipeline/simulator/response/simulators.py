@@ -57,7 +57,7 @@ def fit_simulator(
         "seed": seed,
         "n_fitted_slates": len(own),
         "user_id_embedding": config.user_id_embedding,
-        "settings": config.model_dump(),
+        "settings": config.model_dump(exclude={"eval"}),
     }
     if role == "train" and config.kind == "constant":
         constant = ConstantResponse(_click_rate(own), items.n_items, history_size)

@@ -1,0 +1,71 @@
+"""Recorded answers of the tabular source: a file of what some users say to every item.
+
+A log that is complete for some users and items (the small matrix of KuaiRec) is placed with it;
+docs/data_sources.md says how.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from hsrl_pipeline.data.sources.feature_files import (
+    read_feature_parquet,
+    read_feature_text,
+)
+from hsrl_pipeline.data.sources.source_log import ReadRequest
+from hsrl_pipeline.data.sources.tabular import FOLDER, is_text, locate
+
+PARAMETER = "ingestion.tabular.recorded_answers"
+
+
+def read_recorded_answers(request: ReadRequest) -> pd.DataFrame:
+    """Return recorded answers, read with the columns of the event file.
+
+    Of rows that repeat a pair the first stays.
+
+    Returns:
+        ``user_id``, ``item_id`` (string) and ``label`` (int8); no row when no file is named.
+
+    Raises:
+        UserError: The file is missing or lacks a column, or a row is bad and bad rows are not to be
+            dropped.
+    """
+    settings = request.config.tabular
+    if settings.recorded_answers is None:
+        return pd.DataFrame({"user_id": [], "item_id": [], "label": []})
+    path = locate(request.raw_folder / FOLDER, settings.recorded_answers, PARAMETER)
+    mapped = settings.columns
+    response = str(mapped.label or mapped.value)
+    columns = {name: name for name in (mapped.user, mapped.item, response)}
+    file = (
+        read_feature_text(
+            path,
+            columns,
+            request.workspace,
+            delimiter=settings.delimiter,
+            encoding=settings.encoding,
+        )
+        if is_text(path)
+        else read_feature_parquet(path, columns)
+    )
+    for column in (mapped.user, mapped.item):
+        file.refuse(file.rows[column].fillna("").str.strip() == "", f"{column} is missing", column)
+    file.refuse(file.rows[response].isna(), f"{response} is missing", response)
+    if mapped.label is None:
+        low, high = settings.value_range or (-np.inf, np.inf)
+        file.check_number(response, low=low, high=high)
+        labels = file.rows[response] > request.config.positive_above
+    else:
+        file.check_number(response, low=0, high=1)
+        file.refuse(file.rows[response] % 1 > 0, f"{response} is not 0 or 1", response)
+        labels = file.rows[response] > 0
+    file.accounts.settle(request.config.on_bad_rows)
+    answers = pd.DataFrame(
+        {
+            "user_id": file.rows[mapped.user].str.strip(),
+            "item_id": file.rows[mapped.item].str.strip(),
+            "label": labels.astype(np.int8),
+        }
+    )
+    return answers.drop_duplicates(["user_id", "item_id"]).reset_index(drop=True)
