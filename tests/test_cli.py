@@ -52,7 +52,7 @@ def test_typos_are_named_with_what_comes_close(options, where, near) -> None:
 
 def test_a_typo_in_the_environment_variable(monkeypatch) -> None:
     monkeypatch.setenv("KEDRO_ENV", "tets")
-    with pytest.raises(UserError, match="KEDRO_ENV.*Did you mean test"):
+    with pytest.raises(UserError, match=r"KEDRO_ENV.*Did you mean test"):
         cli._check_names({})
 
 
