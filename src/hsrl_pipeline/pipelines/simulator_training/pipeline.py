@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial, update_wrapper
+from functools import wraps
 from typing import Any, Literal
 
 from kedro.pipeline import Node, Pipeline, node, pipeline
@@ -59,8 +59,9 @@ def create_pipeline(**_: object) -> Pipeline:
 
 def _fit(role: Literal["train", "eval"], name: str) -> Node:
     """Return the node that fits the simulator of one role."""
-    fit: Any = partial(fit_user_simulator, role=role)
-    update_wrapper(
-        fit, fit_user_simulator
-    )  # Kedro reads the types of parameters from it, Kedro-Viz the code
+
+    @wraps(fit_user_simulator)  # Kedro reads the types of parameters there, Kedro-Viz the code
+    def fit(**inputs: Any) -> dict[str, Any]:
+        return fit_user_simulator(**inputs, role=role)
+
     return node(fit, inputs=FIT_INPUTS, outputs=f"simulator_{role}", name=name)
