@@ -35,7 +35,7 @@ def register_pipelines() -> dict[str, Pipeline]:
     return {
         **chain,
         "agent_search": agent_search.create_pipeline(),
-        "__default__": sum(chain.values(), Pipeline([])),
+        "__default__": Pipeline(chain.values()),
     }
 
 

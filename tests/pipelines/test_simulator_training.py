@@ -1,7 +1,11 @@
+import inspect
+
 import pandas as pd
 import pytest
 from kedro.io import DataCatalog, MemoryDataset
+from kedro.pipeline import Pipeline
 from kedro.runner import SequentialRunner
+from kedro.validation.type_extractor import TypeExtractor
 
 from hsrl_pipeline.config.session import SessionConfig
 from hsrl_pipeline.config.simulator import ResponseNetworkConfig, SimulatorConfig
@@ -10,6 +14,7 @@ from hsrl_pipeline.io.atomic_datasets import AtomicCSVDataset, AtomicJSONDataset
 from hsrl_pipeline.io.checkpoint_dataset import CheckpointDataset
 from hsrl_pipeline.io.figure_dataset import AtomicFigureDataset
 from hsrl_pipeline.pipelines.simulator_training import create_pipeline
+from hsrl_pipeline.pipelines.simulator_training.nodes import fit_user_simulator
 from hsrl_pipeline.simulator.response.checkpoint import build_response_model
 
 from .offline_eval_inputs import INFO, N_ITEMS, make_tables
@@ -130,3 +135,13 @@ def test_recorded_answers_change_the_evaluation_simulator_alone(outcome, folder,
 def test_the_recorded_judge_needs_answers(tmp_path):
     with pytest.raises(UserError, match="nobody's answers are recorded"):
         run(tmp_path, RECORDED)
+
+
+def test_kedro_finds_types_and_code_of_the_function_that_both_fits_share():
+    nodes = {node._name: node for node in create_pipeline().nodes}
+    fits = [nodes[f"fit_{role}_simulator"] for role in ("training", "evaluation")]
+    assert [node.outputs for node in fits] == [["simulator_train"], ["simulator_eval"]]
+    for node in fits:
+        assert inspect.unwrap(node.func) is fit_user_simulator
+    types = TypeExtractor({"fits": Pipeline(fits)}).extract_types_from_pipelines()
+    assert types == {"simulator": SimulatorConfig, "session": SessionConfig}

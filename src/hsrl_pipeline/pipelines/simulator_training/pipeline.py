@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial, update_wrapper
+from functools import wraps
 from typing import Any, Literal
 
 from kedro.pipeline import Node, Pipeline, node, pipeline
@@ -63,7 +63,9 @@ def create_pipeline(**_: object) -> Pipeline:
 
 def _fit(role: Literal["train", "eval"], inputs: dict[str, str], name: str) -> Node:
     """Return the node that fits the simulator of one role."""
-    fit: Any = partial(fit_user_simulator, role=role)
-    # Kedro reads the types of parameters from the function, Kedro-Viz shows its code.
-    update_wrapper(fit, fit_user_simulator)
+
+    @wraps(fit_user_simulator)  # Kedro reads the types of parameters there, Kedro-Viz the code
+    def fit(**given: Any) -> dict[str, Any]:
+        return fit_user_simulator(**given, role=role)
+
     return node(fit, inputs=inputs, outputs=f"simulator_{role}", name=name)
