@@ -158,7 +158,7 @@ def fit_static_slate(
         items are excluded.
 
     References:
-        Protocol, "References that do not learn".
+        docs/protocol.md#references.
     """
     first_steps = replace(setting, session=setting.session.model_copy(update={"horizon": 1}))
     nothing = torch.zeros(setting.n_items + 1, device=setting.device)
