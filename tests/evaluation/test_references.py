@@ -99,7 +99,7 @@ def test_references_are_the_named_five_in_order(selector):
 
 
 def test_references_rank_as_the_protocol_says(selector):
-    """The oracle is best, personal beats static, static beats random."""
+    """docs/protocol.md#references: the oracle is best, personal beats static, static random."""
     truth = TableResponse(taste_table())
     noisy = TableResponse(taste_table() + torch.randn(3, 13, generator=torch.manual_seed(0)) * 0.3)
     setting = make_setting(800)

@@ -139,7 +139,7 @@ def test_a_patient_user_is_truncated_by_the_horizon():
     st.lists(st.floats(0.0, 1.0), min_size=20, max_size=20),
 )
 def test_reward_and_depth_account_for_the_patience_spent(slate_size, penalty, rates):
-    """K(T - G) + T = T0 - tau_end, whatever was clicked (protocol)."""
+    """K(T - G) + T = T0 - tau_end, whatever was clicked (docs/protocol.md)."""
     rules = make_rules(slate_size, penalty=penalty)
     state = rules.start(new_user())
     slates = torch.arange(1, slate_size + 1)[None]

@@ -16,7 +16,7 @@ class SlateSelector:
     """Turns one score per item into ordered slates of distinct items.
 
     Where the data set has shelves, a slate takes equally many items from each shelf, shelf by
-    shelf, as RL4RS asks for (protocol, "Datasets"); elsewhere all items form one shelf.
+    shelf, as RL4RS asks for (docs/protocol.md#rl4rs); elsewhere all items form one shelf.
 
     Args:
         n_items: Number of real items.

@@ -2,7 +2,8 @@
 
 The actor emits a hyper-action z; items are scored by their dot product with z, and the best K
 make the slate. Critics judge (s, z), noise on z explores. Only the direction of z ranks items, so
-z lives on a sphere rather than in the box of the original papers (ADR 0060).
+z lives on a sphere rather than in the box of the original papers
+(docs/agents.md#the-hyper-actions-of-ddpg-and-td3-are-directions).
 
 References:
     Fujimoto, van Hoof and Meger 2018, "Addressing Function Approximation Error in Actor-Critic

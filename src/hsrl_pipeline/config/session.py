@@ -8,7 +8,7 @@ from hsrl_pipeline.config.base import FrozenConfig
 
 
 class SessionConfig(FrozenConfig):
-    """How long a user stays and how much of the past is seen (protocol, session dynamics)."""
+    """How long a user stays and how much is seen (docs/protocol.md#session-dynamics)."""
 
     horizon: int = Field(
         default=20,

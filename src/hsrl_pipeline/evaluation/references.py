@@ -160,7 +160,7 @@ def fit_static_slate(
         items are excluded.
 
     References:
-        Protocol, "References that do not learn".
+        docs/protocol.md#references.
     """
     sessions = setting.sessions
     one_step = sessions.session.model_copy(update={"horizon": 1})

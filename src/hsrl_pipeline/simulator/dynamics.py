@@ -68,7 +68,7 @@ def append_clicks(
         (batch, history) int64. Left-padded with PAD_ID, newest last.
 
     References:
-        Protocol, session dynamics, point 4.
+        docs/protocol.md#session-dynamics, point 4.
     """
     clicked = clicks.to(torch.bool)
     history_size, slate_size = history.shape[1], slates.shape[1]
@@ -93,7 +93,7 @@ def spend_patience(patience: torch.Tensor, reward: torch.Tensor, slate_size: int
         (batch,) float64.
 
     References:
-        Protocol, session dynamics, point 5.
+        docs/protocol.md#session-dynamics, point 5.
     """
     return patience - (slate_size * (1.0 - reward) + 1.0)
 
@@ -113,7 +113,7 @@ def session_end(
         horizon has left: nothing follows that a learner could bootstrap from.
 
     References:
-        Protocol, session dynamics, point 6.
+        docs/protocol.md#session-dynamics, point 6.
     """
     terminated = patience < LEAVING_PATIENCE - PATIENCE_ROUNDING
     return terminated, (step >= horizon) & ~terminated
@@ -171,7 +171,9 @@ class SessionRules:
         )
 
     def advance(self, state: SessionState, slates: torch.Tensor, clicks: torch.Tensor) -> Advance:
-        """Return the sessions after a slate and its feedback (protocol, points 3 to 6).
+        """Return the sessions after a slate and its feedback.
+
+        These are points 3 to 6 of docs/protocol.md#session-dynamics.
 
         Args:
             state: Sessions before the step.

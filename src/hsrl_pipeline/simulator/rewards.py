@@ -22,7 +22,7 @@ def slate_reward(
         (batch,) float64. In ``[-c, 1]``; with a sweet point at most 1.
 
     References:
-        Paper, App. B; protocol, session dynamics, point 3 and the RL4RS variant.
+        Paper, App. B; docs/protocol.md#rewards.
     """
     slate_size = clicks.shape[-1]
     n_clicks = clicks.sum(dim=-1, dtype=torch.float64)

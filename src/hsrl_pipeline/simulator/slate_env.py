@@ -236,7 +236,7 @@ def draw_clicks(probabilities: torch.Tensor, draws: torch.Tensor) -> torch.Tenso
         ValueError: A probability is not in [0, 1] (NaN included); names row and slot.
 
     References:
-        Protocol, session dynamics, point 2.
+        docs/protocol.md#session-dynamics, point 2.
     """
     # NaN fails both comparisons of ``valid``, so that it cannot pass for "no click".
     valid = (probabilities >= 0.0) & (probabilities <= 1.0)

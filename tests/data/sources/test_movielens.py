@@ -1,4 +1,4 @@
-"""MovieLens-1M against a plain implementation of the protocol, one rating after the other."""
+"""MovieLens-1M against a plain implementation of docs/protocol.md#movielens, rating by rating."""
 
 import zipfile
 from collections import defaultdict

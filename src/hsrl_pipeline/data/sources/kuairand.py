@@ -1,7 +1,8 @@
 """KuaiRand-Pure as it is downloaded: a short-video feed that shows one item at a time.
 
 C. Gao et al.: KuaiRand: An Unbiased Sequential Recommendation Dataset with Randomly Exposed Videos,
-CIKM 2022. One exposure is a slate of size 1, ``is_click`` is the response (protocol, Datasets).
+CIKM 2022. One exposure is a slate of size 1, ``is_click`` is the response
+(docs/protocol.md#kuairand-pure).
 """
 
 from __future__ import annotations

@@ -133,7 +133,7 @@ def judge_slates(lines: ibis.Table, items: pd.DataFrame, column: str) -> ibis.Ta
     """Return the lines with a reason also for slates that can't have been shown.
 
     A slate is feasible when its items are listed and distinct and the slots 1-3, 4-6 and 7-9 hold
-    items of the shelves 1, 2 and 3 (protocol, Datasets).
+    items of the shelves 1, 2 and 3 (docs/protocol.md#rl4rs).
 
     Args:
         lines: The persisted lines of `judge_lines`.

@@ -29,7 +29,7 @@ def fit_simulator(
     seed: int,
     on_metrics: OnMetrics,
 ) -> dict[str, Any]:
-    """Fit one of the two simulators (protocol, "Two simulators"; paper, App. B).
+    """Fit one of the two simulators (docs/protocol.md#two-simulators; paper, App. B).
 
     Psi_train sees the training split alone and keeps its latest rows for early stopping and
     calibration. Psi_eval is fitted on all rows, with other random numbers, for as many epochs as
