@@ -52,7 +52,7 @@ def train_on(
         reward: From clicks to reward.
         candidates: Rules for slates.
         seed: Seed of the run.
-        on_metrics: Gets every point of the curves.
+        on_metrics: Called with each point of the training curves.
         checkpoints: Keeps the state to resume from.
 
     Returns:
