@@ -212,7 +212,7 @@ class HsrlAgent(BaselineAgent):
 
         They are linear in an item's log-probability relative to the uniform one, plus a level
         that depends on the state alone: the policy is then the softmax of click log-odds at
-        ``click_temperature``: no other policy with as many expected clicks has more entropy.
+        ``click_temperature``, which has the most entropy for its expected click log-odds.
         """
         relative = log_prob + self._log_n_items
         logits: torch.Tensor = self._own.click_temperature * relative + self._click_bias(state)

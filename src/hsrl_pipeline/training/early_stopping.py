@@ -38,7 +38,8 @@ class EarlyStopping:
     """Keeps the weights of lowest held-out loss, and says when training should stop.
 
     A run can pass over its log many times, and its last weights then fit the chance of the log
-    better than the users. The agent goes on learning from where it is, so a resumed run takes the same steps.
+    better than the users. The agent goes on learning from where it is, so a resumed run takes the
+    same steps.
 
     Args:
         agent: The learner.
