@@ -16,7 +16,7 @@ class TransitionBatch(NamedTuple):
         observation: What the policy saw before acting.
         slates: (batch, slate) int64. Recommended items in ``[1, n_items]``, distinct per row.
         clicks: (batch, slate) float32. 1.0 where the item was clicked.
-        reward: (batch,) float32. Slate reward ``mean(y - c(1 - y))``, docs/protocol.md#rewards.
+        reward: (batch,) float32. Slate reward (protocol: mean of ``y - c(1 - y)``).
         successor: The same user's next observation; for a finished session its own last one
             (``final_obs``), never the next user's first.
         terminated: (batch,) bool. The user left; the successor's value does not count.
