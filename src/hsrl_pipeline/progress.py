@@ -91,7 +91,7 @@ class Progress:
         self._show(figures)
 
     def due(self) -> bool:
-        """Whether figures given now would be shown, so that they need not be computed in vain."""
+        """Whether figures given now would be shown; if not, they need not be computed."""
         return time.monotonic() - self._last_line >= SECONDS_BETWEEN_LINES
 
     def _show(self, figures: dict[str, float]) -> None:

@@ -196,7 +196,7 @@ class HsrlAgent(TorchAgent[HsrlSettings]):
 
         They are linear in an item's log-probability relative to the uniform one, plus a level
         that depends on the state alone: the policy is then the softmax of click log-odds at
-        ``click_temperature``, the most random policy of its expected clicks.
+        ``click_temperature``, which has the most entropy for its expected click log-odds.
         """
         relative = log_prob + self._log_n_items
         logits: torch.Tensor = self._settings.click_temperature * relative + self._click_bias(state)

@@ -135,9 +135,9 @@ def validate_frame(name: str, frame: pd.DataFrame) -> None:
 def validate_file(name: str, path: Path) -> None:
     """Refuse a parquet file that breaks its canonical schema.
 
-    The large tables are bound by limits, which their smallest and largest values keep if and only
-    if all do: these stand in the file's own statistics, so a table of any length is checked at
-    once. What ties columns together in slates is checked on those columns alone.
+    A column of a large table keeps its limits if its smallest and its largest value keep them.
+    Both are in the statistics of the parquet file, so the length of a table does not matter. What
+    ties several columns of slates together is checked on those columns alone.
 
     Raises:
         UserError: As for `validate_frame`.

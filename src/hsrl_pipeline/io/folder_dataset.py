@@ -1,4 +1,4 @@
-"""A folder as a dataset: what loads is its path."""
+"""A folder as a dataset: loading it gives its path."""
 
 from __future__ import annotations
 

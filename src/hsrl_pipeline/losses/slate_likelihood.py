@@ -16,9 +16,9 @@ def slate_log_prob(
     """Return the log-probability of each position of a slate drawn without replacement.
 
     Position k is drawn from what the items before it leave:
-    ``log pi(i_k) - log(1 - sum_{j<k} pi(i_j))``. Where next to nothing is left, the remainder is
-    lost to rounding and so is the gradient of a position: none is passed on, for
-    ``log pi(i_k)`` alone would drive improbable items down without end.
+    ``log pi(i_k) - log(1 - sum_{j<k} pi(i_j))``. Where almost nothing is left, rounding loses
+    the second term, and such a position passes no gradient on: that of ``log pi(i_k)`` alone
+    would push improbable items down without end.
 
     Args:
         item_log_prob: (batch, slate) float32. Log-probability of each item by itself.

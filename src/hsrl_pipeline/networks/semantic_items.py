@@ -18,8 +18,8 @@ class SemanticItems(nn.Module):
     """Likelihood of items under per-level code distributions (Eq. 14).
 
     Items that share a semantic ID share its probability evenly: an item has ``pi(z) / |S(z)|``,
-    so that a code does not gain from holding many items
-    (docs/protocol.md#semantic-ids-and-item-probability). Shelves are
+    so that a code does not gain from holding many items (see
+    docs/protocol.md#semantic-ids-and-item-probability). Shelves are
     filled each by itself, so ``S(z)`` holds the items of one shelf.
 
     Args:

@@ -107,7 +107,7 @@ def _reassign(
 def _claim(
     candidates: CodeCandidates, keys: NDArray[np.int64], occupied: NDArray[np.int64]
 ) -> NDArray[np.int64]:
-    """Let rows claim free codes in rounds; who would lose most by moving on wins a contested one.
+    """Let rows claim free codes in rounds; a contested code goes to who loses most without it.
 
     Returns:
         (row,) int64. Position in the row's candidates, -1 when all of them are occupied.

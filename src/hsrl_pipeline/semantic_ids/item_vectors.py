@@ -1,4 +1,4 @@
-"""Item vectors from content, training feedback and given vectors (leads: separable items).
+"""Item vectors from content, training feedback and given vectors.
 
 Every part is brought to unit rows, so that only directions count, and weighted; the joined rows
 are rotated onto their principal axes, cut to the wanted width and scaled to unit length again.

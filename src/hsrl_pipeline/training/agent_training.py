@@ -47,7 +47,7 @@ def train_agent(
         training: Length, batch sizes, resume.
         sessions: Rules of the sessions and the device to train on.
         seed: Seed of the run.
-        on_metrics: Gets every point of the curves.
+        on_metrics: Called with each point of the training curves.
         checkpoints: Keeps the state to resume from.
 
     Returns:

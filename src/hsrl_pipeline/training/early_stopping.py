@@ -35,10 +35,11 @@ class StopsEarly(Protocol):
 
 
 class EarlyStopping:
-    """Keeps the weights of lowest held-out loss, and says when waiting longer is in vain.
+    """Keeps the weights of lowest held-out loss, and says when training should stop.
 
-    A run can pass over its log many times; the weights it ends with then know the log and not the
-    users. The agent goes on learning from where it is, so a resumed run takes the same steps.
+    A run can pass over its log many times, and its last weights then fit the chance of the log
+    better than the users. The agent goes on learning from where it is, so a resumed run takes the
+    same steps.
 
     Args:
         agent: The learner.

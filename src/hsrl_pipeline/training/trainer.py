@@ -95,7 +95,7 @@ class Trainer:
         The agent is trained when this returns; torch's global random state is as it was before.
 
         Args:
-            on_metrics: Gets every point of the curves as it is made.
+            on_metrics: Called with each point of the training curves as soon as it is there.
             checkpoints: Keeps the state from time to time and at the end; without it nothing can
                 be resumed.
 

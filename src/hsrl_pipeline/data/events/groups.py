@@ -61,7 +61,7 @@ def mark_duplicates(
 
 
 def _salted_hash(column: ir.Column, salt: int) -> ir.IntegerColumn:
-    """Return hashes that differ between columns, lest equal numbers cancel one another."""
+    """Return hashes in which equal numbers of different columns do not cancel each other."""
     if column.type().is_integer():
         return (column.cast("int64") + salt * SALT).hash()
     return column.hash()

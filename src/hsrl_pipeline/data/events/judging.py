@@ -198,7 +198,7 @@ def _judge_whole_number(
 
 
 def _parse_number(value: ir.Value) -> tuple[ir.FloatingValue, ir.BooleanValue]:
-    """Return a number, and whether the field holds none though it is not empty."""
+    """Return the number, and whether a field that is not empty fails to hold one."""
     if value.type().is_floating():
         number = value.cast("float64")
         return ibis.ifelse(number.isnan(), ibis.null("float64"), number), number.isinf()

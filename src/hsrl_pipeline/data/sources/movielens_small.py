@@ -145,7 +145,7 @@ def read_ml_latest_small(request: ReadRequest) -> SourceLog:
 
 
 def draft_stars(ratings: ibis.Table, pattern: str, reason: str) -> ibis.Table:
-    """Give ratings that are decimal numbers, but none of the scale, a reason.
+    """Mark ratings that are numbers but not on the scale as bad rows.
 
     Args:
         ratings: Rows as `Engine.scan_csv` returns them, with the rating as ``value``.

@@ -126,7 +126,7 @@ def event_columns(settings: TabularConfig) -> dict[str, str]:
 
 
 def to_epoch(time: ir.Value, time_format: str) -> tuple[ir.Value, ir.BooleanValue]:
-    """Return times as whole numbers since 1970 and which of them are no readable dates.
+    """Return times as whole numbers since 1970, and which of them can't be read as dates.
 
     Args:
         time: Text, numbers, dates or timestamps.

@@ -180,8 +180,9 @@ def _group_slates(ordered: ibis.Table, size: int) -> ibis.Table:
 def as_int64(total: ir.NumericValue) -> ir.IntegerValue:
     """Return a sum as int64.
 
-    DuckDB sums whole numbers to 128 bits, which parquet has not, while Ibis takes them for 64 and
-    drops a plain cast: hence the way by float64, exact to 2^53.
+    DuckDB sums whole numbers to 128 bits, which parquet does not know. Ibis believes that they
+    have 64 bits and would leave out a plain cast, so the sum is cast to float64 first, which is
+    exact up to 2^53.
     """
     return total.cast("float64").cast("int64")
 

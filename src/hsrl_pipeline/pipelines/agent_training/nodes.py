@@ -42,7 +42,7 @@ def train_policy(
         item_vectors: Checkpoint with ``vectors`` (item, embed) float32.
         codebook: Semantic IDs of the items.
         simulator_train: Checkpoint of the training simulator.
-        training_metrics: Gets every point of the training curves.
+        training_metrics: Called with each point of the training curves.
         training_checkpoints: Store of the state to resume from.
         agent: Name of the agent and its overrides.
         agents: Settings of all agents.

@@ -1,4 +1,4 @@
-"""Offline evaluation: from simulators and a trained policy to tables that hold."""
+"""Offline evaluation: from simulators and a trained policy to the tables of results."""
 
 from __future__ import annotations
 

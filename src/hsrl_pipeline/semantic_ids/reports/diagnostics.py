@@ -178,7 +178,7 @@ def diagnose(codebook: Codebook, vectors: FloatArray, *, seed: int) -> dict[str,
 
 
 def flat_metrics(diagnostics: dict[str, Any]) -> dict[str, float]:
-    """Return the figures that runs are compared by, under names that say what they are of.
+    """Return the figures by which runs are compared, one name for each.
 
     Args:
         diagnostics: What `diagnose` returned.

@@ -53,7 +53,7 @@ class ResponseSizes:
 
 
 class AttentionResponse(UserResponseModel):
-    """User features as the query over the history, the item vector as the question.
+    """Attention of the user over the history, multiplied with the vector of each item.
 
     Args:
         sizes: Sizes of the parameters.

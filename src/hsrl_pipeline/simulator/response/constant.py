@@ -15,8 +15,8 @@ from hsrl_pipeline.simulator.response.base import UserResponseModel
 class ConstantResponse(UserResponseModel):
     """The same click probability for every user, history and item.
 
-    A policy that learns something here has learned it from elsewhere: nothing it does changes
-    what it is paid.
+    Whatever a policy does, it can expect the same reward. What it learns all the same comes from
+    elsewhere, such as the log.
 
     Args:
         probability: Click probability of every real item, in (0, 1).

@@ -33,7 +33,7 @@ WARM_UP_SHARE = 0.1
 """Share of the one-cycle schedule in which the learning rate rises."""
 
 OnEpoch = Callable[[int, Mapping[str, float]], None]
-"""Gets the number of the finished epoch, from 1, and its figures."""
+"""Called with the number of the finished epoch, from 1, and its figures."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ def fit_response_model(
         stream: Name of the random stream; another name gives another model.
         refit: Whether to fit again on all rows, for as many epochs as served best. Such a model
             is not calibrated: no row is left that it has not seen.
-        on_epoch: Gets the figures of every epoch.
+        on_epoch: Called with the figures of every epoch.
 
     Returns:
         The model in evaluation mode, and the report of the rows held out in the first fit.

@@ -54,7 +54,7 @@ class ItemEncoder(nn.Module):
 
     An item is its projected features plus a learned embedding of its index. Features are content
     and statistics of the fitting rows. Statistics, embedding and bias of an item that training
-    never saw are switched off, so that a cold item is what its content says and no noise;
+    never saw are switched off, so that its content alone answers for a cold item;
     ``id_dropout`` makes items look like that in training.
 
     Args:

@@ -15,7 +15,7 @@ from hsrl_pipeline.simulator.response.fitting import ResponseProblem, fit_respon
 from hsrl_pipeline.simulator.response.user_identity import append_user_index
 
 OnMetrics = Callable[[int, Mapping[str, float]], None]
-"""Gets the number of an epoch, from 1, and named figures."""
+"""Called with the number of an epoch, from 1, and named figures."""
 
 
 def fit_simulator(
@@ -43,7 +43,7 @@ def fit_simulator(
         config: Parameters of the simulators.
         history_size: Window length H.
         seed: Seed of the run.
-        on_metrics: Gets the curves, named ``simulator_<role>_...``.
+        on_metrics: Called with the points of the curves, named ``simulator_<role>_...``.
 
     Returns:
         Checkpoint for ``build_response_model``; its config says what the model was fitted on.
