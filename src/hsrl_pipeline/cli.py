@@ -37,6 +37,7 @@ def _with_messages(callback: Callable[..., Any]) -> Callable[..., Any]:
         for handler in logging.getLogger().handlers:
             handler.addFilter(SaidOnceFilter())
         try:
+            _complete_node_names(options)
             _check_names(options)
             return callback(**options)
         except Exception as error:
@@ -47,6 +48,15 @@ def _with_messages(callback: Callable[..., Any]) -> Callable[..., Any]:
             raise SystemExit(1) from None
 
     return run
+
+
+def _complete_node_names(options: dict[str, Any]) -> None:
+    """Give the nodes of --nodes, --from-nodes and --to-nodes their namespaces."""
+    from hsrl_pipeline.pipeline_registry import full_node_name
+
+    for option in ("node_names", "from_nodes", "to_nodes"):
+        if options.get(option):
+            options[option] = [full_node_name(name) for name in options[option]]
 
 
 def _check_names(options: dict[str, Any]) -> None:
