@@ -83,7 +83,8 @@ ui: install ## MLflow on 127.0.0.1
 	@$(BIN)/python -m hsrl_pipeline.tracking.serve --port $(PORT)
 
 viz: install ## Kedro-Viz on 127.0.0.1: the chain as boxes that unfold
-	@echo "Open http://127.0.0.1:4141/?types=nodes for one box per pipeline. The arrow beside a name unfolds it; Datasets, under Filters, shows the files."
+	@echo "Open http://127.0.0.1:4141/?types=nodes to see one box per pipeline; with the port that Kedro-Viz"
+	@echo "names below, if it is another. The arrow beside a name unfolds it; Datasets, under Filters, shows the files."
 	@$(BIN)/kedro viz run --host 127.0.0.1 --port 4141 --no-browser
 
 lock: install-dev ## resolve the two lock files anew (needs uv)

@@ -9,7 +9,7 @@ from kedro.framework.project import configure_project, pipelines
 from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 
-from hsrl_pipeline.pipeline_registry import CHAIN, pipeline_that_makes
+from hsrl_pipeline.pipeline_registry import CHAIN, full_node_name, pipeline_that_makes
 
 PROJECT = Path(__file__).parents[1]
 FIVE = set(CHAIN)
@@ -91,6 +91,14 @@ def test_a_dataset_names_the_pipeline_that_makes_it() -> None:
     assert pipeline_that_makes("items") == "ingestion"
     assert pipeline_that_makes("simulator_eval") == "simulator_training"
     assert pipeline_that_makes("raw_folder") is None
+
+
+def test_nodes_can_be_named_without_their_namespace() -> None:
+    full = "sid_tokenization.fit_codebook"
+    assert full_node_name("fit_codebook") == full_node_name(full) == full
+    assert full_node_name("codebook") == "codebook"
+    short = [node._name for name in SIX for node in pipelines[name].nodes]
+    assert len(set(short)) == len(short)
 
 
 @pytest.mark.parametrize("name", SIX)

@@ -49,6 +49,7 @@ def _with_messages(callback: Callable[..., Any]) -> Callable[..., Any]:
             handler.addFilter(SaidOnceFilter())
         try:
             _check_project()
+            _complete_node_names(options)
             _check_names(options)
             return callback(**options)
         except Exception as error:
@@ -91,6 +92,15 @@ def _check_project() -> None:
             where=here,
             remedy="Move the project to a folder without them.",
         )
+
+
+def _complete_node_names(options: dict[str, Any]) -> None:
+    """Give the nodes of --nodes, --from-nodes and --to-nodes their namespaces."""
+    from hsrl_pipeline.pipeline_registry import full_node_name
+
+    for option in ("node_names", "from_nodes", "to_nodes"):
+        if options.get(option):
+            options[option] = [full_node_name(name) for name in options[option]]
 
 
 def _check_names(options: dict[str, Any]) -> None:

@@ -42,3 +42,14 @@ def register_pipelines() -> dict[str, Pipeline]:
 def pipeline_that_makes(dataset: str) -> str | None:
     """Return the chain's pipeline that saves a dataset, None when no one does."""
     return next((name for name, create in CHAIN.items() if dataset in create().all_outputs()), None)
+
+
+def full_node_name(name: str) -> str:
+    """Return a node's name with its namespace, so that users need not type it.
+
+    Args:
+        name: With or without namespace; comes back as it is when no node or several have it.
+    """
+    nodes = {node.name for pipeline in register_pipelines().values() for node in pipeline.nodes}
+    meant = [node for node in nodes if name == node.rpartition(".")[2]]
+    return meant[0] if len(meant) == 1 else name
