@@ -43,10 +43,15 @@ def tracking_uri(project: Path) -> str:
     Args:
         project: The project's root.
     """
+    named = os.environ.get("MLFLOW_TRACKING_URI")
+    return named or _sqlite_uri(project.resolve() / "mlflow.db")
+
+
+def _sqlite_uri(database: Path) -> str:
+    """Return the URI of a file, signs like % and ? quoted."""
     from sqlalchemy.engine import URL
 
-    own = URL.create("sqlite", database=str(project.resolve() / "mlflow.db"))
-    return os.environ.get("MLFLOW_TRACKING_URI") or own.render_as_string(hide_password=False)
+    return URL.create("sqlite", database=str(database)).render_as_string()
 
 
 def shown_uri(project: Path) -> str:
@@ -76,9 +81,12 @@ def open_client(project: Path) -> MlflowClient:
 
     # MLflow prints a traceback of each failure before it raises it.
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
+    # and urllib3 warns of each retry, where one message by the run is enough
+    logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
     with store_trouble(project):
-        _probe(project)
         with _first_use(project):
+            _make_database(_database(project))
+            _probe(project)
             client = MlflowClient(tracking_uri=tracking_uri(project))
             client.search_experiments(max_results=1)
             _follow_the_project(project)
@@ -138,11 +146,22 @@ def store_trouble(project: Path) -> Iterator[None]:
         yield
     except (MlflowException, SQLAlchemyError, sqlite3.Error, OSError, Timeout) as error:
         lines = str(error).strip().splitlines() or [type(error).__name__]
+        reason = "it does not answer" if _is_unreachable(error) else lines[0].rstrip(".")
         raise UserError(
-            f"the store of runs can't be used: {lines[0].rstrip('.')}",
+            f"the store of runs can't be used: {reason}",
             where=shown_uri(project),
             remedy=REMEDY,
         ) from error
+
+
+def _is_unreachable(error: BaseException) -> bool:
+    """Return whether a failed request to a server caused an error."""
+    from requests.exceptions import RequestException
+
+    current: BaseException | None = error
+    while current is not None and not isinstance(current, RequestException):
+        current = current.__cause__ or current.__context__
+    return current is not None
 
 
 def _database(project: Path) -> Path | None:
@@ -152,6 +171,25 @@ def _database(project: Path) -> Path | None:
     uri = tracking_uri(project)
     database = make_url(uri).database if uri.startswith("sqlite") else None
     return Path(database).resolve() if database and database != ":memory:" else None
+
+
+def _make_database(database: Path | None) -> None:
+    """Create an SQLite store in one step.
+
+    MLflow can't go on with a store that was torn while it made the tables, by a kill for example.
+
+    Args:
+        database: Its file; None for another kind of store.
+    """
+    from mlflow.tracking import MlflowClient
+
+    if database is None or (database.exists() and database.stat().st_size > 0):
+        return
+    unfinished = database.with_name(f"{database.name}.unfinished")
+    unfinished.unlink(missing_ok=True)
+    unfinished.touch()
+    MlflowClient(tracking_uri=_sqlite_uri(unfinished)).search_experiments(max_results=1)
+    os.replace(unfinished, database)
 
 
 def _probe(project: Path) -> None:

@@ -77,6 +77,50 @@ def test_an_archive_becomes_its_folder(
     assert [path.name for path in target.iterdir()] == ["log.csv"]
 
 
+@pytest.mark.parametrize("inside", [[], ["part"], [".gitkeep"]])
+def test_a_folder_without_data_is_not_ready(
+    provider: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, inside: list[str]
+) -> None:
+    folder, address = provider
+    (tmp_path / "log.csv").write_text("a,b\n")
+    with tarfile.open(folder / "toy.tar.gz", "w:gz") as archive:
+        archive.add(tmp_path / "log.csv", arcname="Toy/log.csv")
+    checksum = f"sha256:{pooch.file_hash(str(folder / 'toy.tar.gz'))}"
+    publish(monkeypatch, f"{address}/toy.tar.gz", checksum, place="Toy", unpack=True)
+    (tmp_path / "Toy").mkdir()
+    for name in inside:
+        (tmp_path / "Toy" / name).touch() if name[0] == "." else (tmp_path / "Toy" / name).mkdir()
+    target = download("toy", tmp_path)
+    assert [path.name for path in target.iterdir()] == ["log.csv"]
+
+
+def test_an_empty_file_is_fetched_again_and_a_folder_of_data_is_left_alone(
+    provider: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, address = provider
+    (folder / "toy.zip").write_bytes(b"data")
+    publish(monkeypatch, f"{address}/toy.zip", f"md5:{hashlib.md5(b'data').hexdigest()}")
+    target = tmp_path / "toy.zip"
+    target.touch()
+    assert download("toy", tmp_path).read_bytes() == b"data"
+    target.unlink()
+    target.mkdir()
+    (target / "mine.csv").write_text("a")
+    with pytest.raises(UserError, match="a folder where the downloaded file belongs"):
+        download("toy", tmp_path)
+    assert (target / "mine.csv").exists()
+
+
+def test_a_link_to_an_empty_folder_is_a_message(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(monkeypatch, "http://127.0.0.1:9/toy", "md5:0", place="Toy", unpack=True)
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "Toy").symlink_to(tmp_path / "disk")
+    with pytest.raises(UserError, match="can't make way"):
+        download("toy", tmp_path)
+
+
 def test_without_network_the_message_says_what_to_place_where(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

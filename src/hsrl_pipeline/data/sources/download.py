@@ -142,7 +142,7 @@ def _remove_empty(target: Path) -> None:
     """Remove a folder that holds no data, so that the fetched one can take its place.
 
     Raises:
-        UserError: It holds files where one file belongs.
+        UserError: It holds files where one file belongs, or can't be removed, as a mounted disk.
     """
     if any(path.is_file() and path.name != ".gitkeep" for path in target.rglob("*")):
         raise UserError(
@@ -150,7 +150,14 @@ def _remove_empty(target: Path) -> None:
             where=str(target),
             remedy="Move the folder away, then download again.",
         )
-    shutil.rmtree(target)
+    try:
+        shutil.rmtree(target)
+    except OSError as error:
+        raise UserError(
+            f"the empty folder can't make way for the download: {error.strerror or error}",
+            where=str(target),
+            remedy="Remove the link or unmount the disk, or name another place with --folder.",
+        ) from error
 
 
 def _fetch(wanted: Download, scratch: Path) -> list[Path]:
@@ -251,6 +258,13 @@ def main(arguments: list[str] | None = None) -> int:
         path = download(asked.dataset, asked.folder)
     except UserError as error:
         logger.error("%s", error)
+        return 1
+    except OSError as error:
+        logger.error(
+            "Nothing was downloaded: %s (%s). Make room or name another place with --folder.",
+            error.strerror or error,
+            error.filename or asked.folder,
+        )
         return 1
     logger.info("Ready: %s. Next: kedro run --env %s", path, asked.dataset)
     return 0
