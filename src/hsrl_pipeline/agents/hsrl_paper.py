@@ -60,7 +60,9 @@ class HsrlPaperAgent(BaselineAgent):
         self.log_batch_size = settings.cloning_batch_size
         self._own = settings
         self._encoder, self._head, self._critic = encoder, head, critic
-        self._items = SemanticItems(context.codes, context.vocab_sizes, context.shelves)
+        self._items = SemanticItems(
+            context.codes, context.vocab_sizes, context.shelves, context.item_priors
+        )
         self._items.to(context.device)
         self._slate_size = context.slate_size
         self._target_policy = self._add_target("policy", policy)
@@ -83,7 +85,7 @@ class HsrlPaperAgent(BaselineAgent):
             )
             log_prob = decoder.positions_log_prob(item_log_prob, excluded).sum(-1)
         else:
-            scores = self._items.catalogue_log_probs(outputs.log_probs)
+            scores = self._items.catalogue_log_probs(outputs.log_probs, observation.shown)
             slates = self._selector.greedy(observation.mask_shown(scores))
             log_prob = scores.new_zeros(slates.shape[0])
         return Action(slates, self._no_latent(slates), log_prob)
@@ -113,7 +115,9 @@ class HsrlPaperAgent(BaselineAgent):
             outputs, logged = self._forward(batch.observation, log if self.uses_log else None)
             reaches = own.value_reaches_encoder
             value = self._critic([c if reaches else c.detach() for c in outputs.contexts]).float()
-            log_prob = self._items.log_prob(outputs.log_probs, batch.slates)
+            log_prob = self._items.log_prob(
+                outputs.log_probs, batch.slates, batch.observation.shown
+            )
             entropies = level_entropies(outputs.log_probs)
             critic_loss = (value - target).square().mean()
             advantage = clipped_advantage(target, value, own.advantage_clip)

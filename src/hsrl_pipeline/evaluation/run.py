@@ -93,6 +93,7 @@ def evaluate_on(
             item_vectors=data.item_vectors,
             codes=data.codebook.codes,
             vocab_sizes=data.codebook.vocab_sizes,
+            item_priors=data.item_priors,
             shelves=data.shelves,
             session=session,
             candidates=candidates,

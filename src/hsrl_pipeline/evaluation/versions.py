@@ -22,7 +22,9 @@ def sessions_version(
         evaluation.split,
         setting.seed,
         setting.slate_size,
-        *(part.model_dump_json() for part in (setting.session, setting.reward, setting.candidates)),
+        *(part.model_dump_json() for part in (setting.session, setting.reward)),
+        # without a cap the hash is what it was before there was one
+        setting.candidates.model_dump_json(exclude_none=True),
     )
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:12]
 

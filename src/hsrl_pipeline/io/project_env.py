@@ -95,6 +95,7 @@ class _EnvParts:
 
     def decoder(self, actions: Actions) -> ActionDecoder | None:
         """Return what turns actions into slates, or None for slates."""
+        from hsrl_pipeline.semantic_ids.item_priors import prior_table
         from hsrl_pipeline.simulator.gym.action_decoders import (
             HyperActionDecoder,
             SemanticTokenDecoder,
@@ -108,7 +109,12 @@ class _EnvParts:
             return HyperActionDecoder(self._vectors(), slate_size, self.shelves, self._device)
         codebook = self._artifacts.load("codebook")
         return SemanticTokenDecoder(
-            codebook.codes, tuple(codebook.vocab_sizes), slate_size, self.shelves, self._device
+            codebook.codes,
+            tuple(codebook.vocab_sizes),
+            slate_size,
+            self.shelves,
+            self._device,
+            priors=prior_table(self._artifacts.load("item_priors"), self._info.n_items),
         )
 
     def _vectors(self) -> np.ndarray:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from hsrl_pipeline.agents.policy_checkpoint import agent_context, describe_policy
+from hsrl_pipeline.agents.policy_checkpoint import agent_context, describe_policy, priors_in_use
 from hsrl_pipeline.agents.registry import build_agent
 from hsrl_pipeline.config.agent_settings import AgentSettings
 from hsrl_pipeline.config.session import CandidatesConfig, RewardConfig, SessionConfig
@@ -66,6 +66,7 @@ def train_on(
         item_vectors=data.item_vectors,
         codes=data.codebook.codes,
         vocab_sizes=data.codebook.vocab_sizes,
+        item_priors=data.item_priors,
         shelves=data.shelves,
         session=session,
         candidates=candidates,
@@ -96,6 +97,7 @@ def train_on(
         "dataset": info.dataset,
         "dataset_version": info.version,
         "codebook_version": data.codebook.version,
+        **priors_in_use(context),
     }
     trainer = Trainer(
         agent,
@@ -110,7 +112,7 @@ def train_on(
             "agents": {agent_name: settings.model_dump(mode="json")},
             "session": session.model_dump(mode="json"),
             "reward": reward.model_dump(mode="json"),
-            "candidates": candidates.model_dump(mode="json"),
+            "candidates": candidates.model_dump(mode="json", exclude_none=True),
         },
     )
     history = trainer.run(on_metrics, checkpoints)
