@@ -12,6 +12,7 @@ from hsrl_pipeline.config.agent import AgentsConfig
 from hsrl_pipeline.config.session import CandidatesConfig, SessionConfig
 from hsrl_pipeline.data.slate_log import DatasetInfo
 from hsrl_pipeline.data.synthetic_truth import SyntheticTruth
+from hsrl_pipeline.semantic_ids.item_priors import prior_table
 from hsrl_pipeline.simulator.response.attention import AttentionResponse, ResponseSizes
 from hsrl_pipeline.simulator.response.checkpoint import describe_response_model
 
@@ -81,14 +82,19 @@ def make_simulator(seed):
     return describe_response_model([model], {"seed": seed})
 
 
-def make_inputs(**config):
+def make_inputs(*, items_per_code=1, priors=None, **config):
     """Return all inputs of the pipeline by catalog name; ``config`` overrides the policy's."""
     users, items, slates, timeline = make_tables()
     rng = np.random.default_rng(3)
     vectors = rng.normal(size=(N_ITEMS + 1, 4)).astype(np.float32)
     vectors[0] = 0.0
     codes = np.full((N_ITEMS + 1, 2), -1)
-    codes[1:] = [[item // 6, item % 6] for item in range(N_ITEMS)]
+    codes[1:] = [
+        [place // 6, place % 6] for place in (item // items_per_code for item in range(N_ITEMS))
+    ]
+    item_priors = pd.DataFrame({"item_index": items["item_index"], "prior": np.float32(0.0)})
+    if priors is not None:
+        item_priors["prior"] = np.asarray(priors, np.float32)
     codebook = SimpleNamespace(codes=codes, vocab_sizes=(5, 6), version="c0deb00c")
     context = agent_context(
         DatasetInfo.from_dict(INFO),
@@ -100,6 +106,7 @@ def make_inputs(**config):
         candidates=CandidatesConfig(),
         device=torch.device("cpu"),
         seed=0,
+        item_priors=prior_table(item_priors, N_ITEMS),
     )
     settings = AgentsConfig().sl
     policy = describe_policy(
@@ -117,6 +124,7 @@ def make_inputs(**config):
         "timeline": timeline,
         "item_vectors": {"config": {}, "state": {"vectors": torch.from_numpy(vectors)}},
         "codebook": codebook,
+        "item_priors": item_priors,
         "simulator_train": make_simulator(1),
         "simulator_eval": make_simulator(2),
         "trained_policy": policy,

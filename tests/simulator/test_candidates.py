@@ -11,7 +11,9 @@ NOTHING_SHOWN = torch.zeros(2, 0, dtype=torch.int64)
 
 
 def make_rules(*, enforce_shelves=False, shelves=None, horizon=1, **options):
-    rules = {name: options.pop(name) for name in ("exclude_shown", "frequency_cap") & options.keys()}
+    rules = {
+        name: options.pop(name) for name in ("exclude_shown", "frequency_cap") & options.keys()
+    }
     sizes = options
     return CandidateRules(
         CandidatesConfig(enforce_shelves=enforce_shelves, **rules),

@@ -14,7 +14,9 @@ from hsrl_pipeline.simulator.dynamics import (
 )
 
 
-def make_rules(slate_size, *, horizon=20, penalty=0.2, sweet_point=None, exclude_shown=False, cap=None):
+def make_rules(
+    slate_size, *, horizon=20, penalty=0.2, sweet_point=None, exclude_shown=False, cap=None
+):
     return SessionRules(
         SessionConfig(horizon=horizon, history_size=5),
         RewardConfig(miss_penalty=penalty, sweet_point=sweet_point),

@@ -50,7 +50,7 @@ def test_vocabularies_may_be_of_any_size():
     codes = np.full((4, 9), -1)
     codes[1:] = [[255] * 9, [0] * 9, [255] * 8 + [0]]
     decoder = SemanticTokenDecoder(codes, (256,) * 9, 3)
-    assert decode((255,) * 8 + (9,), (255,) * 9, (0,) * 9, decoder=decoder) == [3, 1, 2]
+    assert decode((255,) * 8 + (9,), (255,) * 9, (0,) * 9, decoder=decoder) == [1, 3, 2]
 
 
 def test_shown_items_are_passed_over():
