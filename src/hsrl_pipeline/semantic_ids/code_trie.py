@@ -1,8 +1,4 @@
-"""The catalogue as a trie of semantic IDs: the one index of codes, prefixes and items.
-
-Agents walk down it, the codebook looks items up in it, and decoders of foreign actions find the
-nearest code in it. It is a torch module, so that it moves with the networks that hold it.
-"""
+"""The catalogue as a trie of semantic IDs: the one index of codes, prefixes and items."""
 
 from __future__ import annotations
 
