@@ -194,7 +194,9 @@ class CodeTrie(nn.Module):
         items = items.masked_fill(~valid, PAD_ID)
         if shown is None or not shown.shape[1] or not self.has_collisions:
             return items, log_shares
-        barred = (items.unsqueeze(-1) == shown[:, None, None]).any(-1)
+        ordered, asked = shown.sort(dim=1).values, items.flatten(1)
+        at = torch.searchsorted(ordered, asked).clamp(max=shown.shape[1] - 1)
+        barred = (ordered.gather(1, at) == asked).view_as(items)
         allowed = log_shares.masked_fill(barred, -torch.inf)
         total = allowed.logsumexp(-1, keepdim=True)
         return items, torch.where(total > -torch.inf, allowed - total, log_shares)
@@ -247,14 +249,11 @@ class CodeTrie(nn.Module):
     @cached_property
     def _first_leaves(self) -> list[torch.Tensor]:
         """Per level 1 to L (node + 1,) int64: place of the first item below each node."""
-        end = len(self.leaf_items)
-        below = torch.arange(end + 1, device=self.leaf_items.device)
+        below = torch.arange(len(self.leaf_items) + 1, device=self.leaf_items.device)
         places: list[torch.Tensor] = []
         for level in range(self.n_levels + 1, 1, -1):
-            first = torch.nn.functional.pad(
-                self.get_buffer(f"first_{level}"), (0, 1), value=len(below) - 1
-            )
-            below = below[first]
+            first = self.get_buffer(f"first_{level}")
+            below = below[nn.functional.pad(first, (0, 1), value=len(below) - 1)]
             places.insert(0, below)
         return places
 
