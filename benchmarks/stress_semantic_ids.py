@@ -13,13 +13,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
+import numpy as np
 import pandas as pd
 
 from benchmarks.synthetic_catalogue import SyntheticCatalogue, draw_catalogue
 from hsrl_pipeline.atomic import staged_path
 from hsrl_pipeline.progress import Progress
 from hsrl_pipeline.semantic_ids.balance import BalanceMode, BalanceSettings
-from hsrl_pipeline.semantic_ids.code_paths import CodePaths
+from hsrl_pipeline.semantic_ids.code_trie import CodeTrie
 from hsrl_pipeline.semantic_ids.kmeans import KMeansSettings
 from hsrl_pipeline.semantic_ids.reports.diagnostics import hourglass, level_usage
 from hsrl_pipeline.semantic_ids.residual_quantizer import (
@@ -85,8 +86,10 @@ def _run(
     fitted = time.perf_counter()
     codes = quantizer.encode(vectors)
     encoded = time.perf_counter()
-    paths = CodePaths.from_codes(codes, quantizer.vocab_sizes)
-    alone = paths.counts[paths.nodes_of(codes)] == 1
+    padded = np.pad(codes, ((1, 0), (0, 0)), constant_values=-1)
+    trie = CodeTrie(padded, quantizer.vocab_sizes)
+    own = trie.item_nodes[1:, trie.n_levels]
+    alone = (trie.n_children(trie.n_levels + 1, own) == 1).numpy()
     usage = level_usage(codes, quantizer.vocab_sizes)
     half, top = len(vectors) // 2, min(1000, len(vectors))
 
@@ -102,7 +105,7 @@ def _run(
         "unique_share": float(alone.mean()),
         "unique_share_tail": float(alone[half:].mean()),
         "unique_share_of_traffic": float(catalogue.traffic @ alone),
-        "largest_group": paths.largest_group,
+        "largest_group": trie.widths[-1],
         "reconstruction_error": error(slice(None)),
         "reconstruction_error_head": error(slice(top)),
         "reconstruction_error_tail": error(slice(half, None)),

@@ -27,7 +27,8 @@ class Observation(_ObservationFields):
             most recent click is always in the last column.
         step: (batch,) int64. Steps already taken in this session, from 0.
         shown: (batch, shown) int64. Items already shown in this session that may not be shown
-            again, filled up with PAD_ID; width 0, the default, when every item stays allowed.
+            again, each once, PAD_ID elsewhere; width 0, the default, when every item stays
+            allowed.
     """
 
     __slots__ = ()

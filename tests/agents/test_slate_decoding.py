@@ -1,10 +1,12 @@
 import itertools
+from collections import Counter
 
 import numpy as np
 import pytest
 import torch
 
 from hsrl_pipeline.agents.slate_decoding import ShelfDecoder, decode_items
+from hsrl_pipeline.networks.semantic_items import ItemWalk, SemanticItems
 from hsrl_pipeline.networks.trie_policy import TriePolicy
 from hsrl_pipeline.semantic_ids.code_trie import CodeTrie
 
@@ -12,12 +14,15 @@ N_ITEMS = 9
 NOTHING_SHOWN = torch.zeros(1, 0, dtype=torch.int64)
 
 
-def make_policy(shelves=None, n_items=N_ITEMS, scale=1.0):
+def make_policy(shelves=None, n_items=N_ITEMS, scale=1.0, priors=None):
     rng = np.random.default_rng(0)
     codes = np.concatenate([np.full((1, 3), -1), rng.integers(0, 2, (n_items, 3))])
     torch.manual_seed(0)
     policy = TriePolicy(
-        4, (2, 2, 2), CodeTrie(codes, (2, 2, 2), shelves), item_vectors=torch.randn(n_items + 1, 3)
+        4,
+        (2, 2, 2),
+        CodeTrie(codes, (2, 2, 2), shelves, priors),
+        item_vectors=torch.randn(n_items + 1, 3),
     )
     with torch.no_grad():
         for weight in policy.parameters():
@@ -29,6 +34,21 @@ def item_probs(policy, state):
     with torch.no_grad():
         items = torch.arange(1, policy.trie.n_items + 1).expand(len(state), -1)
         return policy.item_likelihood(state, items).log_prob.exp()
+
+
+def among_remaining(policy, probs, shown):
+    """Give the share of shown items to the others of their code; also the mass left on none."""
+    probs, left_over = probs.clone(), 0.0
+    codes = policy.trie.item_nodes[1:, policy.trie.n_levels]
+    gone = torch.zeros(len(probs), dtype=torch.bool)
+    gone[[item - 1 for item in shown if item]] = True
+    for code in codes.unique():
+        mass, stay = probs[codes == code].sum(), (codes == code) & ~gone
+        if stay.any():
+            probs[stay] *= mass / probs[stay].sum()
+        else:
+            left_over += mass
+    return probs.masked_fill(gone, 0.0), left_over
 
 
 def draw(policy, state, width, rows, seed=0):
@@ -96,12 +116,10 @@ def test_shown_items_are_kept_out(explore):
         assert len(set(slate)) == 4 and 0 not in slate
         assert not set(slate) & set(gone)
     probs = item_probs(policy, state)
-    torch.testing.assert_close(probs.gather(1, slates - 1).log(), log_prob)
-    kept_out = torch.stack(
-        [row[[item - 1 for item in gone if item]].sum() for row, gone in
-         zip(probs, shown.tolist(), strict=True)]
-    )  # fmt: skip
-    torch.testing.assert_close(excluded[:, 0], kept_out)
+    for row, gone in enumerate(shown.tolist()):
+        expected, left_over = among_remaining(policy, probs[row], gone)
+        torch.testing.assert_close(expected[slates[row] - 1].log(), log_prob[row])
+        torch.testing.assert_close(excluded[row, 0], torch.as_tensor(left_over))
 
 
 def test_draws_keep_their_distribution_when_items_are_kept_out():
@@ -110,8 +128,8 @@ def test_draws_keep_their_distribution_when_items_are_kept_out():
     slates, log_prob, excluded = ShelfDecoder(policy, 2, 2).decode(
         state.expand(rows, -1), shown, draw=True, generator=torch.Generator().manual_seed(0)
     )
-    probs = item_probs(policy, state)[0]
-    probs[[1, 8]] = 0.0
+    probs, left_over = among_remaining(policy, item_probs(policy, state)[0], [2, 9])
+    torch.testing.assert_close(excluded[0, 0], torch.as_tensor(left_over))
     probs = probs / probs.sum()
     shares = torch.bincount(slates[:, 0], minlength=N_ITEMS + 1)[1:] / rows
     assert (shares - probs).abs().max() < 0.02
@@ -136,3 +154,125 @@ def test_every_shelf_gets_its_share(explore):
 def test_a_slate_that_does_not_divide_among_shelves_is_refused():
     with pytest.raises(ValueError, match="does not divide among 3 shelves"):
         ShelfDecoder(make_policy(np.array([0, 1, 1, 1, 2, 2, 2, 3, 3, 3])), 5, 8)
+
+
+# Items 1, 2 and 4 share a code, 5 and 6 another; 3 is alone.
+GROUPS = np.array([[-1, -1], [0, 0], [0, 0], [0, 1], [0, 0], [1, 0], [1, 0]])
+PRIORS = np.log(np.array([1, 1, 6, 5, 3, 1, 4], np.float32))
+
+
+def trie_policy(priors, shelves=None):
+    torch.manual_seed(3)
+    trie = CodeTrie(GROUPS, (2, 2), shelves, priors)
+    return TriePolicy(4, (2, 2), trie, item_vectors=torch.randn(7, 3)).eval()
+
+
+def walk(priors, shelves=None):
+    log_probs = [torch.tensor([row]).log() for row in ([0.55, 0.45], [0.7, 0.3])]
+    return ItemWalk(SemanticItems(GROUPS, (2, 2), shelves, priors), log_probs)
+
+
+def code_probs(policy, state):
+    """Probabilities of the three codes, and for each the items with their weights."""
+    with torch.no_grad():
+        if isinstance(policy, ItemWalk):
+            odds = torch.tensor([0.55 * 0.7, 0.55 * 0.3, 0.45 * 0.7])
+            return odds / odds.sum()
+        first, _, _ = policy.choose(1, state, torch.zeros(1, dtype=torch.int64))
+        context = policy.refine(1, state, torch.tensor([0]))
+        second, _, _ = policy.choose(2, context, torch.tensor([0]))
+    first, second = first.exp().flatten(), second.exp().flatten()
+    return torch.stack([first[0] * second[0], first[0] * second[1], first[1]])
+
+
+def slates_by_hand(policy, state, weights, shown, size=2):
+    """Return the probability of every ordered slate, by drawing item after item."""
+    items = {}
+    for code, members in zip(code_probs(policy, state).tolist(), ([1, 2, 4], [3], [5, 6]),
+                             strict=True):  # fmt: skip
+        free = [item for item in members if item not in shown]
+        total = sum(weights[item] for item in free)
+        items |= {item: code * weights[item] / total for item in free}
+    slates = {}
+    for slate in itertools.permutations(items, size):
+        left, prob = sum(items.values()), 1.0
+        for item in slate:
+            prob *= items[item] / left
+            left -= items[item]
+        slates[slate] = prob
+    return items, slates
+
+
+@pytest.mark.parametrize("make", [trie_policy, walk])
+@pytest.mark.parametrize("shown", [(), (2,), (2, 4), (3, 5, 6)])
+@pytest.mark.parametrize("priors", [None, PRIORS])
+def test_every_slate_of_a_tiny_catalogue_with_collisions(make, shown, priors):
+    """Likelihoods, draws and greedy choice against a plain enumeration."""
+    policy, state, rows = make(priors), torch.randn(1, 4), 20_000
+    weights = [1.0] * 7 if priors is None else np.exp(priors).tolist()
+    items, by_hand = slates_by_hand(policy, state, weights, shown)
+    assert sum(by_hand.values()) == pytest.approx(1.0)
+    gone = torch.tensor([[*shown, 0]]) if shown else NOTHING_SHOWN
+    decoder = ShelfDecoder(policy, 2, 6)
+    # likelihood of given slates, as of logged and replayed ones
+    slates = torch.tensor(list(by_hand))
+    with torch.no_grad():
+        own = policy.item_log_prob(state, slates.view(1, -1), gone).view(-1, 2)
+        excluded = None
+        if shown:
+            excluded = decoder.probability_of_shown(state, gone).expand(len(slates), -1)
+        likelihood = decoder.positions_log_prob(own, excluded).sum(-1).exp()
+    torch.testing.assert_close(likelihood, torch.tensor(list(by_hand.values())))
+    # draws, and the likelihood that acting reports
+    if make is walk:
+        drawing = ShelfDecoder(_many_rows(policy, rows), 2, 6)
+    else:
+        drawing = decoder
+    with torch.no_grad():
+        drawn, log_prob, excluded = drawing.decode(
+            state.expand(rows, -1), gone.expand(rows, -1), draw=True,
+            generator=torch.Generator().manual_seed(0),
+        )  # fmt: skip
+    reported = drawing.positions_log_prob(log_prob, excluded).sum(-1).exp()
+    counts = Counter(map(tuple, drawn.tolist()))
+    assert counts.keys() <= by_hand.keys()
+    for slate, prob in by_hand.items():
+        share = counts[slate] / rows
+        assert share == pytest.approx(prob, abs=4.5 * (prob / rows) ** 0.5 + 1e-4)
+    expected = torch.tensor([by_hand[tuple(slate)] for slate in drawn.tolist()])
+    torch.testing.assert_close(reported, expected, rtol=1e-4, atol=1e-5)
+    # greedy: the slate of highest likelihood; equal priors leave ties
+    with torch.no_grad():
+        best, _, _ = decoder.decode(state, gone, draw=False)
+    assert by_hand[tuple(best[0].tolist())] == pytest.approx(max(by_hand.values()))
+    assert [items[item] for item in best[0].tolist()] == pytest.approx(
+        sorted(items.values(), reverse=True)[:2]
+    )
+
+
+def _many_rows(policy, rows):
+    log_probs = [part.expand(rows, -1) for part in policy._log_probs]
+    return ItemWalk(policy._items, log_probs)
+
+
+@pytest.mark.parametrize("make", [trie_policy, walk])
+def test_a_code_gives_all_its_items_before_the_next_while_there_is_room(make):
+    """Paper, App. E: include all if capacity allows."""
+    policy = make(PRIORS)
+    decoder = ShelfDecoder(policy, 6, 6)
+    with torch.no_grad():
+        slates, _, _ = decoder.decode(torch.ones(1, 4), NOTHING_SHOWN, draw=False)
+    order = slates[0].tolist()
+    assert sorted(order) == [1, 2, 3, 4, 5, 6]
+    assert [item for item in order if item in (1, 2, 4)] == [2, 4, 1]
+    assert [item for item in order if item in (5, 6)] == [6, 5]
+
+
+def test_collided_items_keep_to_their_shelf():
+    shelves = np.array([0, 1, 2, 1, 1, 2, 2])
+    policy = trie_policy(PRIORS, shelves)
+    slates, _, _ = ShelfDecoder(policy, 4, 6).decode(
+        torch.randn(50, 4), torch.tensor([[4, 5]]).expand(50, -1), draw=True
+    )
+    assert torch.from_numpy(shelves)[slates].tolist() == [[1, 1, 2, 2]] * 50
+    assert not torch.isin(slates, torch.tensor([4, 5])).any()

@@ -11,6 +11,20 @@ def test_defaults_are_those_of_the_protocol():
     assert (session.horizon, session.initial_patience, session.history_size) == (20, 20.0, 50)
     assert (reward.miss_penalty, reward.sweet_point) == (0.2, None)
     assert not (candidates.exclude_shown or candidates.enforce_shelves)
+    assert candidates.frequency_cap is None
+
+
+@pytest.mark.parametrize(
+    ("values", "showings"),
+    [
+        ({}, None),
+        ({"exclude_shown": True}, 1),
+        ({"frequency_cap": 3}, 3),
+        ({"exclude_shown": True, "frequency_cap": 3}, 1),
+    ],
+)
+def test_showings_follow_from_both_rules(values, showings):
+    assert CandidatesConfig(**values).showings == showings
 
 
 @pytest.mark.parametrize(
@@ -24,6 +38,7 @@ def test_defaults_are_those_of_the_protocol():
         (RewardConfig, {"miss_penalty": float("nan")}),
         (RewardConfig, {"sweet_spot": 0.9}),
         (CandidatesConfig, {"exclude_shown": "perhaps"}),
+        (CandidatesConfig, {"frequency_cap": 0}),
         (EvaluationConfig, {"n_episodes": 0}),
         (EvaluationConfig, {"split": "dev"}),
         (EvaluationConfig, {"compare_with": "nobody"}),

@@ -23,7 +23,7 @@ def test_vocabulary_is_one_number_or_one_per_level() -> None:
         ({"balance_slack": 0.9}, "greater than or equal to 1"),
         ({"vocabsize": 3}, "Extra inputs are not permitted"),
         ({"vectors": {"size": 3}}, "Extra inputs are not permitted"),
-        ({"priors": {"frequency_cap": 0}}, "greater than or equal to 1"),
+        ({"priors": {"popularity": float("inf")}}, "finite number"),
     ],
 )
 def test_wrong_parameters_are_refused(values: dict[str, object], message: str) -> None:

@@ -26,6 +26,7 @@ CONF = Path(__file__).parents[2] / "conf"
 ENTRIES = {
     **dict.fromkeys(("items", "users", "slates"), ("AtomicParquetDataset", "03_primary")),
     "timeline": ("AtomicParquetDataset", "04_feature"),
+    "item_priors": ("AtomicParquetDataset", "05_model_input"),
     "dataset_info": ("AtomicJSONDataset", "03_primary"),
     "item_vectors": ("CheckpointDataset", "04_feature"),
     "codebook": ("CodebookDataset", "05_model_input"),

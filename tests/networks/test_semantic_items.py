@@ -116,3 +116,19 @@ def test_a_walk_multiplies_to_the_likelihood_among_existing_items(
     catalogue = torch.arange(1, n_items + 1).expand(3, -1)
     of_items = ItemWalk(items, log_probs).item_log_prob(torch.zeros(3, 2), catalogue)
     torch.testing.assert_close(of_items, expected, rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize("priors", [None, np.log(np.array([1, 1, 1, 3, 1, 1], np.float32))])
+def test_the_catalogue_heeds_priors_and_shown_items_as_single_items_do(priors):
+    items = SemanticItems(CODES, (3, 2), priors=priors)
+    catalogue = torch.arange(1, 6).expand(2, -1)
+    for shown in (torch.tensor([[3, 0], [1, 0]]), torch.tensor([[3, 4], [4, 5]])):
+        scores = items.catalogue_log_probs(level_log_probs(), shown)
+        own = items.log_prob(level_log_probs(), catalogue, shown)
+        torch.testing.assert_close(scores[:, 1:], own)
+        assert (scores[:, 0] == -torch.inf).all()
+    # of the code (1, 1), item 3 was shown: item 4 has all of it
+    scores = items.catalogue_log_probs(level_log_probs(), torch.tensor([[3], [2]])).exp()
+    assert scores[0, 3:5].tolist() == pytest.approx([0.0, 0.3 * 0.6])
+    share = 0.5 if priors is None else 0.75
+    assert scores[1, 3].item() == pytest.approx(0.1 * 0.1 * share)

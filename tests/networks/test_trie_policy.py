@@ -111,3 +111,13 @@ def test_items_without_semantic_id_are_no_part_of_the_policy():
     policy = TriePolicy(4, (3, 4), CodeTrie(codes, (3, 4)), item_vectors=torch.randn(7, 3))
     probs = all_items(policy, torch.randn(2, 4))
     torch.testing.assert_close(probs.sum(-1), torch.ones(2))
+
+
+def test_a_shared_code_is_scored_by_the_mean_vector_of_its_items():
+    vectors, priors = torch.randn(6, 3), np.log(np.array([1, 3, 1, 1, 1, 1], np.float32))
+    for weights, expected in ((None, (0.5, 0.5)), (priors, (0.75, 0.25))):
+        trie = CodeTrie(CODES, (3, 4), priors=weights)
+        policy = TriePolicy(4, (3, 4), trie, item_vectors=vectors)
+        mean = expected[0] * vectors[1] + expected[1] * vectors[3]
+        torch.testing.assert_close(policy.leaf_vectors[trie.item_nodes[1, 2]], mean)
+        torch.testing.assert_close(policy.leaf_vectors[trie.item_nodes[5, 2]], vectors[5])

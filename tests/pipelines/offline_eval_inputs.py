@@ -86,14 +86,19 @@ def make_setting(data):
     return data.setting(SESSION, RewardConfig(), CandidatesConfig(), torch.device("cpu"))
 
 
-def make_inputs(**config):
+def make_inputs(*, items_per_code=1, priors=None, **config):
     """Return all inputs of the pipeline by catalog name; ``config`` overrides the policy's."""
     users, items, slates, timeline = make_tables()
     rng = np.random.default_rng(3)
     vectors = rng.normal(size=(N_ITEMS + 1, 4)).astype(np.float32)
     vectors[0] = 0.0
     codes = np.full((N_ITEMS + 1, 2), -1)
-    codes[1:] = [[item // 6, item % 6] for item in range(N_ITEMS)]
+    codes[1:] = [
+        [place // 6, place % 6] for place in (item // items_per_code for item in range(N_ITEMS))
+    ]
+    item_priors = pd.DataFrame({"item_index": items["item_index"], "prior": np.float32(0.0)})
+    if priors is not None:
+        item_priors["prior"] = np.asarray(priors, np.float32)
     codebook = SimpleNamespace(codes=codes, vocab_sizes=(5, 6), version="c0deb00c")
     inputs = {
         "dataset_info": INFO,
@@ -103,6 +108,7 @@ def make_inputs(**config):
         "timeline": timeline,
         "item_vectors": {"config": {}, "state": {"vectors": torch.from_numpy(vectors)}},
         "codebook": codebook,
+        "item_priors": item_priors,
     }
     data = SessionData.from_tables(**inputs)
     context = agent_context(data, make_setting(data), seed=0)

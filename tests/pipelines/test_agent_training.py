@@ -25,7 +25,7 @@ from .offline_eval_inputs import INFO, N_ITEMS, SESSION, SLATE, make_inputs, mak
 CONF = Path(__file__).parents[2] / "conf"
 NEEDED = (
     "dataset_info", "users", "items", "slates", "timeline", "item_vectors", "codebook",
-    "simulator_train",
+    "item_priors", "simulator_train",
 )  # fmt: skip
 
 

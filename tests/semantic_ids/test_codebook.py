@@ -152,3 +152,8 @@ def test_impossible_tables_are_refused(quantizer: ResidualQuantizer, vectors: np
     beyond[5, 0] = 99
     with pytest.raises(ValueError, match="outside their level's vocabulary"):
         replace(codebook, codes=beyond)
+
+
+def test_a_catalogue_of_released_items_finds_nothing(codebook: Codebook) -> None:
+    empty = codebook.release_items(np.arange(1, codebook.n_items + 1))
+    assert empty.lookup(codebook.codes[1:3]).tolist() == [[0], [0]]

@@ -6,7 +6,8 @@ import pytest
 
 from hsrl_pipeline.config.sid import DecodingPriorConfig
 from hsrl_pipeline.data.slate_log import SlateLog
-from hsrl_pipeline.semantic_ids.item_priors import score_items
+from hsrl_pipeline.errors import UserError
+from hsrl_pipeline.semantic_ids.item_priors import prior_table, score_items
 
 ITEMS = pd.DataFrame(
     {
@@ -50,3 +51,20 @@ def test_columns_that_are_missing_count_nothing() -> None:
     config = DecodingPriorConfig(popularity=1, quality=5)
     scores = score_items(ITEMS[["item_index"]], make_log(), config)
     assert scores.tolist() == pytest.approx([0.0, 1.0, 0.0, 0.5])
+
+
+def test_weights_of_zero_leave_equal_priors() -> None:
+    scores = score_items(ITEMS, make_log(), DecodingPriorConfig(popularity=0))
+    assert scores.tolist() == [0.0, 0.0, 0.0, 0.0]
+
+
+def test_the_table_is_in_the_order_of_the_items() -> None:
+    frame = pd.DataFrame({"item_index": [3, 1, 2], "prior": [0.3, 0.1, 0.2]})
+    assert prior_table(frame, 3).tolist() == pytest.approx([0.0, 0.1, 0.2, 0.3])
+
+
+@pytest.mark.parametrize("index", [[1, 2], [1, 2, 2], [1, 2, 4]])
+def test_priors_of_other_items_are_refused(index: list[int]) -> None:
+    frame = pd.DataFrame({"item_index": index, "prior": 0.5})
+    with pytest.raises(UserError, match="the dataset has 3"):
+        prior_table(frame, 3)

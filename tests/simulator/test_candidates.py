@@ -10,9 +10,13 @@ SHELVES = np.array([0, 1, 1, 1, 2, 2, 2])
 NOTHING_SHOWN = torch.zeros(2, 0, dtype=torch.int64)
 
 
-def make_rules(*, exclude_shown=False, enforce_shelves=False, shelves=None, horizon=1, **sizes):
+def make_rules(*, enforce_shelves=False, shelves=None, horizon=1, **options):
+    rules = {
+        name: options.pop(name) for name in ("exclude_shown", "frequency_cap") & options.keys()
+    }
+    sizes = options
     return CandidateRules(
-        CandidatesConfig(exclude_shown=exclude_shown, enforce_shelves=enforce_shelves),
+        CandidatesConfig(enforce_shelves=enforce_shelves, **rules),
         n_items=sizes.get("n_items", 6),
         slate_size=sizes.get("slate_size", 2),
         horizon=horizon,
@@ -66,6 +70,8 @@ def test_items_shown_earlier_are_refused_per_session():
         ({"enforce_shelves": True}, "the items have none"),
         ({"enforce_shelves": True, "shelves": SHELVES, "slate_size": 3}, "does not divide"),
         ({"exclude_shown": True, "horizon": 4}, "8 different items from a set of 6"),
+        ({"frequency_cap": 1, "horizon": 4}, "8 different items from a set of 6"),
+        ({"frequency_cap": 2, "horizon": 6}, "7 different items from a set of 6"),
         (
             {"exclude_shown": True, "enforce_shelves": True, "shelves": SHELVES, "horizon": 4},
             "4 different items from a set of 3",
@@ -76,3 +82,11 @@ def test_items_shown_earlier_are_refused_per_session():
 def test_rules_that_cannot_be_met_are_refused_at_once(options, message):
     with pytest.raises(UserError, match=message):
         make_rules(**options)
+
+
+def test_items_at_their_cap_are_refused():
+    rules = make_rules(frequency_cap=2, horizon=5)
+    shown = torch.tensor([[0, 0], [4, 0]])
+    rules.check(torch.tensor([[4, 1], [2, 1]]), shown)
+    with pytest.raises(ValueError, match=r"slates\[1, 0\] is 4, which was already shown 2 times"):
+        rules.check(torch.tensor([[4, 1], [4, 1]]), shown)

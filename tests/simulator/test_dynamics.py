@@ -14,11 +14,13 @@ from hsrl_pipeline.simulator.dynamics import (
 )
 
 
-def make_rules(slate_size, *, horizon=20, penalty=0.2, sweet_point=None, exclude_shown=False):
+def make_rules(
+    slate_size, *, horizon=20, penalty=0.2, sweet_point=None, exclude_shown=False, cap=None
+):
     return SessionRules(
         SessionConfig(horizon=horizon, history_size=5),
         RewardConfig(miss_penalty=penalty, sweet_point=sweet_point),
-        CandidatesConfig(exclude_shown=exclude_shown),
+        CandidatesConfig(exclude_shown=exclude_shown, frequency_cap=cap),
         slate_size,
     )
 
@@ -171,10 +173,35 @@ def test_shown_items_are_remembered_only_when_excluded():
     assert state.observation.shown.shape == (2, 0)
 
 
-def test_advance_leaves_its_input_untouched():
-    rules = make_rules(2, exclude_shown=True)
+def test_a_frequency_cap_tells_what_has_been_shown_so_often():
+    rules = make_rules(2, horizon=4, cap=2)
+    state = rules.start(new_user(batch=2))
+    seen = []
+    for slates in ([[1, 2], [1, 2]], [[3, 1], [3, 4]], [[2, 4], [4, 5]], [[3, 5], [3, 1]]):
+        state = rules.advance(state, torch.tensor(slates), torch.ones(2, 2)).state
+        seen.append(sorted(item for item in state.observation.shown[0].tolist() if item))
+    # item 1 after the second slate, 2 after the third, 3 after the fourth
+    assert seen == [[], [1], [1, 2], [1, 2, 3]]
+    assert sorted(state.observation.shown[1].tolist()) == [0] * 5 + [1, 3, 4]
+    assert state.rows(torch.tensor([1])).showings.tolist() == [[1, 2, 3, 4, 4, 5, 3, 1]]
+
+
+def test_a_cap_of_one_is_the_exclusion_of_shown_items():
+    states = []
+    for options in ({"cap": 1}, {"exclude_shown": True}, {"exclude_shown": True, "cap": 5}):
+        rules = make_rules(2, horizon=2, **options)
+        state = rules.start(new_user())
+        for slates in ([[4, 9]], [[1, 2]]):
+            state = rules.advance(state, torch.tensor(slates), torch.ones(1, 2)).state
+        states.append((state.observation.shown.tolist(), state.showings.shape[1]))
+    assert states == [([[4, 9, 1, 2]], 0)] * 3
+
+
+@pytest.mark.parametrize("options", [{"exclude_shown": True}, {"cap": 2}])
+def test_advance_leaves_its_input_untouched(options):
+    rules = make_rules(2, **options)
     state = rules.start(new_user())
-    copies = [field.clone() for field in (*state.observation, state.patience)]
+    copies = [field.clone() for field in (*state.observation, *state[1:])]
     rules.advance(state, torch.tensor([[1, 2]]), torch.ones(1, 2))
-    for field, copy in zip((*state.observation, state.patience), copies, strict=True):
+    for field, copy in zip((*state.observation, *state[1:]), copies, strict=True):
         assert torch.equal(field, copy)

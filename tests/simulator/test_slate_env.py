@@ -50,6 +50,7 @@ def make_sessions(response=None, *, batch_size=8, seed=0, **options):
             reward=RewardConfig(),
             candidates=CandidatesConfig(
                 exclude_shown=options.pop("exclude_shown", False),
+                frequency_cap=options.pop("frequency_cap", None),
                 enforce_shelves="shelves" in options,
             ),
             slate_size=SLATE,
@@ -209,6 +210,26 @@ def test_excluded_items_are_forgotten_with_the_user():
     assert result.next_observation.shown.tolist() == [[1, 2, 3, 4, 5, 6]]
     assert result.observation.shown.tolist() == [[0] * 6]
     sessions.step(first)
+
+
+def test_showings_are_counted_by_session_and_survive_a_restart():
+    sessions = make_sessions(frequency_cap=2, horizon=3, batch_size=1)
+    slates = torch.tensor([[1, 2, 3]])
+    sessions.step(slates)
+    restored = make_sessions(frequency_cap=2, horizon=3, batch_size=1, seed=4)
+    restored.load_state_dict(sessions.state_dict())
+    for world in (sessions, restored):
+        world.step(torch.tensor([[4, 5, 1]]))
+        with pytest.raises(ValueError, match=r"slates\[0, 1\] is 1, which was already shown 2"):
+            world.step(torch.tensor([[2, 1, 3]]))
+        result = world.step(torch.tensor([[2, 4, 6]]))
+        assert result.successor.shown[0].unique().tolist() == [0, 1, 2, 4]
+        # the next user has seen nothing
+        assert not result.observation.shown.any()
+        for _ in range(2):
+            world.step(slates)
+        with pytest.raises(ValueError, match="already shown 2 times"):
+            world.step(slates)
 
 
 def test_shelves_are_enforced():

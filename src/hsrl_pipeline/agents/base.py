@@ -86,6 +86,8 @@ class AgentContext:
         seed: Seed of the run; streams are derived with ``seeding``.
         shelves: (item,) int64 numpy, or None. Shelf of each item (1-based, row 0 is 0) where
             slates must take equal numbers from each shelf (RL4RS).
+        item_priors: (item,) float32 numpy, or None for equal ones. Log-odds of being shown among
+            the items of one code; row 0 is 0.
     """
 
     n_items: int
@@ -100,6 +102,7 @@ class AgentContext:
     device: torch.device
     seed: int
     shelves: np.ndarray | None = None
+    item_priors: np.ndarray | None = None
 
 
 class Policy(Protocol):

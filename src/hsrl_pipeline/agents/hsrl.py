@@ -44,7 +44,7 @@ class HsrlAgent(TorchAgent[HsrlSettings]):
         width = settings.encoder.embedding_size
         encoder = build_state_encoder(settings.encoder, context)
         codes, vocab_sizes = _decided_codes(context, settings.action_space)
-        trie = CodeTrie(codes, vocab_sizes, context.shelves)
+        trie = CodeTrie(codes, vocab_sizes, context.shelves, context.item_priors)
         with initial_weights(context.seed, "agent.hsrl.networks"):
             head = TriePolicy(
                 width,
@@ -117,7 +117,7 @@ class HsrlAgent(TorchAgent[HsrlSettings]):
                 "value_mean": value.detach().mean(),
                 "value_error": (value.detach() - target).abs().mean(),
             }
-            likelihood = self._head.item_likelihood(state, batch.slates)
+            likelihood = self._head.item_likelihood(state, batch.slates, batch.observation.shown)
             entropy = self._entropy(likelihood)
             if own.session_likelihood_coef > 0.0:
                 logits = self._click_logits(state, likelihood.log_prob)
@@ -178,11 +178,12 @@ class HsrlAgent(TorchAgent[HsrlSettings]):
         return -(credit * log_prob).mean()
 
     def _excluded(self, observation: Observation) -> torch.Tensor | None:
-        """Return the probability of items that could not be shown again, if there are such."""
+        """Return the probability of codes without an item that may be shown, if there are such."""
         if not observation.shown.shape[1]:
             return None
         with torch.no_grad():
-            return self._decoder.probability_of(self._encoder(observation), observation.shown)
+            state = self._encoder(observation)
+            return self._decoder.probability_of_shown(state, observation.shown)
 
     def _entropy(self, likelihood: ItemLikelihood) -> torch.Tensor:
         """(level, batch, slate) float32 entropy of the choices, as a share of its maximum."""

@@ -64,7 +64,9 @@ class HsrlPaperAgent(TorchAgent[HsrlPaperSettings]):
         )
         self.uses_log = settings.cloning_coef > 0.0
         self._encoder, self._head, self._critic = encoder, head, critic
-        self._items = SemanticItems(context.codes, context.vocab_sizes, context.shelves)
+        self._items = SemanticItems(
+            context.codes, context.vocab_sizes, context.shelves, context.item_priors
+        )
         self._items.to(context.device)
         self._slate_size = context.slate_size
         self._target_policy = self._add_target("policy", policy)
@@ -87,7 +89,7 @@ class HsrlPaperAgent(TorchAgent[HsrlPaperSettings]):
             )
             log_prob = decoder.positions_log_prob(item_log_prob, excluded).sum(-1)
         else:
-            scores = self._items.catalogue_log_probs(outputs.log_probs)
+            scores = self._items.catalogue_log_probs(outputs.log_probs, observation.shown)
             slates = self._selector.greedy(observation.mask_shown(scores))
             log_prob = scores.new_zeros(slates.shape[0])
         return Action(slates, self._no_latent(slates), log_prob)
@@ -102,7 +104,9 @@ class HsrlPaperAgent(TorchAgent[HsrlPaperSettings]):
             outputs, logged = self._forward(batch.observation, log)
             reaches = own.value_reaches_encoder
             value = self._critic([c if reaches else c.detach() for c in outputs.contexts]).float()
-            log_prob = self._items.log_prob(outputs.log_probs, batch.slates)
+            log_prob = self._items.log_prob(
+                outputs.log_probs, batch.slates, batch.observation.shown
+            )
             entropies = level_entropies(outputs.log_probs)
             critic_loss = (value - target).square().mean()
             advantage = clipped_advantage(target, value, own.advantage_clip)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,7 +22,7 @@ def agent_context(data: SessionData, setting: SessionSetting, seed: int) -> Agen
     """Return what an agent may know of the data.
 
     Args:
-        data: Sizes, item vectors and semantic IDs.
+        data: Sizes, item vectors, semantic IDs and priors of items.
         setting: Rules of the sessions and the device on which the agent will live.
         seed: Seed of the run.
     """
@@ -38,6 +39,7 @@ def agent_context(data: SessionData, setting: SessionSetting, seed: int) -> Agen
         device=setting.device,
         seed=seed,
         shelves=setting.shelves,
+        item_priors=data.item_priors,
     )
 
 
@@ -60,6 +62,7 @@ def describe_policy(
     """
     config = {
         **provenance,
+        **priors_in_use(context),
         "agent": agent.name,
         "seed": context.seed,
         "settings": settings.model_dump(mode="json"),
@@ -77,7 +80,8 @@ def restore_policy(checkpoint: Mapping[str, Any], context: AgentContext) -> Agen
         context: Item tables and sizes of the same data; its seed does not matter.
 
     Raises:
-        UserError: The checkpoint is no policy, or was trained for other sizes.
+        UserError: The checkpoint is no policy, or was trained for other sizes or with other
+            priors of items that share a code.
     """
     config = checkpoint["config"]
     remedy = "Run `kedro run --pipeline agent_training` again."
@@ -95,12 +99,35 @@ def restore_policy(checkpoint: Mapping[str, Any], context: AgentContext) -> Agen
             where=f"policy of agent {config['agent']}",
             remedy=remedy,
         )
+    if config.get("item_priors_version") != priors_in_use(context).get("item_priors_version"):
+        raise UserError(
+            "The trained policy chose among the items of one code by other priors",
+            where=f"policy of agent {config['agent']}, sid.priors",
+            remedy=f"Restore sid.priors and run sid_tokenization, or train again. {remedy}",
+        )
     model = type(getattr(AgentsConfig(), config["agent"]))
     agent = build_agent(config["agent"], model.model_validate(config["settings"]), context)
     agent.load_policy_state(
         {name: torch.as_tensor(value) for name, value in checkpoint["state"].items()}
     )
     return agent
+
+
+def priors_in_use(context: AgentContext) -> dict[str, str]:
+    """Return the version of the priors, or nothing where no two items share a code.
+
+    Args:
+        context: What the agent is built for.
+
+    Returns:
+        ``{"item_priors_version": ...}``, 12 hexadecimal digits, or ``{}``.
+    """
+    live = context.codes[(context.codes >= 0).all(axis=1)]
+    if len(np.unique(live, axis=0)) == len(live):
+        return {}
+    priors = np.zeros(len(context.codes)) if context.item_priors is None else context.item_priors
+    digest = hashlib.sha256(np.ascontiguousarray(priors, dtype="<f4").tobytes())
+    return {"item_priors_version": digest.hexdigest()[:12]}
 
 
 def _sizes(context: AgentContext) -> dict[str, Any]:

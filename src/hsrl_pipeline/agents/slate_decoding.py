@@ -29,8 +29,10 @@ class ItemPolicy(Protocol):
     def refine(self, level: int, context: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:
         """Return the contexts after codes of ``level`` were taken."""
 
-    def item_log_prob(self, state: torch.Tensor, items: torch.Tensor) -> torch.Tensor:
-        """Return the log-probability of given items."""
+    def item_log_prob(
+        self, state: torch.Tensor, items: torch.Tensor, shown: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Return the log-probability of given items, when others may not be shown again."""
 
 
 class DecodedSlates(NamedTuple):
@@ -64,6 +66,7 @@ def decode_items(
     width: int,
     *,
     draw: bool,
+    shown: torch.Tensor | None = None,
     generator: torch.Generator | None = None,
 ) -> DecodedSlates:
     """Return the best items that a beam finds, or an exact draw without replacement.
@@ -79,6 +82,8 @@ def decode_items(
         roots: (row,) int64. Root that each row starts from.
         width: Prefixes kept per level, and items returned.
         draw: Draw; otherwise search for the most likely.
+        shown: (row, shown) int64. Items that may not be shown again, PAD_ID elsewhere: they come
+            out only where no other item has their code.
         generator: Random stream of the draw.
 
     Returns:
@@ -97,11 +102,11 @@ def decode_items(
         if level < trie.n_levels:
             taken = codes.flatten(1).gather(1, parent * codes.shape[-1] + slot)
             beam = beam._replace(context=policy.refine(level, beam.context, taken))
-    children, _, valid = trie.branches(trie.n_levels + 1, beam.nodes)
-    even = -valid.sum(-1, keepdim=True).clamp(min=1).to(state.dtype).log()
-    log_probs = torch.where(valid, even, -torch.inf)
-    beam, _, _ = _extend(beam, log_probs, children, width=width, draw=draw, generator=generator)
-    items = trie.leaf_items[beam.nodes].masked_fill(beam.log_prob == -torch.inf, PAD_ID)
+    leaves, log_shares = trie.leaf_choice(beam.nodes, shown)
+    beam, _, _ = _extend(
+        beam, log_shares.to(state.dtype), leaves, width=width, draw=draw, generator=generator
+    )
+    items = beam.nodes.masked_fill(beam.log_prob == -torch.inf, PAD_ID)
     return DecodedSlates(items, beam.log_prob)
 
 
@@ -191,8 +196,9 @@ class ShelfDecoder:
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
         """Return a slate per state.
 
-        Leaving shown items out of a draw in order is the same as drawing from what remains, so
-        the beam is widened by as many items as could have been shown.
+        Shown items leave their share to the other items of their code. Where there is none, the
+        code comes out and is passed over: leaving items out of a draw in order is the same as
+        drawing from what remains, so the beam is widened by as many as could have been shown.
 
         Args:
             state: (batch, embed) float32.
@@ -203,14 +209,22 @@ class ShelfDecoder:
         Returns:
             slates: (batch, slate) int64. Shelf by shelf, best first.
             log_prob: (batch, slate) float32. Log-probability of each item on its shelf by itself.
-            excluded: (batch, shelf) float32 probability of shown items, or None when all are
-                allowed.
+            excluded: (batch, shelf) float32 probability of the codes all of whose items were
+                shown, or None when all are allowed.
         """
         batch, n_shown = len(state), shown.shape[1]
         rows = state.repeat_interleave(self._n_shelves, dim=0)
         roots = torch.arange(self._n_shelves, device=state.device).repeat(batch)
         width = (self._share if draw else self._beam_width) + n_shown
-        found = decode_items(self._policy, rows, roots, width, draw=draw, generator=generator)
+        found = decode_items(
+            self._policy,
+            rows,
+            roots,
+            width,
+            draw=draw,
+            shown=shown.repeat_interleave(self._n_shelves, dim=0),
+            generator=generator,
+        )
         items, log_prob, excluded = found.items, found.log_prob, None
         if n_shown:
             candidates = items.view(batch, self._n_shelves, -1, 1)
@@ -218,23 +232,23 @@ class ShelfDecoder:
             # a stable sort keeps the order of what remains
             order = kept_out.flatten(0, 1).to(torch.int8).argsort(dim=1, stable=True)
             items, log_prob = items.gather(1, order), log_prob.gather(1, order)
-            excluded = self.probability_of(state, shown)
+            excluded = self.probability_of_shown(state, shown)
         items, log_prob = items[:, : self._share], log_prob[:, : self._share]
         return items.reshape(batch, -1), log_prob.reshape(batch, -1), excluded
 
-    def probability_of(self, state: torch.Tensor, items: torch.Tensor) -> torch.Tensor:
-        """Return the probability of a set of items, shelf by shelf.
+    def probability_of_shown(self, state: torch.Tensor, shown: torch.Tensor) -> torch.Tensor:
+        """Return the probability of the codes all of whose items were shown, shelf by shelf.
 
         Args:
             state: (batch, embed) float32.
-            items: (batch, any) int64. Distinct items, PAD_ID for none.
+            shown: (batch, shown) int64. Distinct items, PAD_ID for none.
 
         Returns:
             (batch, shelf) float32.
         """
-        log_prob = self._policy.item_log_prob(state, items.clamp(min=PAD_ID + 1))
-        probability = log_prob.exp().masked_fill(items == PAD_ID, 0.0)
-        shelves = self._policy.trie.item_nodes[items, 0]
+        log_prob = self._policy.item_log_prob(state, shown.clamp(min=PAD_ID + 1), shown)
+        probability = log_prob.exp().masked_fill(shown == PAD_ID, 0.0)
+        shelves = self._policy.trie.item_nodes[shown, 0]
         return probability.new_zeros(len(state), self._n_shelves).scatter_add(
             1, shelves, probability
         )

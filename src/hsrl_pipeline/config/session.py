@@ -54,7 +54,18 @@ class CandidatesConfig(FrozenConfig):
         default=False,
         description="Whether an item already shown in the session may not be shown again.",
     )
+    frequency_cap: int | None = Field(
+        default=None,
+        ge=1,
+        description="Largest number of times an item is shown in a session (paper, App. E); null "
+        "is no cap. 1 is the same as exclude_shown.",
+    )
     enforce_shelves: bool = Field(
         default=False,
         description="Whether the slots of a slate are bound to shelves in equal parts (RL4RS).",
     )
+
+    @property
+    def showings(self) -> int | None:
+        """Showings of an item that a session allows; None when it may be shown again and again."""
+        return 1 if self.exclude_shown else self.frequency_cap

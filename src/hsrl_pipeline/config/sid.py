@@ -48,17 +48,19 @@ class ItemVectorConfig(FrozenConfig):
 
 
 class DecodingPriorConfig(FrozenConfig):
-    """Which of several items under one semantic ID is shown (paper, Appendix E)."""
+    """Which of several items under one semantic ID is shown (paper, Appendix E).
 
-    popularity: float = Field(1.0, description="Weight of the rank of training positives.")
-    recency: float = Field(0.0, description="Weight of the rank of the release time, where known.")
-    quality: float = Field(
-        0.0, description="Weight of the rank of the quality column, where known."
+    A weight is the log-odds of the highest rank of all items over the lowest; 0 leaves it out.
+    """
+
+    popularity: float = Field(
+        1.0, allow_inf_nan=False, description="Weight of the rank of training positives."
     )
-    frequency_cap: int | None = Field(
-        None,
-        ge=1,
-        description="Largest number of times an item is shown in a session; null is none.",
+    recency: float = Field(
+        0.0, allow_inf_nan=False, description="Weight of the rank of the release time, where known."
+    )
+    quality: float = Field(
+        0.0, allow_inf_nan=False, description="Weight of the rank of the quality column."
     )
 
 

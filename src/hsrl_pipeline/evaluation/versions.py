@@ -33,7 +33,9 @@ def sessions_version(
         evaluation.split if judge is None else judge,
         setting.seed,
         rules.slate_size,
-        *(part.model_dump_json() for part in (rules.session, rules.reward, rules.candidates)),
+        *(part.model_dump_json() for part in (rules.session, rules.reward)),
+        # without a cap the hash is what it was before there was one
+        rules.candidates.model_dump_json(exclude_none=True),
     )
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:12]
 

@@ -105,6 +105,7 @@ class _EnvParts:
 
     def decoder(self, actions: Actions) -> ActionDecoder | None:
         """Return what turns actions into slates, or None for slates."""
+        from hsrl_pipeline.semantic_ids.item_priors import prior_table
         from hsrl_pipeline.simulator.gym.action_decoders import (
             HyperActionDecoder,
             SemanticTokenDecoder,
@@ -118,7 +119,10 @@ class _EnvParts:
         if actions == "vector":
             return HyperActionDecoder(self._vectors(), *rules)
         codebook = self._artifacts.load("codebook")
-        return SemanticTokenDecoder(codebook.codes, tuple(codebook.vocab_sizes), *rules)
+        priors = prior_table(self._artifacts.load("item_priors"), self._info.n_items)
+        return SemanticTokenDecoder(
+            codebook.codes, tuple(codebook.vocab_sizes), *rules, priors=priors
+        )
 
     def _vectors(self) -> np.ndarray:
         vectors = self._artifacts.load("item_vectors")["state"]["vectors"]

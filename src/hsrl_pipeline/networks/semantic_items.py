@@ -17,16 +17,17 @@ LARGEST_DENSE = 2**24
 class SemanticItems(nn.Module):
     """Likelihood of items under per-level code distributions (Eq. 14).
 
-    Items that share a semantic ID share its probability evenly: an item has ``pi(z) / |S(z)|``,
-    so that a code does not gain from holding many items (see
-    docs/protocol.md#semantic-ids-and-item-probability). Shelves are
-    filled each by itself, so ``S(z)`` holds the items of one shelf.
+    Items that share a semantic ID share its probability as their priors say, evenly where these
+    are equal: ``pi(z) / |S(z)|`` then, so that a code does not gain from holding many items
+    (docs/protocol.md#semantic-ids-and-item-probability). Shelves are filled each by itself, so
+    ``S(z)`` holds the items of one shelf.
 
     Args:
         codes: (item, level) int64 numpy. Semantic IDs, row 0 all -1. An item whose codes are all
             -1 has no semantic ID: it has likelihood 0 and is never recommended.
         vocab_sizes: Number of codes per level.
         shelves: (item,) int64 or None. Shelf of each item from 1; row 0 is 0.
+        priors: (item,) float32 or None. Log-odds of the items of one code; None for equal ones.
 
     Raises:
         ValueError: A code lies outside its level's vocabulary; names item and level.
@@ -41,26 +42,29 @@ class SemanticItems(nn.Module):
         codes: np.ndarray,
         vocab_sizes: tuple[int, ...],
         shelves: np.ndarray | None = None,
+        priors: np.ndarray | None = None,
     ) -> None:
         super().__init__()
-        self.trie = CodeTrie(codes, vocab_sizes, shelves)
+        self.trie = CodeTrie(codes, vocab_sizes, shelves, priors)
         self.n_levels = len(vocab_sizes)
         self._keep("codes", torch.from_numpy(np.where(codes < 0, 0, codes)).long())
         for level in range(1, self.n_levels + 2):
             n_children = self.trie.get_buffer(f"n_children_{level}")
             parents = torch.arange(len(n_children)).repeat_interleave(n_children)
             self._keep(f"parent_{level}", parents)
-        shares = torch.full((len(codes),), -torch.inf)
-        sizes = self.trie.get_buffer(f"n_children_{self.n_levels + 1}")
-        shares[self.trie.leaf_items] = -sizes.float().log().repeat_interleave(sizes)
+        shares = self.trie.log_shares.masked_fill(~self.trie.has_code, -torch.inf)
         self._keep("log_shares", shares)
         self._keep("followed", self._followed_by(vocab_sizes[-1]))
 
-    def catalogue_log_probs(self, level_log_probs: Sequence[torch.Tensor]) -> torch.Tensor:
+    def catalogue_log_probs(
+        self, level_log_probs: Sequence[torch.Tensor], shown: torch.Tensor | None = None
+    ) -> torch.Tensor:
         """Return the log-likelihood of every item.
 
         Args:
             level_log_probs: Per level (batch, vocab) float32.
+            shown: (batch, shown) int64. Items that may not be shown again, PAD_ID elsewhere: they
+                leave their share to the other items of their code.
 
         Returns:
             (batch, item) float32. Column 0 (padding) is ``-inf``. The items of a shelf sum to at
@@ -73,22 +77,33 @@ class SemanticItems(nn.Module):
         items = self.trie.leaf_items
         scores = partial.new_full((batch, self.trie.n_items + 1), -torch.inf)
         scores[:, items] = partial[:, self._parents(self.n_levels + 1)] + self.log_shares[items]
+        if shown is not None and self.trie.has_collisions:
+            nodes = self.trie.item_nodes[shown, self.n_levels]
+            siblings, log_shares = self.trie.leaf_choice(nodes, shown)
+            of_siblings = partial.gather(1, nodes).unsqueeze(-1) + log_shares
+            scores.scatter_(1, siblings.flatten(1), of_siblings.flatten(1))
         return scores
 
     def log_prob(
-        self, level_log_probs: Sequence[torch.Tensor], items: torch.Tensor
+        self,
+        level_log_probs: Sequence[torch.Tensor],
+        items: torch.Tensor,
+        shown: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """Return the log-likelihood of given items.
 
         Args:
             level_log_probs: Per level (batch, vocab) float32.
             items: (batch, slate) int64. Items in ``[1, n_items]``.
+            shown: (batch, shown) int64. Items that may not be shown again, as above.
 
         Returns:
-            (batch, slate) float32: the sum over levels (Eq. 22's inner sum) minus ``log |S(z)|``.
+            (batch, slate) float32: the sum over levels (Eq. 22's inner sum) plus the log of the
+            item's share among the items of its code. ``-inf`` for items without a semantic ID.
         """
         codes = self.codes[items]
-        total = self.log_shares[items]
+        shares = self.trie.item_log_shares(items, shown)
+        total = shares.masked_fill(~self.trie.has_code[items], -torch.inf)
         for level, log_probs in enumerate(level_log_probs):
             total = total + log_probs.gather(1, codes[..., level])
         return total
@@ -184,16 +199,19 @@ class ItemWalk:
         """Return the context as it is: in Eq. 11-14 no level depends on the codes taken."""
         return context
 
-    def item_log_prob(self, state: torch.Tensor, items: torch.Tensor) -> torch.Tensor:
+    def item_log_prob(
+        self, state: torch.Tensor, items: torch.Tensor, shown: torch.Tensor | None = None
+    ) -> torch.Tensor:
         """Return the log-likelihood of given items among those of their shelf.
 
         Args:
             state: (batch, embed) float32. Not read: the distributions are known.
             items: (batch, any) int64. Items in ``[1, n_items]``.
+            shown: (batch, shown) int64. Items that may not be shown again, PAD_ID elsewhere.
 
         Returns:
             (batch, any) float32.
         """
         roots = self.trie.item_nodes[items, 0]
         total = self._masses[0].t().gather(1, roots).log()
-        return self._items.log_prob(self._log_probs, items) - total.to(state.dtype)
+        return self._items.log_prob(self._log_probs, items, shown) - total.to(state.dtype)

@@ -17,8 +17,8 @@ class ItemLikelihood(NamedTuple):
     """Likelihood of given items, level by level.
 
     Attributes:
-        log_prob: (batch, slate) float32. Log-probability of each item, the shared code's
-            probability divided among its items.
+        log_prob: (batch, slate) float32. Log-probability of each item: its code's, and its share
+            among the items of that code.
         entropy: (level, batch, slate) float32. Entropy, in nats, of the choice made at each level
             on the way to the item.
         n_children: (level, batch, slate) int64. How many choices there were.
@@ -45,7 +45,8 @@ class TriePolicy(nn.Module):
         valid_only: Normalise over valid children; otherwise over the vocabulary, so that mass is
             lost on codes without items.
         item_vectors: (item, vector) float32 or None. With them, the last code of an item is also
-            scored by the product of the projected context with the item's vector.
+            scored by the product of the projected context with the item's vector; where items
+            share a code, with the mean of their vectors, weighted by their shares.
     """
 
     leaf_vectors: torch.Tensor | None
@@ -80,7 +81,9 @@ class TriePolicy(nn.Module):
             self.vector_query = nn.Linear(embedding_size, item_vectors.shape[1])
             leaves = trie.item_nodes[trie.leaf_items, -2]
             leaf_vectors = item_vectors.new_zeros(int(leaves.max()) + 1, item_vectors.shape[1])
-            leaf_vectors[leaves] = item_vectors[trie.leaf_items]
+            shares = trie.log_shares[trie.leaf_items].exp().to(item_vectors.dtype)
+            weighted = shares.unsqueeze(1) * item_vectors[trie.leaf_items]
+            leaf_vectors.index_add_(0, leaves, weighted)
         self.register_buffer("leaf_vectors", leaf_vectors, persistent=False)
 
     def choose(
@@ -142,22 +145,23 @@ class TriePolicy(nn.Module):
         refined: torch.Tensor = self.norms[level - 1](context - removed)
         return refined
 
-    def item_likelihood(self, state: torch.Tensor, items: torch.Tensor) -> ItemLikelihood:
+    def item_likelihood(
+        self, state: torch.Tensor, items: torch.Tensor, shown: torch.Tensor | None = None
+    ) -> ItemLikelihood:
         """Return the likelihood of given items by following their codes down the trie.
 
         Args:
             state: (batch, embed) float32. c_0.
             items: (batch, slate) int64. Items in ``[1, n_items]``.
+            shown: (batch, shown) int64. Items that may not be shown again, PAD_ID elsewhere: they
+                leave their share to the other items of their code.
 
         Returns:
             Log-probabilities, and the entropies met on the way.
         """
         trie = self.trie
         paths, slots = trie.item_nodes[items], trie.item_slots[items]
-        shared = nn.functional.embedding(
-            paths[..., trie.n_levels], trie.get_buffer(f"n_children_{trie.n_levels + 1}")[:, None]
-        )
-        log_prob = -shared[..., 0].to(state.dtype).log()
+        log_prob = trie.item_log_shares(items, shown).to(state.dtype)
         context = state.unsqueeze(1)
         entropies, counts = [], []
         for level in range(1, trie.n_levels + 1):
@@ -177,6 +181,8 @@ class TriePolicy(nn.Module):
                 context = self.refine(level, context, code)
         return ItemLikelihood(log_prob, torch.stack(entropies), torch.stack(counts))
 
-    def item_log_prob(self, state: torch.Tensor, items: torch.Tensor) -> torch.Tensor:
+    def item_log_prob(
+        self, state: torch.Tensor, items: torch.Tensor, shown: torch.Tensor | None = None
+    ) -> torch.Tensor:
         """Return (batch, slate) float32, the log-probabilities alone of ``item_likelihood``."""
-        return self.item_likelihood(state, items).log_prob
+        return self.item_likelihood(state, items, shown).log_prob

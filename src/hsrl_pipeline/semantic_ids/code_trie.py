@@ -1,13 +1,19 @@
-"""The catalogue as a trie of semantic IDs, in tensors that decoding walks down."""
+"""The catalogue as a trie of semantic IDs: the one index of codes, prefixes and items."""
 
 from __future__ import annotations
+
+from functools import cached_property
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from hsrl_pipeline.semantic_ids.item_shares import share_out
 from hsrl_pipeline.shapes import PAD_ID, check_shape
+
+NO_NODE = -1
+"""Node of a prefix that no item has."""
 
 
 class CodeTrie(nn.Module):
@@ -16,60 +22,79 @@ class CodeTrie(nn.Module):
     Level 0 holds one root per shelf (a single one without shelves), level ``l`` the distinct
     prefixes of ``l`` codes, and the last level, ``L + 1``, the items themselves: items that share
     a code are its children. The children of a node have consecutive numbers, so a child is a
-    node's first child plus a slot. Only prefixes that lead to an item exist.
+    node's first child plus a slot. Nodes are numbered in the order of their shelves and codes.
+    Only prefixes that lead to an item exist.
+
+    The choice among the items of one code is no decision of a policy: an item's share of its
+    code's probability is the softmax of the priors over the items of that code (paper, App. E).
+    Equal priors share evenly.
 
     Args:
         codes: (item, level) int64. Semantic IDs, row 0 all -1. An item whose codes are all -1 has
             no semantic ID: the trie doesn't hold it and it is never recommended.
         vocab_sizes: Number of codes per level.
         shelves: (item,) int64 or None. Shelf of each item from 1; row 0 is 0.
+        priors: (item,) float32 or None. Log-odds of the items of one code; None for equal ones.
 
     Raises:
-        ValueError: A code lies outside its level's vocabulary; names item and level.
+        ValueError: A code lies outside its level's vocabulary or a prior is not finite; names the
+            item. Or no item has a semantic ID.
     """
 
     item_nodes: torch.Tensor
     item_slots: torch.Tensor
     leaf_items: torch.Tensor
     has_code: torch.Tensor
+    log_shares: torch.Tensor
 
     def __init__(
         self,
         codes: NDArray[np.int64],
         vocab_sizes: tuple[int, ...],
         shelves: NDArray[np.int64] | None = None,
+        priors: NDArray[np.float32] | None = None,
     ) -> None:
         super().__init__()
         live = check_codes(codes, vocab_sizes)
-        real = codes[live]
         self.n_items = len(codes) - 1
         self.n_levels = len(vocab_sizes)
+        self.vocab_sizes = tuple(vocab_sizes)
         shelf = np.ones(len(live), np.int64) if shelves is None else shelves[live]
         names, root = np.unique(shelf, return_inverse=True)
         self.n_roots = len(names)
         node = root.ravel().astype(np.int64)
         nodes, slots, widths = [node], [], []
-        steps = [*real.T, live]
-        for level, code in enumerate(steps, start=1):
+        steps = [*codes[live].T, live]
+        sizes = [*self.vocab_sizes, len(codes)]
+        for level, (code, size) in enumerate(zip(steps, sizes, strict=True), start=1):
             n_parents = int(node.max()) + 1
-            pairs, child = np.unique(np.stack([node, code], 1), axis=0, return_inverse=True)
-            n_children = np.bincount(pairs[:, 0], minlength=n_parents)
+            edges, child = np.unique(node * size + code, return_inverse=True)
+            n_children = np.bincount(edges // size, minlength=n_parents)
             first = np.concatenate([[0], n_children.cumsum()[:-1]])
             child = child.ravel().astype(np.int64)
             slots.append(child - first[node])
             widths.append(int(n_children.max()))
             self._keep(f"first_{level}", first)
             self._keep(f"n_children_{level}", n_children)
-            self._keep(f"code_{level}", pairs[:, 1])
+            self._keep(f"code_{level}", edges % size)
             node = child
             nodes.append(node)
         self.widths = tuple(widths)
         self._keep("item_nodes", _by_item(nodes, live, len(codes)))
         self._keep("item_slots", _by_item(slots, live, len(codes)))
-        self._keep("leaf_items", live[np.argsort(node)])
+        leaf_items = live[np.argsort(node)]
+        self._keep("leaf_items", leaf_items)
         has_code = np.zeros(len(codes), bool)
         has_code[live] = True
         self._keep("has_code", has_code)
+        log_shares = np.zeros(len(codes), np.float32)
+        log_shares[leaf_items] = share_out(priors, leaf_items, len(codes), first)
+        self._keep("log_shares", log_shares)
+
+    @property
+    def has_collisions(self) -> bool:
+        """Whether any two items of a shelf share a code."""
+        return self.widths[-1] > 1
 
     def branches(
         self, level: int, nodes: torch.Tensor
@@ -82,7 +107,7 @@ class CodeTrie(nn.Module):
 
         Returns:
             children: (..., slot) int64. Node numbers; 0 where the slot is empty.
-            codes: (..., slot) int64. The code each child adds, for ``level <= L``.
+            codes: (..., slot) int64. The code each child adds; at ``L + 1`` the item's number.
             valid: (..., slot) bool. False where the slot is empty.
         """
         slots = torch.arange(self.widths[level - 1], device=nodes.device)
@@ -95,7 +120,144 @@ class CodeTrie(nn.Module):
         """Return (...) int64, how many children of ``level`` the nodes above it have."""
         return self.get_buffer(f"n_children_{level}")[nodes]
 
-    def _keep(self, name: str, values: NDArray[np.int64] | NDArray[np.bool_]) -> None:
+    def nodes_of(self, codes: torch.Tensor, roots: torch.Tensor | None = None) -> torch.Tensor:
+        """Return the node that each prefix leads to.
+
+        Args:
+            codes: (..., depth) int64. Depth from 0 to L; any values.
+            roots: (...) int64. Roots to start from; None for the first.
+
+        Returns:
+            (...) int64. ``NO_NODE`` where no item has the prefix.
+        """
+        nodes = codes.new_zeros(codes.shape[:-1]) if roots is None else roots
+        for level in range(1, codes.shape[-1] + 1):
+            code = codes[..., level - 1]
+            _, at, found = self._step(level, nodes, code)
+            known = (nodes >= 0) & (code >= 0) & (code < self.vocab_sizes[level - 1])
+            nodes = torch.where(found & known, at, NO_NODE)
+        return nodes
+
+    def lookup(self, codes: torch.Tensor, roots: torch.Tensor | None = None) -> torch.Tensor:
+        """Return all items under each semantic ID, ``S(z)`` (paper, Eq. 9 and App. E).
+
+        Args:
+            codes: (batch, level) int64.
+            roots: (batch,) int64. Root of the shelf to look on; None for the first.
+
+        Returns:
+            (batch, group) int64. Ascending items, then PAD_ID; ``group`` is the size of the
+            largest set of all.
+        """
+        check_shape("codes", codes, None, self.n_levels)
+        nodes = self.nodes_of(codes, roots)
+        _, items, valid = self.branches(self.n_levels + 1, nodes.clamp(min=0))
+        return items.masked_fill(~valid | (nodes == NO_NODE).unsqueeze(-1), PAD_ID)
+
+    def places_of(self, codes: torch.Tensor, roots: torch.Tensor) -> torch.Tensor:
+        """Return where codes stand in ``leaf_items``, whether items have them or not.
+
+        Args:
+            codes: (..., level) int64. Codes in their level's vocabulary.
+            roots: (...) int64. Root of the shelf each code belongs to.
+
+        Returns:
+            (...) int64. Place of the first item of that root whose code is the same or greater.
+        """
+        nodes, places = roots, torch.zeros_like(roots)
+        exact = torch.ones_like(roots, dtype=torch.bool)
+        for level in range(1, self.n_levels + 1):
+            after, at, found = self._step(level, nodes, codes[..., level - 1])
+            places = torch.where(exact, self._first_leaves[level - 1][after], places)
+            exact = exact & found
+            nodes = torch.where(found, at, nodes)
+        return places
+
+    def leaf_choice(
+        self, nodes: torch.Tensor, shown: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the distribution over the items of codes.
+
+        Items that may not be shown again leave their share to the others of their code. A code
+        that has no other item keeps its shares: it is for the caller to pass it over.
+
+        Args:
+            nodes: (batch, any) int64. Nodes of level L.
+            shown: (batch, shown) int64. Items that may not be shown again, PAD_ID elsewhere.
+
+        Returns:
+            items: (batch, any, slot) int64. PAD_ID where the slot is empty.
+            log_shares: (batch, any, slot) float32. ``-inf`` for what cannot be chosen.
+        """
+        _, items, valid = self.branches(self.n_levels + 1, nodes)
+        log_shares = self.log_shares[items].masked_fill(~valid, -torch.inf)
+        items = items.masked_fill(~valid, PAD_ID)
+        if shown is None or not shown.shape[1] or not self.has_collisions:
+            return items, log_shares
+        ordered, asked = shown.sort(dim=1).values, items.flatten(1)
+        at = torch.searchsorted(ordered, asked).clamp(max=shown.shape[1] - 1)
+        barred = (ordered.gather(1, at) == asked).view_as(items)
+        allowed = log_shares.masked_fill(barred, -torch.inf)
+        total = allowed.logsumexp(-1, keepdim=True)
+        return items, torch.where(total > -torch.inf, allowed - total, log_shares)
+
+    def item_log_shares(
+        self, items: torch.Tensor, shown: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Return the share of its code's probability that each item has, as ``leaf_choice``.
+
+        Args:
+            items: (batch, any) int64.
+            shown: (batch, shown) int64. Items that may not be shown again, PAD_ID elsewhere.
+
+        Returns:
+            (batch, any) float32. 0 for items without a semantic ID.
+        """
+        if shown is None or not shown.shape[1] or not self.has_collisions:
+            return self.log_shares[items]
+        _, log_shares = self.leaf_choice(self.item_nodes[items, self.n_levels], shown)
+        own = log_shares.gather(-1, self.item_slots[items, self.n_levels].unsqueeze(-1))[..., 0]
+        return own.masked_fill(~self.has_code[items], 0.0)
+
+    def _step(
+        self, level: int, nodes: torch.Tensor, codes: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Return where children stand among all of their level, and which of them exist.
+
+        The first result counts the children before; the second is the same, kept in range.
+        """
+        edges = self._edges[level - 1]
+        keys = nodes * self.vocab_sizes[level - 1] + codes
+        after = torch.searchsorted(edges, keys)
+        at = after.clamp(max=len(edges) - 1)
+        return after, at, edges[at] == keys
+
+    @cached_property
+    def _edges(self) -> list[torch.Tensor]:
+        """Per level (node,) int64 sorted keys ``parent * vocab + code``, for finding children.
+
+        Made on first use, on the device the trie is on then: only looking up needs them.
+        """
+        edges = []
+        for level, size in enumerate(self.vocab_sizes, start=1):
+            n_children = self.get_buffer(f"n_children_{level}")
+            parents = torch.arange(len(n_children), device=n_children.device)
+            codes = self.get_buffer(f"code_{level}")
+            edges.append(parents.repeat_interleave(n_children) * size + codes)
+        return edges
+
+    @cached_property
+    def _first_leaves(self) -> list[torch.Tensor]:
+        """Per level 1 to L (node + 1,) int64: place of the first item below each node."""
+        below = torch.arange(len(self.leaf_items) + 1, device=self.leaf_items.device)
+        places: list[torch.Tensor] = []
+        for level in range(self.n_levels + 1, 1, -1):
+            first = self.get_buffer(f"first_{level}")
+            below = below[nn.functional.pad(first, (0, 1), value=len(below) - 1)]
+            places.insert(0, below)
+        return places
+
+    def _keep(self, name: str, values: NDArray[np.generic]) -> None:
         self.register_buffer(name, torch.from_numpy(np.ascontiguousarray(values)), persistent=False)
 
 

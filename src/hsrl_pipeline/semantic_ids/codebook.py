@@ -6,17 +6,19 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hsrl_pipeline.errors import UserError
-from hsrl_pipeline.semantic_ids.code_paths import CodePaths
 from hsrl_pipeline.semantic_ids.collisions import assign_codes
 from hsrl_pipeline.semantic_ids.nearest import CodeArray, FloatArray
 from hsrl_pipeline.semantic_ids.residual_quantizer import ResidualQuantizer, check_vectors
 from hsrl_pipeline.shapes import PAD_ID, check_shape
+
+if TYPE_CHECKING:
+    from hsrl_pipeline.semantic_ids.code_trie import CodeTrie
 
 NO_CODE = -1
 """Code of the padding row and of items whose SID was released."""
@@ -107,8 +109,11 @@ class Codebook:
         return digest.hexdigest()[:12]
 
     @cached_property
-    def _paths(self) -> CodePaths:
-        return CodePaths.from_codes(self.codes, self.vocab_sizes)
+    def _trie(self) -> CodeTrie:
+        # a codebook that is only fitted or stored does without torch
+        from hsrl_pipeline.semantic_ids.code_trie import CodeTrie
+
+        return CodeTrie(self.codes, self.vocab_sizes)
 
     def encode(self, vectors: FloatArray) -> CodeArray:
         """Return the codes that the centroids alone give, collisions not looked at.
@@ -157,7 +162,13 @@ class Codebook:
             (batch, group) int64. Item indices ascending, right-padded with PAD_ID; a row of
             PAD_ID alone when no item has that code. ``group`` is the largest set of all items.
         """
-        return self._paths.lookup(codes)
+        check_shape("codes", codes, None, self.n_levels)
+        if (self.codes == NO_CODE).all():
+            return np.full((len(codes), 1), PAD_ID, dtype=np.int64)
+        from torch import as_tensor
+
+        found: NDArray[np.int64] = self._trie.lookup(as_tensor(codes)).numpy()
+        return found
 
     def add_items(self, vectors: FloatArray) -> Codebook:
         """Return a codebook with new items at the end of the table; no other SID changes.

@@ -1,4 +1,7 @@
-"""Business priors: which of several items under one code is preferred (paper, App. E)."""
+"""Business priors: which of several items under one code is preferred (paper, App. E).
+
+A prior is a log-odds: under one code, an item whose prior is larger by 1 is shown e times as often.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from numpy.typing import NDArray
 
 from hsrl_pipeline.config.sid import DecodingPriorConfig
 from hsrl_pipeline.data.slate_log import SlateLog
+from hsrl_pipeline.errors import UserError
 
 
 def score_items(
@@ -37,6 +41,31 @@ def score_items(
     padded = np.zeros(int(index.max(initial=0)) + 1, dtype=np.float32)
     padded[index] = scores
     return padded
+
+
+def prior_table(priors: pd.DataFrame, n_items: int) -> NDArray[np.float32]:
+    """Return the priors by item.
+
+    Args:
+        priors: Columns ``item_index`` and ``prior``, one row per item.
+        n_items: Number of real items.
+
+    Returns:
+        (item,) float32. Row 0 is 0.
+
+    Raises:
+        UserError: The priors are those of other items.
+    """
+    index = priors["item_index"].to_numpy(np.int64)
+    if not np.array_equal(np.sort(index), np.arange(1, n_items + 1)):
+        raise UserError(
+            f"The priors are of {len(index)} items, the dataset has {n_items}",
+            where="item_priors",
+            remedy="Run first: kedro run --pipeline sid_tokenization with the same options.",
+        )
+    table = np.zeros(n_items + 1, dtype=np.float32)
+    table[index] = priors["prior"].to_numpy(np.float32)
+    return table
 
 
 def _ranks(values: pd.Series) -> NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""Which slates are valid: known and distinct items, shelf by shelf, none shown twice."""
+"""Which slates are valid: known and distinct items, shelf by shelf, none shown too often."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class CandidateRules:
     ) -> None:
         self._n_items = n_items
         self._slate_size = slate_size
-        self._exclude_shown = config.exclude_shown
+        self._showings = config.showings
         self._shelves: torch.Tensor | None = None
         self._slot_shelves: torch.Tensor | None = None
         shelf_sizes = np.array([n_items])
@@ -54,13 +54,16 @@ class CandidateRules:
             self._slot_shelves = torch.as_tensor(
                 np.repeat(names, slate_size // len(names)), device=device
             )
-        needed = slate_size // len(shelf_sizes) * (horizon if config.exclude_shown else 1)
+        share = slate_size // len(shelf_sizes)
+        # the last slate must still find items, whichever the slates before have used up
+        used_up = share * (horizon - 1) // config.showings if config.showings else 0
         available = shelf_sizes.min() - (n_seen if config.exclude_shown else 0)
-        if available < needed:
+        if available < share + used_up:
             raise UserError(
-                f"A session can take {needed} different items from a set of {available}",
+                f"A session can take {share + used_up} different items from a set of {available}",
                 where="candidates",
-                remedy="Switch candidates.exclude_shown off or lower session.horizon.",
+                remedy="Switch candidates.exclude_shown off, raise candidates.frequency_cap or "
+                "lower session.horizon.",
             )
 
     def check(self, slates: torch.Tensor, shown: torch.Tensor) -> None:
@@ -68,8 +71,8 @@ class CandidateRules:
 
         Args:
             slates: (batch, slate) int64. Items in ``[1, n_items]``, distinct in a row.
-            shown: (batch, shown) int64. Items shown earlier in the session, filled with PAD_ID;
-                read only when shown items are excluded.
+            shown: (batch, shown) int64. Items that may not be shown again in the session, filled
+                with PAD_ID; read only when showings are limited.
 
         Raises:
             ValueError: The shape or dtype is wrong, or a slot breaks a rule; names row, slot and
@@ -84,7 +87,7 @@ class CandidateRules:
         # Looking up the shelf of an unknown item would fail, so range and repeats come first.
         if bool(valid) and self._shelves is not None and self._slot_shelves is not None:
             valid &= (self._shelves[slates] == self._slot_shelves).all()
-        if self._exclude_shown:
+        if self._showings:
             valid &= ~(shown[:, :, None] == slates[:, None, :]).any()
         if not bool(valid):
             raise ValueError(self._first_fault(slates.cpu(), shown.cpu()))
@@ -101,9 +104,10 @@ class CandidateRules:
         if self._shelves is not None and self._slot_shelves is not None:
             shelves = self._shelves.cpu()[slates.clamp(0, self._n_items)]
             faults["is not of the slot's shelf"] = shelves != self._slot_shelves.cpu()
-        if self._exclude_shown:
+        if self._showings:
             seen = (shown[:, :, None] == slates[:, None, :]).any(dim=1)
-            faults["was already shown in this session"] = seen
+            often = "" if self._showings == 1 else f" {self._showings} times"
+            faults[f"was already shown{often} in this session"] = seen
         for reason, mask in faults.items():
             if bool(mask.any()):
                 row, slot = mask.nonzero()[0].tolist()

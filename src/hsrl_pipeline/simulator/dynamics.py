@@ -13,6 +13,7 @@ import torch
 
 from hsrl_pipeline.config.session import CandidatesConfig, RewardConfig, SessionConfig
 from hsrl_pipeline.observation import Observation
+from hsrl_pipeline.shapes import PAD_ID
 from hsrl_pipeline.simulator.rewards import slate_reward
 
 LEAVING_PATIENCE = 1.0
@@ -28,14 +29,20 @@ class SessionState(NamedTuple):
     Attributes:
         observation: What a policy sees.
         patience: (batch,) float64. Patience left, tau.
+        showings: (batch, showing) int64. All items shown so far, an item as often as it was,
+            filled up with PAD_ID; width 0 unless items may be shown more than once, but not
+            always. Policies do not see it: ``Observation.shown`` says what may not be shown again.
     """
 
     observation: Observation
     patience: torch.Tensor
+    showings: torch.Tensor
 
     def rows(self, index: torch.Tensor) -> SessionState:
         """Return the sessions picked by an int64 index or a bool mask."""
-        return SessionState(self.observation.rows(index), self.patience[index])
+        return SessionState(
+            self.observation.rows(index), self.patience[index], self.showings[index]
+        )
 
 
 class Advance(NamedTuple):
@@ -126,7 +133,7 @@ class SessionRules:
     Attributes:
         session: Horizon, initial patience and history window.
         reward: Miss penalty and sweet point.
-        candidates: Whether shown items are remembered in the observation.
+        candidates: How often an item may be shown; the observation tells when it may no more.
         slate_size: Items per slate, K.
     """
 
@@ -138,7 +145,12 @@ class SessionRules:
     @property
     def shown_size(self) -> int:
         """Width of ``Observation.shown``: all slots of the longest session, or 0 when unused."""
-        return self.session.horizon * self.slate_size if self.candidates.exclude_shown else 0
+        return self.session.horizon * self.slate_size if self.candidates.showings else 0
+
+    @property
+    def showings_size(self) -> int:
+        """Width of ``SessionState.showings``; 0 where one showing decides."""
+        return 0 if self.candidates.showings == 1 else self.shown_size
 
     def start(self, observation: Observation) -> SessionState:
         """Return new sessions of the users in an observation.
@@ -168,6 +180,7 @@ class SessionRules:
                 dtype=torch.float64,
                 device=history.device,
             ),
+            history.new_zeros((len(history), self.showings_size)),
         )
 
     def advance(self, state: SessionState, slates: torch.Tensor, clicks: torch.Tensor) -> Advance:
@@ -187,19 +200,30 @@ class SessionRules:
         reward = slate_reward(clicks, self.reward.miss_penalty, self.reward.sweet_point)
         patience = spend_patience(state.patience, reward, self.slate_size)
         step = before.step + 1
+        shown, showings = self._remember(state, slates)
         terminated, truncated = session_end(patience, step, self.session.horizon)
         after = Observation(
             before.user_categories,
             before.user_dense,
             append_clicks(before.history, slates, clicks),
             step,
-            self._remember(before, slates),
+            shown,
         )
-        return Advance(SessionState(after, patience), reward, terminated, truncated)
+        return Advance(SessionState(after, patience, showings), reward, terminated, truncated)
 
-    def _remember(self, before: Observation, slates: torch.Tensor) -> torch.Tensor:
-        """Return the shown items with this step's slates at their place."""
-        if not self.candidates.exclude_shown:
-            return before.shown
+    def _remember(
+        self, state: SessionState, slates: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return what may not be shown again and all showings, with this step's slates."""
+        before, showings = state.observation, state.showings
+        allowed = self.candidates.showings
+        if allowed is None:
+            return before.shown, showings
         slots = torch.arange(self.slate_size, device=slates.device)
-        return before.shown.scatter(1, before.step[:, None] * self.slate_size + slots, slates)
+        places = before.step[:, None] * self.slate_size + slots
+        if allowed == 1:
+            return before.shown.scatter(1, places, slates), showings
+        showings = showings.scatter(1, places, slates)
+        times = (showings[:, :, None] == slates[:, None, :]).sum(dim=1)
+        used_up = slates.masked_fill(times < allowed, PAD_ID)
+        return before.shown.scatter(1, places, used_up), showings

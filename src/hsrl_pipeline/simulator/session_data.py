@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from hsrl_pipeline.config.session import CandidatesConfig, RewardConfig, SessionConfig
 from hsrl_pipeline.data.slate_log import DatasetInfo, ItemTable, SlateLog, UserTable
+from hsrl_pipeline.semantic_ids.item_priors import prior_table
 from hsrl_pipeline.simulator.judge_pool import pool_for_judge
 from hsrl_pipeline.simulator.response.base import UserResponseModel
 from hsrl_pipeline.simulator.session_setting import SessionSetting
@@ -49,6 +50,8 @@ class SessionData:
         item_vectors: (item, embed) float32. Row 0 is zero.
         shelves: (item,) int64 or None.
         codebook: Semantic IDs.
+        item_priors: (item,) float32 or None for equal ones. Log-odds of being shown among the
+            items of one code.
     """
 
     info: DatasetInfo
@@ -57,6 +60,7 @@ class SessionData:
     item_vectors: NDArray[np.float32]
     shelves: NDArray[np.int64] | None
     codebook: SemanticIds
+    item_priors: NDArray[np.float32] | None = None
 
     @classmethod
     def from_tables(
@@ -69,6 +73,7 @@ class SessionData:
         timeline: pd.DataFrame,
         item_vectors: Mapping[str, Any],
         codebook: SemanticIds,
+        item_priors: pd.DataFrame | None = None,
     ) -> SessionData:
         """Return the data held by the canonical tables and what was made from them."""
         info = DatasetInfo.from_dict(dataset_info)
@@ -79,6 +84,7 @@ class SessionData:
             item_vectors=np.asarray(item_vectors["state"]["vectors"], dtype=np.float32),
             shelves=ItemTable.from_frame(items, info).shelves,
             codebook=codebook,
+            item_priors=None if item_priors is None else prior_table(item_priors, info.n_items),
         )
 
     def setting(

@@ -157,17 +157,23 @@ class SlateSessions:
 
     def state_dict(self) -> dict[str, Any]:
         """Return all that is needed to continue bit-identically."""
-        return {
+        state = {
             "observation": tuple(self._state.observation),
             "patience": self._state.patience,
             "users": self._users,
             "generator": self._generator.get_state(),
         }
+        if self._state.showings.numel():
+            state["showings"] = self._state.showings
+        return state
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what ``state_dict`` returned, on this environment's device."""
         observation = Observation(*state["observation"]).to(self.device)
-        self._state = SessionState(observation, state["patience"].to(self.device))
+        showings = state.get("showings", observation.history.new_zeros((len(state["users"]), 0)))
+        self._state = SessionState(
+            observation, state["patience"].to(self.device), showings.to(self.device)
+        )
         self._users = state["users"].to(self.device)
         self._generator.set_state(state["generator"])
 
@@ -205,7 +211,10 @@ class SlateSessions:
             )
         )
         patience = self._state.patience.index_copy(0, finished, fresh.patience)
-        self._state = SessionState(observation, patience)
+        showings = self._state.showings
+        if showings.numel():
+            showings = showings.index_copy(0, finished, fresh.showings)
+        self._state = SessionState(observation, patience, showings)
         self._users = self._users.index_copy(0, finished, users)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from hsrl_pipeline.agents.policy_checkpoint import agent_context, describe_policy
+from hsrl_pipeline.agents.policy_checkpoint import agent_context, describe_policy, priors_in_use
 from hsrl_pipeline.agents.registry import build_agent
 from hsrl_pipeline.config.agents.shared import AgentSettings
 from hsrl_pipeline.config.training import TrainingConfig
@@ -74,6 +74,7 @@ def train_agent(
         "dataset": info.dataset,
         "dataset_version": info.version,
         "codebook_version": data.codebook.version,
+        **priors_in_use(context),
     }
     trainer = Trainer(
         agent,
@@ -88,7 +89,7 @@ def train_agent(
             "agents": {agent_name: settings.model_dump(mode="json")},
             "session": sessions.session.model_dump(mode="json"),
             "reward": sessions.reward.model_dump(mode="json"),
-            "candidates": sessions.candidates.model_dump(mode="json"),
+            "candidates": sessions.candidates.model_dump(mode="json", exclude_none=True),
         },
     )
     history = trainer.run(on_metrics, checkpoints)

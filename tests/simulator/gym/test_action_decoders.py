@@ -37,6 +37,22 @@ def test_an_invalid_code_is_the_valid_one_with_the_longest_shared_prefix():
     assert set(decode((3, 3), (3, 3))) == {23, 24}
 
 
+def test_priors_order_the_items_of_a_code():
+    priors = np.zeros(N_ITEMS + 1, np.float32)
+    priors[[10, 11]] = 1.0
+    decoder = SemanticTokenDecoder(CODES, VOCAB_SIZES, 2, priors=priors)
+    assert decode((1, 1), (1, 1), decoder=decoder) == [10, 9]
+    assert decode((1, 2), (1, 1), decoder=decoder) == [11, 10]
+    assert decode((1, 1), (1, 1), decoder=decoder, shown=[10])[0] == 9
+
+
+def test_vocabularies_may_be_of_any_size():
+    codes = np.full((4, 9), -1)
+    codes[1:] = [[255] * 9, [0] * 9, [255] * 8 + [0]]
+    decoder = SemanticTokenDecoder(codes, (256,) * 9, 3)
+    assert decode((255,) * 8 + (9,), (255,) * 9, (0,) * 9, decoder=decoder) == [1, 3, 2]
+
+
 def test_shown_items_are_passed_over():
     assert decode((0, 0), shown=[1, 0]) == [2]
     assert decode((0, 0), shown=[1, 2])[0] in {3, 4}
@@ -104,9 +120,9 @@ def test_bad_tokens_are_refused_with_their_place():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((np.full((4, 9), 1), (256,) * 9, 1), "too many"),
         ((CODES, VOCAB_SIZES, 2, SHELVES), "does not divide"),
-        ((np.full((4, 2), -1), (2, 2), 1), "0 items have a code"),
+        ((np.full((4, 2), -1), (2, 2), 1), "no item has a semantic ID"),
+        ((CODES[:4], VOCAB_SIZES, 4), "3 items have a code, a slate needs 4"),
         ((CODES, (4,), 1), "shape"),
     ],
 )

@@ -21,6 +21,7 @@ def search_agent_settings(
     timeline: pd.DataFrame,
     item_vectors: dict[str, Any],
     codebook: Any,
+    item_priors: pd.DataFrame,
     simulator_train: dict[str, Any],
     agent: AgentConfig,
     agents: AgentsConfig,
@@ -41,6 +42,7 @@ def search_agent_settings(
         timeline: Canonical table.
         item_vectors: Checkpoint with ``vectors`` (item, embed) float32.
         codebook: Semantic IDs of the items.
+        item_priors: Which of several items under one code is preferred.
         simulator_train: Checkpoint of the training simulator; the evaluation one is never seen.
         agent: Name of the agent and its overrides.
         agents: Present settings of all agents.
@@ -66,6 +68,7 @@ def search_agent_settings(
         timeline=timeline,
         item_vectors=item_vectors,
         codebook=codebook,
+        item_priors=item_priors,
     )
     device = resolve_device(training.device, "training.device")
     return search_agent(

@@ -21,6 +21,7 @@ def create_pipeline(**_: object) -> Pipeline:
                     "timeline": "timeline",
                     "item_vectors": "item_vectors",
                     "codebook": "codebook",
+                    "item_priors": "item_priors",
                     "simulator_train": "simulator_train",
                     "agent": "params:agent",
                     "agents": "params:agents",

@@ -20,6 +20,7 @@ def train_policy(
     timeline: pd.DataFrame,
     item_vectors: dict[str, Any],
     codebook: Any,
+    item_priors: pd.DataFrame,
     simulator_train: dict[str, Any],
     training_metrics: Any,
     training_checkpoints: Any,
@@ -41,6 +42,7 @@ def train_policy(
         timeline: Canonical table.
         item_vectors: Checkpoint with ``vectors`` (item, embed) float32.
         codebook: Semantic IDs of the items.
+        item_priors: Which of several items under one code is preferred.
         simulator_train: Checkpoint of the training simulator.
         training_metrics: Called with each point of the training curves.
         training_checkpoints: Store of the state to resume from.
@@ -67,6 +69,7 @@ def train_policy(
         timeline=timeline,
         item_vectors=item_vectors,
         codebook=codebook,
+        item_priors=item_priors,
     )
     device = resolve_device(training.device, "training.device")
     return train_agent(

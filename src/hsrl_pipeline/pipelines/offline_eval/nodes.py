@@ -20,6 +20,7 @@ def evaluate_policies(
     timeline: pd.DataFrame,
     item_vectors: dict[str, Any],
     codebook: Any,
+    item_priors: pd.DataFrame,
     simulator_train: dict[str, Any],
     simulator_eval: dict[str, Any],
     trained_policy: dict[str, Any],
@@ -41,6 +42,7 @@ def evaluate_policies(
         timeline: Canonical table.
         item_vectors: Checkpoint with ``vectors`` (item, embed) float32.
         codebook: Semantic IDs of the items.
+        item_priors: Which of several items under one code is preferred.
         simulator_train: Checkpoint of the training simulator.
         simulator_eval: Checkpoint of the evaluation simulator.
         trained_policy: Checkpoint of the run's agent.
@@ -68,6 +70,7 @@ def evaluate_policies(
         timeline=timeline,
         item_vectors=item_vectors,
         codebook=codebook,
+        item_priors=item_priors,
     )
     device = resolve_device(evaluation.device, "evaluation.device")
     known = bool(synthetic_truth["state"])

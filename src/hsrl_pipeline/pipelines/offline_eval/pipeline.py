@@ -25,6 +25,7 @@ def create_pipeline(**_: object) -> Pipeline:
                     "timeline": "timeline",
                     "item_vectors": "item_vectors",
                     "codebook": "codebook",
+                    "item_priors": "item_priors",
                     "simulator_train": "simulator_train",
                     "simulator_eval": "simulator_eval",
                     "trained_policy": "trained_policy",

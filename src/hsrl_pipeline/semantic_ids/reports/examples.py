@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from hsrl_pipeline.semantic_ids.code_paths import CodePaths
+from hsrl_pipeline.semantic_ids.code_trie import CodeTrie
 from hsrl_pipeline.semantic_ids.codebook import NO_CODE, Codebook
 
 PREFIXES_PER_LEVEL = 8
@@ -36,16 +36,22 @@ def list_prefix_examples(codebook: Codebook, items: pd.DataFrame) -> pd.DataFram
 
 def _examples_of_level(codebook: Codebook, depth: int) -> pd.DataFrame:
     """Return the examples of prefixes with ``depth`` codes."""
+    columns = ["level", "prefix", "n_items", "item_index", "semantic_id"]
     live = codebook.codes[:, 0] != NO_CODE
+    if not live.any():
+        return pd.DataFrame(columns=columns)
     prefixes = np.where(live[:, None], codebook.codes[:, :depth], NO_CODE)
-    paths = CodePaths.from_codes(prefixes, codebook.vocab_sizes[:depth])
-    order = np.argsort(-paths.counts, kind="stable")
-    spread = order[: int((paths.counts > 1).sum())]
+    trie = CodeTrie(prefixes, codebook.vocab_sizes[:depth])
+    items = trie.leaf_items.numpy()
+    counts = trie.get_buffer(f"n_children_{depth + 1}").numpy()
+    ends = counts.cumsum()
+    order = np.argsort(-counts, kind="stable")
+    spread = order[: int((counts > 1).sum())]
     at = np.unique(np.linspace(0, max(len(spread) - 1, 0), PREFIXES_PER_LEVEL).astype(int))
     rows = []
     for leaf in spread[at] if len(spread) else []:
-        start, end = paths.item_starts[leaf], paths.item_starts[leaf + 1]
-        for item in paths.items[start : min(end, start + ITEMS_PER_PREFIX)]:
+        start, end = ends[leaf] - counts[leaf], ends[leaf]
+        for item in items[start : min(end, start + ITEMS_PER_PREFIX)]:
             rows.append(
                 {
                     "level": depth,
@@ -55,7 +61,6 @@ def _examples_of_level(codebook: Codebook, depth: int) -> pd.DataFrame:
                     "semantic_id": _written(codebook.codes[item]),
                 }
             )
-    columns = ["level", "prefix", "n_items", "item_index", "semantic_id"]
     return pd.DataFrame(rows, columns=columns)
 
 

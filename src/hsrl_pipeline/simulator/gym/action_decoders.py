@@ -8,10 +8,8 @@ import numpy as np
 import torch
 from gymnasium import Space, spaces
 
+from hsrl_pipeline.semantic_ids.code_trie import CodeTrie
 from hsrl_pipeline.shapes import PAD_ID, check_shape
-
-LARGEST_KEY = 2**62
-"""Codes are compared as one integer each, which must not overflow."""
 
 NEVER = -(2**62)
 """Score of what may not be chosen."""
@@ -31,10 +29,10 @@ class SemanticTokenDecoder:
     """One semantic ID per slot; every combination of tokens stands for some item.
 
     A slot's tokens name the item whose code shares the longest prefix with them. Among several,
-    the one nearest in code order is taken, and of equally near ones the one of lower code, then
-    lower number. Items already in the slate, or no longer allowed, are passed over. So a valid,
-    unique code is its item, an invalid code its closest valid one, and a code that several items
-    share yields them one after the other. Items without a code are never shown.
+    the one nearest in code order is taken, and of equally near ones the one of lower code. Items
+    already in the slate, or no longer allowed, are passed over. So a valid, unique code is its
+    item, an invalid code its closest valid one, and a code that several items share yields them
+    one after the other: by their priors, then by number. Items without a code are never shown.
 
     Args:
         codes: (item, level) int64. Semantic IDs; -1 in row 0 and for items without a code.
@@ -43,10 +41,12 @@ class SemanticTokenDecoder:
         shelves: (item,) int64. Shelf of each item; slots are bound to shelves in equal parts, in
             order. None when every slot may take any item.
         device: Torch device of the tokens.
+        priors: (item,) float32. The larger one comes first among the items of one code; None for
+            equal ones.
 
     Raises:
-        ValueError: The vocabulary is too large, the slate does not divide among the shelves, or
-            there are too few items with a code.
+        ValueError: A code is out of range, the slate does not divide among the shelves, or there
+            are too few items with a code.
     """
 
     def __init__(
@@ -56,37 +56,32 @@ class SemanticTokenDecoder:
         slate_size: int,
         shelves: np.ndarray | None = None,
         device: torch.device | str = "cpu",
+        *,
+        priors: np.ndarray | None = None,
     ) -> None:
-        check_shape("codes", codes, None, len(vocab_sizes))
         self.space: Space[np.ndarray] = spaces.MultiDiscrete(np.tile(vocab_sizes, slate_size))
         self._slate_size = slate_size
-        items = np.flatnonzero((codes >= 0).all(axis=1))
-        items = items[items != PAD_ID]
-        shelf_of = np.zeros(len(codes), dtype=np.int64) if shelves is None else shelves
-        names = np.unique(shelf_of[1:])
-        n_codes = int(np.prod([float(size) for size in vocab_sizes]))
-        if n_codes * (len(names) + 1) > LARGEST_KEY:
-            raise ValueError(f"{n_codes} possible codes are too many to be compared as integers")
-        if slate_size % len(names):
-            raise ValueError(f"slate_size {slate_size} does not divide among {len(names)} shelves")
-        strides = np.cumprod([1, *vocab_sizes[:0:-1]])[::-1]
-        keys = codes[items] @ strides
-        rank = np.searchsorted(names, shelf_of[items])
-        order = np.lexsort((items, keys, rank))
-        sizes = np.bincount(rank, minlength=len(names))
-        self._share = slate_size // len(names)
-        if sizes.min() < self._share:
-            raise ValueError(f"{sizes.min()} items have a code, a slate needs {self._share}")
+        self._trie = CodeTrie(codes, vocab_sizes, shelves, priors)
+        items = self._trie.leaf_items.numpy()
+        sizes = np.bincount(self._trie.item_nodes[self._trie.leaf_items, 0].numpy())
+        n_shelves = 1 if shelves is None else len(np.unique(shelves[1:]))
+        if slate_size % n_shelves:
+            raise ValueError(f"slate_size {slate_size} does not divide among {n_shelves} shelves")
+        self._share = slate_size // n_shelves
+        fewest = sizes.min() if len(sizes) == n_shelves else 0
+        if fewest < self._share:
+            raise ValueError(f"{fewest} items have a code, a slate needs {self._share}")
 
+        code = self._trie.item_nodes[self._trie.leaf_items, self._trie.n_levels].numpy()
+        order = np.lexsort((items, -self._trie.log_shares.numpy()[items], code))
         ends = np.cumsum(sizes)
-        slot_shelf = np.repeat(np.arange(len(names)), self._share)
+        slot_shelf = np.repeat(np.arange(n_shelves), self._share)
+        self._trie.to(device)
         self._items = torch.as_tensor(items[order], device=device)
         self._codes = torch.as_tensor(codes[items[order]], device=device)
-        self._keys = torch.as_tensor((rank * n_codes + keys)[order], device=device)
-        self._slot_keys = torch.as_tensor(slot_shelf * n_codes, device=device)
+        self._slot_roots = torch.as_tensor(slot_shelf, device=device)
         self._slot_starts = torch.as_tensor((ends - sizes)[slot_shelf][:, None], device=device)
         self._slot_ends = torch.as_tensor(ends[slot_shelf][:, None], device=device)
-        self._strides = torch.as_tensor(strides.copy(), device=device)
         self._vocab_sizes = torch.as_tensor(vocab_sizes, device=device)
 
     def decode(self, actions: torch.Tensor, shown: torch.Tensor) -> torch.Tensor:
@@ -103,7 +98,7 @@ class SemanticTokenDecoder:
         Raises:
             ValueError: A token is out of range; names row and position.
         """
-        check_shape("actions", actions, len(shown), self._slate_size * len(self._strides))
+        check_shape("actions", actions, len(shown), self._slate_size * len(self._vocab_sizes))
         tokens = actions.to(torch.int64).view(len(actions), self._slate_size, -1)
         outside = (tokens < 0) | (tokens >= self._vocab_sizes)
         if bool(outside.any()):
@@ -134,11 +129,11 @@ class SemanticTokenDecoder:
             scores: (batch, slate, neighbour) int64. Shared prefix first, then nearness; ``NEVER``
                 outside the slot's shelf.
         """
-        keys = (tokens * self._strides).sum(dim=2) + self._slot_keys
-        offsets = torch.arange(-n_taken - 1, n_taken + 1, device=keys.device)
-        rows = torch.searchsorted(self._keys, keys)[:, :, None] + offsets
+        places = self._trie.places_of(tokens, self._slot_roots.expand(tokens.shape[:2]))
+        offsets = torch.arange(-n_taken - 1, n_taken + 1, device=places.device)
+        rows = places[:, :, None] + offsets
         inside = (rows >= self._slot_starts) & (rows < self._slot_ends)
-        rows = rows.clamp(0, len(self._keys) - 1)
+        rows = rows.clamp(0, len(self._items) - 1)
         shared = (self._codes[rows] == tokens[:, :, None]).cumprod(dim=3).sum(dim=3)
         # Sorted rows at and after the code's place are 0, 1, ... away, those before it 1, 2, ...
         scores = shared * len(offsets) - offsets.abs()
