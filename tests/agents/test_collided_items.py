@@ -12,6 +12,7 @@ from hsrl_pipeline.agents.registry import build_agent
 from hsrl_pipeline.config.session import CandidatesConfig, RewardConfig, SessionConfig
 from hsrl_pipeline.errors import UserError
 from hsrl_pipeline.replay.transitions import TransitionBatch
+from hsrl_pipeline.simulator.session_setting import SessionSetting
 from hsrl_pipeline.simulator.slate_env import SlateSessions
 from hsrl_pipeline.simulator.user_pool import UserPool
 
@@ -121,11 +122,13 @@ def test_sessions_obey_the_cap_and_updates_stay_finite(name, cap):
     sessions = SlateSessions(
         Indifferent(),
         UserPool.from_rows(torch.ones(5, 1, dtype=torch.int64), torch.zeros(5, 1), histories),
-        session=SessionConfig(horizon=horizon, history_size=HISTORY),
-        reward=RewardConfig(),
-        candidates=CandidatesConfig(frequency_cap=cap),
-        slate_size=SLATE,
-        n_items=N_ITEMS,
+        SessionSetting(
+            session=SessionConfig(horizon=horizon, history_size=HISTORY),
+            reward=RewardConfig(),
+            candidates=CandidatesConfig(frequency_cap=cap),
+            slate_size=SLATE,
+            n_items=N_ITEMS,
+        ),
         batch_size=16,
         seed=0,
     )
@@ -153,7 +156,7 @@ def _transitions(before, action, result):
         action.slates,
         result.clicks,
         result.reward,
-        result.successor,
+        result.next_observation,
         result.terminated,
         result.truncated,
         action.latent_action,

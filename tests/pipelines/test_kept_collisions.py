@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from hsrl_pipeline.config.agents_hsrl import HsrlPaperSettings, HsrlSettings
 from kedro.io import DataCatalog, MemoryDataset
 from kedro.runner import SequentialRunner
 
@@ -27,9 +26,7 @@ def run(pipeline, inputs, name, cap=None):
              "metrics_every": 3, "checkpoint_every": 3, "device": "cpu"}  # fmt: skip
     parameters = {
         "agent": AgentConfig(name=name),
-        "agents": AgentsConfig(
-            hsrl=HsrlSettings(warm_start_iterations=3), hsrl_paper=HsrlPaperSettings()
-        ),
+        "agents": AgentsConfig.model_validate({"hsrl": {"warm_start_iterations": 3}}),
         "training": TrainingConfig(**small),
         "evaluation": EvaluationConfig(n_episodes=40, n_resamples=100, split="all", device="cpu"),
         "session": SESSION,

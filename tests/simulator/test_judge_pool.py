@@ -10,6 +10,7 @@ from hsrl_pipeline.errors import UserError
 from hsrl_pipeline.simulator.judge_pool import pool_for_judge
 from hsrl_pipeline.simulator.response.constant import ConstantResponse
 from hsrl_pipeline.simulator.response.recorded import RecordedResponse
+from hsrl_pipeline.simulator.session_setting import SessionSetting
 from hsrl_pipeline.simulator.slate_env import SlateSessions
 
 N_ITEMS, SLATE, HISTORY = 12, 2, 3
@@ -43,11 +44,13 @@ def make_sessions(*, exclude_shown=True, horizon=5):
     return SlateSessions(
         JUDGE,
         pool_for_judge(JUDGE, log.test, log, USERS, HISTORY),
-        session=SessionConfig(horizon=horizon, history_size=HISTORY, initial_patience=100.0),
-        reward=RewardConfig(),
-        candidates=CandidatesConfig(exclude_shown=exclude_shown),
-        slate_size=SLATE,
-        n_items=N_ITEMS,
+        SessionSetting(
+            session=SessionConfig(horizon=horizon, history_size=HISTORY, initial_patience=100.0),
+            reward=RewardConfig(),
+            candidates=CandidatesConfig(exclude_shown=exclude_shown),
+            slate_size=SLATE,
+            n_items=N_ITEMS,
+        ),
         batch_size=6,
         seed=0,
     )

@@ -223,7 +223,7 @@ def test_showings_are_counted_by_session_and_survive_a_restart():
         with pytest.raises(ValueError, match=r"slates\[0, 1\] is 1, which was already shown 2"):
             world.step(torch.tensor([[2, 1, 3]]))
         result = world.step(torch.tensor([[2, 4, 6]]))
-        assert result.successor.shown[0].unique().tolist() == [0, 1, 2, 4]
+        assert result.next_observation.shown[0].unique().tolist() == [0, 1, 2, 4]
         # the next user has seen nothing
         assert not result.observation.shown.any()
         for _ in range(2):
