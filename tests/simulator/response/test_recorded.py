@@ -80,9 +80,10 @@ def test_nobody_else_can_be_asked(response):
             response.scores_all(observation([2, user]))
 
 
-def test_without_answers_the_judge_is_refused():
+@pytest.mark.parametrize("answers", [ANSWERS.iloc[:0], None], ids=["empty", "no table"])
+def test_without_answers_the_judge_is_refused(answers):
     with pytest.raises(UserError, match=r"nobody's answers are recorded.*simulator.eval=model"):
-        record(ANSWERS.iloc[:0])
+        record(answers)
 
 
 def test_a_missing_answer_is_named_by_the_ids_of_the_log():

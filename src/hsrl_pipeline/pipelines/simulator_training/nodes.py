@@ -50,7 +50,7 @@ def fit_user_simulator(
     from hsrl_pipeline.simulator.response.recorded import record_answers
     from hsrl_pipeline.simulator.response.simulators import fit_simulator
 
-    if role == "eval" and simulator.eval == "recorded" and recorded_answers is not None:
+    if role == "eval" and simulator.eval == "recorded":
         embedded = simulator.user_id_embedding
         return record_answers(
             recorded_answers,

@@ -119,21 +119,23 @@ class KnownBefore:
     @classmethod
     def from_log(cls, log: SlateLog, users: NDArray[np.int64]) -> KnownBefore:
         """Return what a log holds of some users; nothing of those without a slate."""
-        rows = {int(user): np.flatnonzero(log.users == user) for user in users}
-        seen = [np.unique(log.slates[own]) for own in rows.values()]
+        order = np.argsort(log.users, kind="stable")
+        first, last = (np.searchsorted(log.users[order], users, side) for side in ("left", "right"))
+        rows = [order[start:end] for start, end in zip(first, last, strict=True)]
+        seen = [np.unique(log.slates[own]) for own in rows]
         padded = np.full((len(users), max(map(len, seen), default=0)), PAD_ID, np.int64)
         for place, items in enumerate(seen):
             padded[place, : len(items)] = items
         ends = log.history_end + log.labels.sum(axis=1)
         return cls(
-            np.array([log.history_start[own].min() if len(own) else 0 for own in rows.values()]),
-            np.array([ends[own].max(initial=0) for own in rows.values()]),
+            np.array([log.history_start[own].min() if len(own) else 0 for own in rows]),
+            np.array([ends[own].max(initial=0) for own in rows]),
             padded,
         )
 
 
 def record_answers(
-    recorded_answers: pd.DataFrame,
+    recorded_answers: pd.DataFrame | None,
     users: pd.DataFrame,
     items: pd.DataFrame,
     *,
@@ -143,7 +145,8 @@ def record_answers(
     """Return the checkpoint of a simulator that answers as people did.
 
     Args:
-        recorded_answers: Canonical table: ``user_index``, ``item_index``, ``label``.
+        recorded_answers: Canonical table: ``user_index``, ``item_index``, ``label``; None if there
+            is no such table.
         users: Canonical table.
         items: Canonical table.
         history_size: Window length H.
@@ -156,7 +159,7 @@ def record_answers(
         UserError: Nobody's answers are recorded, or an answer to an item of the catalogue is
             missing; names user and item.
     """
-    if recorded_answers.empty:
+    if recorded_answers is None or recorded_answers.empty:
         raise UserError(
             "simulator.eval is recorded, but nobody's answers are recorded for this dataset",
             where="simulator.eval, table recorded_answers",
