@@ -59,7 +59,7 @@ class SimulatorConfig(FrozenConfig):
     kind: Literal["learned", "constant"] = Field(
         default="learned",
         description="Training simulator: learned from the log, or constant, which answers every "
-        "item with the log's click rate (simulator ablation). never concerns Psi_eval.",
+        "item with the log's click rate (simulator ablation). It never concerns Psi_eval.",
     )
     eval: Literal["model", "recorded"] = Field(
         default="model",
