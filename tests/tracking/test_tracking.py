@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from hsrl_pipeline.io.metric_stream import MetricStreamDataset
 from hsrl_pipeline.tracking import metric_stream as metric_stream_module
-from hsrl_pipeline.tracking.metric_stream import MetricStream
+from hsrl_pipeline.tracking.metric_stream import MetricStream, MetricStreamDataset
+from hsrl_pipeline.tracking.processes import mark_killed_runs
 from hsrl_pipeline.tracking.run import TrackedRun, active_run, flatten_params, set_active_run
-from hsrl_pipeline.tracking.store import mark_killed_runs, open_client, tracking_uri
+from hsrl_pipeline.tracking.store import open_client, tracking_uri
 
 START_RUN = """
 import os, sys

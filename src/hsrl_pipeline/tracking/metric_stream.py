@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from typing import Any, NoReturn
 
-from hsrl_pipeline.tracking.run import Point, TrackedRun, points
+from kedro.io import AbstractDataset, DatasetError
+
+from hsrl_pipeline.tracking.run import Point, TrackedRun, active_run, points
 
 SECONDS_BETWEEN_WRITES = 5.0
 LARGEST_BUFFER = 1000
@@ -48,3 +51,40 @@ class MetricStream:
             self._run.log_points(self._buffer)
             self._buffer = []
         self._last_write = time.monotonic()
+
+
+class MetricStreamDataset(AbstractDataset[NoReturn, MetricStream]):
+    """Loads a ``MetricStream`` of the current MLflow run; drops the figures if there is none.
+
+    Args:
+        metadata: Read by Kedro-Viz.
+    """
+
+    def __init__(self, *, metadata: dict[str, Any] | None = None) -> None:
+        self.metadata = metadata
+        self._stream: MetricStream | None = None
+
+    def load(self) -> MetricStream:
+        """Return the stream; the same one until it is released."""
+        if self._stream is None:
+            self._stream = MetricStream(active_run())
+        return self._stream
+
+    def save(self, data: NoReturn) -> None:
+        """Refuse: figures are sent through the stream.
+
+        Raises:
+            DatasetError: Always.
+        """
+        raise DatasetError("a metric stream can only be loaded")
+
+    def _release(self) -> None:
+        if self._stream is not None:
+            self._stream.flush()
+        self._stream = None
+
+    def _exists(self) -> bool:
+        return True
+
+    def _describe(self) -> dict[str, Any]:
+        return {}

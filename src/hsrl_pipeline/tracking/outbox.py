@@ -16,7 +16,9 @@ from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hsrl_pipeline.tracking.store import is_gone, process_identity, shown_uri
+from hsrl_pipeline.atomic import staged_path
+from hsrl_pipeline.tracking.processes import is_gone, process_identity
+from hsrl_pipeline.tracking.store import shown_uri
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -266,9 +268,8 @@ def send_file(client: MlflowClient, run_id: str, file: Path) -> int:
         except json.JSONDecodeError:
             continue  # the process was killed while it wrote its last line
         if not deliver(client, run_id, entry):
-            rest = file.with_suffix(".rest")
-            rest.write_text("\n".join([header, *lines[index:]]) + "\n")
-            os.replace(rest, file)
+            with staged_path(file) as rest:
+                rest.write_text("\n".join([header, *lines[index:]]) + "\n")
             return len(lines) - index
     file.unlink()
     return 0

@@ -10,15 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hsrl_pipeline.tracking.outbox import Outbox, send_kept_runs
-from hsrl_pipeline.tracking.store import (
+from hsrl_pipeline.tracking.processes import (
     PROCESS_TAG,
-    ensure_experiment,
     mark_killed_runs,
-    open_client,
     process_identity,
     running_runs,
-    store_trouble,
 )
+from hsrl_pipeline.tracking.store import ensure_experiment, open_client, store_trouble
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient

@@ -11,12 +11,8 @@ from pathlib import Path
 
 from hsrl_pipeline.errors import UserError
 from hsrl_pipeline.tracking.outbox import send_kept_runs
-from hsrl_pipeline.tracking.store import (
-    mark_killed_runs,
-    open_client,
-    shown_uri,
-    tracking_uri,
-)
+from hsrl_pipeline.tracking.processes import mark_killed_runs
+from hsrl_pipeline.tracking.store import open_client, shown_uri, tracking_uri
 
 logger = logging.getLogger(__name__)
 

@@ -74,7 +74,6 @@ def train_agent(
         "dataset": info.dataset,
         "dataset_version": info.version,
         "codebook_version": data.codebook.version,
-        **priors_in_use(context),
     }
     trainer = Trainer(
         agent,
@@ -86,6 +85,7 @@ def train_agent(
         stopping=stopping,
         identity={
             **provenance,
+            **priors_in_use(context),
             "agents": {agent_name: settings.model_dump(mode="json")},
             "session": sessions.session.model_dump(mode="json"),
             "reward": sessions.reward.model_dump(mode="json"),

@@ -153,14 +153,10 @@ def _read_items(folder: Path) -> tuple[pd.DataFrame, RowAccounts]:
         ", ".join(word for word, flag in zip(words, row[shown], strict=True) if flag)
         for row in matrix.values
     ]
-    ids = matrix.lines.astype(str)
-    if len(matrix.lines) < matrix.n_lines:  # a coat without features is still a coat
-        every = pd.DataFrame({"item_id": np.arange(1, matrix.n_lines + 1).astype(str)})
-        known = pd.concat([pd.DataFrame({"item_id": ids, "title": titles}), content], axis=1)
-        return every.merge(known, on="item_id", how="left"), matrix.accounts
-    return pd.concat(
-        [pd.DataFrame({"item_id": ids, "title": titles}), content], axis=1
-    ), matrix.accounts
+    known = pd.DataFrame({"item_id": matrix.lines.astype(str), "title": titles})
+    # a coat without features is still a coat
+    every = pd.DataFrame({"item_id": np.arange(1, matrix.n_lines + 1).astype(str)})
+    return every.merge(pd.concat([known, content], axis=1), how="left"), matrix.accounts
 
 
 def _read_users(folder: Path) -> tuple[pd.DataFrame, RowAccounts, int]:

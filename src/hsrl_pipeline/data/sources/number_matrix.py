@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from hsrl_pipeline.data.accounts import BadRows, RowAccounts, refusal
 from hsrl_pipeline.data.engines.engine import Engine
+from hsrl_pipeline.data.sources.raw_files import decode_text
 from hsrl_pipeline.errors import UserError
 
 
@@ -201,13 +202,7 @@ def read_whole_text(path: Path, remedy: str) -> str:
     data = path.read_bytes()
     if not data.strip():
         raise UserError(f"{path.name} is empty", where=str(path), remedy=remedy)
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise UserError(
-            f"{path.name} is not utf-8 text", where=f"{path.name}, line {line}", remedy=remedy
-        ) from error
+    return decode_text(data, path.name, remedy).removeprefix("\ufeff")
 
 
 def _lines(path: Path, remedy: str) -> list[str]:

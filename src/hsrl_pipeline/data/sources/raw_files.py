@@ -79,16 +79,10 @@ class RawArchive:
         Raises:
             UserError: As for `extract`, or the text is not in the expected encoding.
         """
-        data = self.extract(member, workspace).read_bytes()
-        try:
-            return data.decode(encoding)
-        except UnicodeDecodeError as error:
-            line = data.count(b"\n", 0, error.start) + 1
-            raise UserError(
-                f"{member} is not {encoding} text",
-                where=f"{member}, line {line}",
-                remedy=f"Save the file as {encoding}, or restore the official file.",
-            ) from error
+        remedy = f"Save the file as {encoding}, or restore the official file."
+        return decode_text(
+            self.extract(member, workspace).read_bytes(), member, remedy, encoding=encoding
+        )
 
     def _open(self) -> zipfile.ZipFile:
         if not self.archive.is_file():
@@ -107,6 +101,27 @@ class RawArchive:
             where=str(self.archive),
             remedy=f"Delete it. {self._remedy()}",
         )
+
+
+def decode_text(data: bytes, name: str, remedy: str, *, encoding: str = "utf-8") -> str:
+    """Return the text of a small file.
+
+    Args:
+        data: Content of the file.
+        name: Name of the file, for messages.
+        remedy: What to do when the text is in another encoding.
+        encoding: Expected encoding.
+
+    Raises:
+        UserError: The text is not in the expected encoding; names the line.
+    """
+    try:
+        return data.decode(encoding)
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise UserError(
+            f"{name} is not {encoding} text", where=f"{name}, line {line}", remedy=remedy
+        ) from error
 
 
 def find_folder(raw_folder: Path, name: str, dataset: str) -> Path:
