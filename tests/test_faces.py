@@ -30,7 +30,7 @@ from importlib import import_module
 for name in sys.argv[1:]:
     assert import_module(name).__all__, name
 from hsrl_pipeline.config import AgentsConfig
-heavy = {"torch", "pandas", "pandera", "pyarrow", "sklearn", "ibis", "duckdb", "matplotlib"}
+heavy = {"kedro", "mlflow", "torch", "pandas", "pandera", "pyarrow", "sklearn", "ibis", "duckdb"}
 print(*sorted({name.partition(".")[0] for name in sys.modules} & heavy))
 """
 
