@@ -185,3 +185,74 @@ def test_recorded_answers_can_be_played_against(judged_project):
 def test_recorded_answers_have_people_of_their_own(judged_project):
     with pytest.raises(UserError, match="do not start from the split 'test'"):
         make(judged_project, simulator="eval", split="test")
+
+
+ALWAYS = np.arange(1, SLATE + 1)
+
+
+def course(env, steps=12):
+    """Return users and rewards of a constant slate over several sessions."""
+    told = []
+    _, info = env.reset()
+    for _ in range(steps):
+        _, reward, terminated, truncated, step_info = env.step(ALWAYS)
+        told.append((info["user_index"], reward, step_info["clicks"].tolist()))
+        if terminated or truncated:
+            _, info = env.reset()
+    return told
+
+
+class TestSeeds:
+    def test_environments_without_a_seed_are_no_copies(self, project):
+        courses = [course(make(project)) for _ in range(4)]
+        assert len({repr(told) for told in courses}) == 4
+
+    @pytest.mark.parametrize("vectorization_mode", ["sync", "vector_entry_point"])
+    def test_sub_environments_without_a_seed_differ(self, project, vectorization_mode):
+        def first_clicks():
+            envs = gymnasium.make_vec(
+                ID,
+                num_envs=6,
+                vectorization_mode=vectorization_mode,
+                project=project,
+                parameters=SHORT,
+            )
+            _, infos = envs.reset()
+            clicks = [envs.step(np.tile(ALWAYS, (6, 1)))[4]["clicks"] for _ in range(3)]
+            rows = [
+                (infos["user_index"][row], *(c[row].tolist() for c in clicks)) for row in range(6)
+            ]
+            return [repr(row) for row in rows]
+
+        first, second = first_clicks(), first_clicks()
+        assert len(set(first)) > 1
+        assert first != second
+
+    def test_equal_seeds_repeat_and_others_do_not(self, project):
+        one, twin, other = (course(make(project, seed=seed)) for seed in (5, np.int64(5), 6))
+        assert one == twin
+        assert one != other
+
+    def test_the_seed_of_make_is_that_of_reset(self, project):
+        _, info = make(project).reset(seed=5)
+        assert course(make(project, seed=5), 4)[0][0] == info["user_index"]
+
+    def test_a_reset_without_a_seed_goes_on_with_the_stream(self, project):
+        env, twin = make(project), make(project)
+        env.reset(seed=5)
+        twin.reset(seed=5)
+        one, two = course(env, 30), course(twin, 30)
+        assert one == two
+        assert len({user for user, *_ in one}) > 1
+
+    @pytest.mark.parametrize("seed", [1.0, -1, True, "1"])
+    def test_what_is_no_seed_is_refused(self, project, seed):
+        with pytest.raises(UserError, match=r"is no seed \(seed\)"):
+            make(project, seed=seed)
+
+
+def test_bad_overrides_are_one_message(project):
+    with pytest.raises(UserError, match="'sesion': did you mean 'session'"):
+        gymnasium.make(ID, project=project, parameters={"sesion": {"horizon": 3}})
+    with pytest.raises(UserError, match=r"'session.horizon' is 0"):
+        gymnasium.make(ID, project=project, parameters={"session": {"horizon": 0}})

@@ -53,7 +53,7 @@ class SlateRecEnv(gymnasium.Env[Arrays, NDArray[np.int64]]):
 
     The action is a slate of distinct items. The observation of a step that ends the session is
     the user's own last one; ``reset`` brings the next user. All randomness comes from the seed:
-    the constructor's until ``reset`` gives another.
+    that of the sessions until ``reset`` gives another.
 
     Args:
         sessions: Exactly one session.
