@@ -30,7 +30,7 @@ class ParametersHook:
         tree = validate_parameters(context.config_loader["parameters"])
         path = Path(context.config_loader["catalog"]["trained_policy"]["filepath"])
         own = f"{tree.agent.shown_name}-seed{tree.seed}"
-        if path.parent.name != own:
+        if "-seed" in path.parent.name and path.parent.name != own:
             raise UserError(
                 f"the run is {own}, but its files would be named {path.parent.name}",
                 where="seed, agent.name, agent.label",
