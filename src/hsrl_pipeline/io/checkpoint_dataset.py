@@ -54,6 +54,21 @@ class CheckpointDataset(AbstractDataset[Checkpoint, Checkpoint]):
             raise DatasetError(f"{self._filepath} is not a readable checkpoint: {error}") from error
         return {"config": config, "state": state}
 
+    def provenance(self) -> dict[str, Any]:
+        """Return the config alone, without reading any tensor.
+
+        Raises:
+            DatasetError: The file is missing or is no safetensors file with a config.
+        """
+        from safetensors import SafetensorError, safe_open
+
+        try:
+            with safe_open(self._filepath, framework="numpy") as file:
+                config: dict[str, Any] = json.loads(file.metadata()["config"])
+        except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+            raise DatasetError(f"{self._filepath} is not a readable checkpoint: {error}") from error
+        return config
+
     def save(self, data: Checkpoint) -> None:
         """Save config and state in one atomic write."""
         import torch

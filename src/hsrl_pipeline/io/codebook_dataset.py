@@ -56,6 +56,21 @@ class CodebookDataset(AbstractDataset["Codebook", "Codebook"]):
             )
         return codebook
 
+    def provenance(self) -> dict[str, Any]:
+        """Return the metadata and the version it claims, without reading any array.
+
+        Raises:
+            DatasetError: The file is missing or unreadable.
+        """
+        from safetensors import SafetensorError, safe_open
+
+        try:
+            with safe_open(self._filepath, framework="numpy") as file:
+                header = json.loads(file.metadata()["codebook"])
+            return {**header["metadata"], "version": header["version"]}
+        except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+            raise DatasetError(f"{self._filepath} is not a readable codebook: {error}") from error
+
     def save(self, data: Codebook) -> None:
         """Save the codebook in one atomic write."""
         from safetensors.numpy import save_file

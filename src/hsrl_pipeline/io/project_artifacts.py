@@ -10,6 +10,7 @@ from kedro.config import OmegaConfigLoader
 from kedro.io import AbstractDataset
 
 from hsrl_pipeline.errors import UserError
+from hsrl_pipeline.provenance import KNOWN, check_provenance, provenance_of
 
 CONF_READING: dict[str, Any] = {
     "base_env": "base",
@@ -59,24 +60,30 @@ class ProjectArtifacts:
             **CONF_READING,
         )
         self._catalog: dict[str, Any] = loader["catalog"]
+        self._facts: dict[str, Mapping[str, Any]] = {}
         self.parameters: dict[str, Any] = loader["parameters"]
 
     def load(self, name: str) -> Any:
         """Return an entry of the catalog.
 
         Raises:
-            UserError: The entry was not made yet; names the pipeline that makes it.
+            UserError: The entry was not made yet, or was made from something else than the entries
+                loaded before; names the pipeline that makes it.
         """
         config = dict(self._catalog[name])
         config["filepath"] = str(self._project / config["filepath"])
         entry: AbstractDataset[Any, Any] = AbstractDataset.from_config(name, config)
+        env = "" if self._dataset == BASE_DATASET else f" --env {self._dataset}"
         if not entry.exists():
             from hsrl_pipeline.pipeline_registry import pipeline_that_makes
 
-            env = "" if self._dataset == BASE_DATASET else f" --env {self._dataset}"
             raise UserError(
                 f"The project has no {name} of dataset {self._dataset!r} yet",
                 where=config["filepath"],
                 remedy=f"Run first: kedro run --pipeline {pipeline_that_makes(name)}{env}",
             )
-        return entry.load()
+        data = entry.load()
+        if name in KNOWN:
+            self._facts[name] = provenance_of(data)
+            check_provenance(self._facts, env)
+        return data

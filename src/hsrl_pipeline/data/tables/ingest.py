@@ -34,6 +34,7 @@ from hsrl_pipeline.data.tables.canonical_tables import COUNTS, write_tables
 from hsrl_pipeline.data.tables.feature_encoding import EncodedUsers, encode_items, encode_users
 from hsrl_pipeline.data.tables.log_summary import summarise_log
 from hsrl_pipeline.data.tables.slate_cutting import place_events
+from hsrl_pipeline.provenance import DATASET_VERSION
 
 
 @dataclass(frozen=True)
@@ -154,10 +155,11 @@ def build_tables(
             for name in ("interactions", "slates", "timeline")
         }
     frames = {"items": items, "users": people.frame}
-    for name, frame in frames.items():
-        frame.to_parquet(folder / f"{name}.parquet", index=False)
     info = _describe(dataset, landed.manifest, items, people, summary["slates"])
     version = _content_hash(paths, items, people.frame, info)
+    for name, frame in frames.items():
+        frame.attrs[DATASET_VERSION] = version
+        frame.to_parquet(folder / f"{name}.parquet", index=False)
     return CanonicalTables(
         **paths,
         items=items,

@@ -1,0 +1,69 @@
+"""Refuse a run on data that was made from something else than what is there now."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from kedro.framework.hooks import hook_impl
+from kedro.io import DataCatalog
+from kedro.pipeline import Pipeline
+
+from hsrl_pipeline.hooks.run_options import typed_options
+from hsrl_pipeline.provenance import KNOWN, check_provenance, provenance_of
+
+
+class StaleInputsHook:
+    """Compare the versions that inputs carry: before the run, and again before each node.
+
+    What the run starts from is compared before anything is run. What it makes itself can only be
+    compared with the rest when a node has loaded both.
+    """
+
+    def __init__(self) -> None:
+        self._options = ""
+
+    @hook_impl
+    def before_pipeline_run(
+        self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog
+    ) -> None:
+        """Refuse the run if what it starts from does not belong together.
+
+        Args:
+            run_params: How the run was asked for; its options are part of the remedy.
+            pipeline: The nodes to run.
+            catalog: Where their inputs are looked up.
+
+        Raises:
+            UserError: An input is stale; names all such and the pipelines to run first.
+        """
+        self._options = typed_options(run_params)
+        # a single node may not ask for the dataset's version, but its inputs must be of it
+        names = (pipeline.inputs() | {"dataset_info"}) - pipeline.all_outputs()
+        facts = {
+            name: _provenance_on_disk(catalog, name)
+            for name in sorted(names & KNOWN)
+            if name in catalog and catalog.exists(name)
+        }
+        check_provenance(facts, self._options)
+
+    @hook_impl
+    def before_node_run(self, inputs: dict[str, Any]) -> None:
+        """Refuse the node if what it was given does not belong together.
+
+        Args:
+            inputs: Loaded data by catalog name.
+
+        Raises:
+            UserError: An input is stale; names all such and the pipelines to run first.
+        """
+        facts = {name: provenance_of(data) for name, data in inputs.items() if name in KNOWN}
+        check_provenance(facts, self._options)
+
+
+def _provenance_on_disk(catalog: DataCatalog, name: str) -> Mapping[str, Any]:
+    """Return the versions that a file carries, by its header alone where that holds them."""
+    dataset: Any = catalog.get(name)
+    reader = getattr(dataset, "provenance", None)
+    facts: Mapping[str, Any] = provenance_of(dataset.load()) if reader is None else reader()
+    return facts
