@@ -14,11 +14,12 @@ from hsrl_pipeline.errors import UserError
 from hsrl_pipeline.io.atomic_datasets import AtomicJSONDataset, AtomicParquetDataset
 from hsrl_pipeline.io.checkpoint_dataset import CheckpointDataset
 from hsrl_pipeline.io.codebook_dataset import CodebookDataset
+from hsrl_pipeline.provenance import with_provenance
 from hsrl_pipeline.semantic_ids.codebook import Codebook
 from hsrl_pipeline.semantic_ids.residual_quantizer import QuantizerSettings, fit_residual_quantizer
 from hsrl_pipeline.simulator.response.recorded import record_answers
 
-from ..pipelines.offline_eval_inputs import N_ITEMS, SLATE, make_inputs
+from ..pipelines.offline_eval_inputs import INFO, N_ITEMS, SLATE, make_inputs
 
 ID = "hsrl_pipeline/SlateRec-v0"
 SHORT = {"session": {"history_size": 8, "horizon": 6}}
@@ -46,7 +47,14 @@ def project(tmp_path_factory):
     inputs = make_inputs()
     vectors = inputs["item_vectors"]["state"]["vectors"].numpy()
     quantizer = fit_residual_quantizer(vectors[1:], QuantizerSettings((6, 6)), seed=0)
-    inputs["codebook"] = Codebook.build(quantizer, vectors)
+    inputs["codebook"] = Codebook.build(
+        quantizer,
+        vectors,
+        metadata={
+            "dataset_version": INFO["version"],
+            "item_vectors_version": inputs["item_vectors"]["config"]["version"],
+        },
+    )
     catalog = {}
     for name, (kind, folder) in ENTRIES.items():
         TYPES[kind](filepath=str(root / f"data/{folder}/synthetic/{name}")).save(inputs[name])
@@ -166,6 +174,7 @@ def judged_project(project, tmp_path):
         history_size=8,
         provenance={"role": "eval", "user_id_embedding": False},
     )
+    checkpoint = with_provenance(checkpoint, INFO["version"])
     path = root / "data/06_models/synthetic/simulator_eval"
     CheckpointDataset(filepath=str(path)).save(checkpoint)
     return root

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from kedro.framework.hooks import hook_impl
@@ -10,6 +9,7 @@ from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 
 from hsrl_pipeline.hooks.run_options import typed_options
+from hsrl_pipeline.io.provenance_on_disk import provenance_on_disk
 from hsrl_pipeline.provenance import KNOWN, check_provenance, provenance_of
 
 
@@ -41,7 +41,7 @@ class StaleInputsHook:
         # a single node may not ask for the dataset's version, but its inputs must be of it
         names = (pipeline.inputs() | {"dataset_info"}) - pipeline.all_outputs()
         facts = {
-            name: _provenance_on_disk(catalog, name)
+            name: provenance_on_disk(catalog.get(name))
             for name in sorted(names & KNOWN)
             if name in catalog and catalog.exists(name)
         }
@@ -59,11 +59,3 @@ class StaleInputsHook:
         """
         facts = {name: provenance_of(data) for name, data in inputs.items() if name in KNOWN}
         check_provenance(facts, self._options)
-
-
-def _provenance_on_disk(catalog: DataCatalog, name: str) -> Mapping[str, Any]:
-    """Return the versions that a file carries, by its header alone where that holds them."""
-    dataset: Any = catalog.get(name)
-    reader = getattr(dataset, "provenance", None)
-    facts: Mapping[str, Any] = provenance_of(dataset.load()) if reader is None else reader()
-    return facts

@@ -54,6 +54,7 @@ class _EnvParts:
         _refuse_unknown("simulator", simulator, ("train", "eval"))
         stream = fresh_seed() if seed is None else _checked_seed(seed)
         artifacts = ProjectArtifacts(project, dataset, parameters)
+        artifacts.check_together("dataset_info", "items", "users", f"simulator_{simulator}")
         rules = validate_parameters(artifacts.parameters)
         self._artifacts = artifacts
         self._info = DatasetInfo.from_dict(artifacts.load("dataset_info"))
