@@ -33,26 +33,31 @@ class Origin(NamedTuple):
 
     Attributes:
         pipeline: The pipeline that makes it.
-        sources: Catalog names of what it is made from.
+        sources: Catalog names of what it is made from; it must say which versions.
+        later_sources: Sources whose versions files of earlier releases do not say; compared where
+            they are said.
     """
 
     pipeline: str
-    sources: tuple[str, ...]
+    sources: tuple[str, ...] = ()
+    later_sources: tuple[str, ...] = ()
 
+
+OF_DATASET = ("dataset_info",)
 
 ORIGINS = {
-    "users": Origin("ingestion", ("dataset_info",)),
-    "items": Origin("ingestion", ("dataset_info",)),
-    "recorded_answers": Origin("ingestion", ("dataset_info",)),
-    "propensities": Origin("ingestion", ("dataset_info",)),
-    "synthetic_truth": Origin("ingestion", ("dataset_info",)),
-    "item_vectors": Origin("sid_tokenization", ("dataset_info",)),
-    "codebook": Origin("sid_tokenization", ("dataset_info", "item_vectors")),
-    "item_priors": Origin("sid_tokenization", ("dataset_info",)),
-    "simulator_train": Origin("simulator_training", ("dataset_info",)),
-    "simulator_eval": Origin("simulator_training", ("dataset_info",)),
+    "users": Origin("ingestion", later_sources=OF_DATASET),
+    "items": Origin("ingestion", later_sources=OF_DATASET),
+    "recorded_answers": Origin("ingestion", later_sources=OF_DATASET),
+    "propensities": Origin("ingestion", later_sources=OF_DATASET),
+    "synthetic_truth": Origin("ingestion", later_sources=OF_DATASET),
+    "item_vectors": Origin("sid_tokenization", OF_DATASET),
+    "codebook": Origin("sid_tokenization", OF_DATASET, ("item_vectors",)),
+    "item_priors": Origin("sid_tokenization", later_sources=OF_DATASET),
+    "simulator_train": Origin("simulator_training", OF_DATASET),
+    "simulator_eval": Origin("simulator_training", OF_DATASET),
     "trained_policy": Origin(
-        "agent_training", ("dataset_info", "item_vectors", "codebook", "simulator_train")
+        "agent_training", ("dataset_info", "codebook"), ("item_vectors", "simulator_train")
     ),
 }
 """Artifacts by catalog name, in the order in which the pipelines make them."""
@@ -121,29 +126,38 @@ def check_provenance(facts: Mapping[str, Mapping[str, Any]], options: str = "") 
     """
     stale: dict[tuple[str, str | None], list[str]] = {}
     for name, origin in ORIGINS.items():
-        for source in origin.sources:
+        for source in (*origin.sources, *origin.later_sources):
             if name in facts and source in facts:
                 was = facts[name].get(SOURCES[source][0])
-                if was is None or was != facts[source].get(VERSION):
+                unsaid = was is None and source in origin.later_sources
+                if not unsaid and was != facts[source].get(VERSION):
                     stale.setdefault((source, was), []).append(name)
-    if not stale:
-        return
+    if stale:
+        raise _refusal(stale, facts, options)
+
+
+def _refusal(
+    stale: Mapping[tuple[str, str | None], list[str]],
+    facts: Mapping[str, Mapping[str, Any]],
+    options: str,
+) -> UserError:
+    """Return the message on stale artifacts by their source and its version that they say."""
     sentences = []
     for (source, was), names in stale.items():
         _, noun = SOURCES[source]
         listed = ", ".join(names)
         one = len(names) == 1
         made = f"{'was' if one else 'were'} made from"
-        unsaid = "does not say" if one else "do not say"
+        silent = "does not say" if one else "do not say"
         sentences.append(
             f"{listed} {made} {noun} {was}, this is {facts[source].get(VERSION)}"
             if was is not None
-            else f"{listed} {unsaid} which {noun} {'it' if one else 'they'} {made}"
+            else f"{listed} {silent} which {noun} {'it' if one else 'they'} {made}"
         )
     named = {name for names in stale.values() for name in names}
     makers = dict.fromkeys(o.pipeline for name, o in ORIGINS.items() if name in named)
     flag = "--pipeline" if len(makers) == 1 else "--pipelines"
-    raise UserError(
+    return UserError(
         "; ".join(sentences),
         remedy=f"Run first: kedro run {flag} {','.join(makers)}{options}",
     )
