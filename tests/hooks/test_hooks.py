@@ -219,6 +219,24 @@ class TestResults:
         assert list(table.columns[2].cells) == ["4.00 [3.50, 4.50]", "1.00 [3.50, 4.50]"]
         assert list(table.columns[6].cells) == ["9.000", "9.000"]
 
+    def test_rows_of_other_dataset_versions_are_left_to_the_file(
+        self, chain, tmp_path, capsys
+    ) -> None:
+        both = [ROW, {**ROW, "simulator": "train"}]
+        old = [{**row, "policy": "td3", "dataset_version": "d1"} for row in both]
+        summary = AtomicCSVDataset(filepath=str(tmp_path / "summary.csv"))
+        summary.save(pd.DataFrame([*({**row, "dataset_version": "d2"} for row in both), *old]))
+        info = MemoryDataset({"version": "d2"})
+        hook = ResultsHook()
+        hook.after_context_created(_context(tmp_path))
+        catalog = DataCatalog({"summary": summary, "dataset_info": info})
+        hook.after_pipeline_run({}, chain["offline_eval"], catalog)
+        printed = capsys.readouterr().out
+        assert "hsrl" in printed
+        assert "0   4.00 [3.50, 4.50]" in printed
+        assert printed.count("4.00 [3.50, 4.50]") == 1
+        assert "Of other versions of the dataset: 2 rows" in printed
+
     def test_printed_after_an_evaluation_only(self, chain, tmp_path, capsys) -> None:
         summary = AtomicCSVDataset(filepath=str(tmp_path / "summary.csv"))
         summary.save(pd.DataFrame([ROW, {**ROW, "simulator": "train"}]))

@@ -17,7 +17,7 @@ def test_round_trip_keeps_values_dtypes_and_config(tmp_path: Path) -> None:
     dataset.save({"config": config, "state": state})
     loaded = dataset.load()
     assert dataset.exists()
-    assert loaded["config"] == config
+    assert loaded["config"] == config == dataset.provenance()
     assert torch.equal(loaded["state"]["weight"], shared)
     assert torch.equal(loaded["state"]["transposed"], shared.T)
     assert loaded["state"]["codes"].dtype == torch.int64
@@ -38,6 +38,8 @@ def test_missing_or_corrupt_files_are_named(tmp_path: Path, content: bytes | Non
         path.write_bytes(content)
     with pytest.raises(DatasetError, match=r"policy\.safetensors"):
         CheckpointDataset(filepath=str(path)).load()
+    with pytest.raises(DatasetError, match=r"policy\.safetensors"):
+        CheckpointDataset(filepath=str(path)).provenance()
 
 
 def test_a_failed_save_keeps_the_last_state(tmp_path: Path) -> None:

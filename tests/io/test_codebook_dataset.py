@@ -31,12 +31,15 @@ def test_what_is_saved_is_loaded(codebook: Codebook, tmp_path: Path) -> None:
     assert loaded.vocab_sizes == codebook.vocab_sizes
     assert loaded.collisions == codebook.collisions
     assert loaded.metadata == codebook.metadata
+    assert dataset.provenance() == {**codebook.metadata, "version": codebook.version}
     new = np.random.default_rng(1).standard_normal((1, 4)).astype(np.float32)
     assert (loaded.add_items(new).codes == codebook.add_items(new).codes).all()
     assert [path.name for path in (tmp_path / "deep").iterdir()] == ["codebook.safetensors"]
 
 
 def test_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="not a readable codebook"):
+        CodebookDataset(filepath=str(tmp_path / "codebook.safetensors")).provenance()
     with pytest.raises(DatasetError, match="does not exist"):
         CodebookDataset(filepath=str(tmp_path / "none.safetensors")).load()
 

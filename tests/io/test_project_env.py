@@ -260,6 +260,55 @@ class TestSeeds:
             make(project, seed=seed)
 
 
+class TestStale:
+    @pytest.fixture
+    def copy(self, project, tmp_path):
+        shutil.copytree(project, tmp_path / "copy")
+        return tmp_path / "copy"
+
+    def new_dataset(self, copy):
+        path = copy / "data/03_primary/synthetic"
+        (path / "dataset_info").write_text(json.dumps({**INFO, "version": "new"}))
+        for name in ("items", "users"):
+            frame = pd.read_parquet(path / name)
+            frame.attrs["dataset_version"] = "new"
+            frame.to_parquet(path / name)
+
+    def test_a_simulator_of_another_dataset_is_no_environment(self, copy):
+        self.new_dataset(copy)
+        said = (
+            r"^simulator_train was made from dataset version 0123456789ab, this is new. "
+            r"Run first: kedro run --pipeline simulator_training$"
+        )
+        for make_any in (make, lambda copy: gymnasium.make_vec(ID, num_envs=2, project=copy)):
+            with pytest.raises(UserError, match=said):
+                make_any(copy)
+
+    def test_tables_and_simulator_are_named_at_once(self, copy):
+        path = copy / "data/03_primary/synthetic/dataset_info"
+        path.write_text(json.dumps({**INFO, "version": "new"}))
+        with pytest.raises(UserError, match=r"^users, items, simulator_eval were made from"):
+            make(copy, simulator="eval")
+
+    def test_codes_of_other_vectors_are_no_actions(self, copy):
+        vectors = CheckpointDataset(filepath=str(copy / "data/04_feature/synthetic/item_vectors"))
+        kept = vectors.load()
+        other = {"config": {}, "state": {"vectors": kept["state"]["vectors"] * 2}}
+        vectors.save(with_provenance(other, INFO["version"]))
+        make(copy)
+        with pytest.raises(UserError, match="codebook was made from item vectors version"):
+            make(copy, actions="tokens", observations="features")
+
+    def test_codes_of_another_dataset_are_no_actions(self, copy):
+        self.new_dataset(copy)
+        path = copy / "data/06_models/synthetic/simulator_train"
+        simulator = CheckpointDataset(filepath=str(path))
+        simulator.save(with_provenance(simulator.load(), "new"))
+        make(copy)
+        with pytest.raises(UserError, match=r"codebook was made .*--pipeline sid_tokenization$"):
+            make(copy, actions="tokens")
+
+
 def test_bad_overrides_are_one_message(project):
     with pytest.raises(UserError, match="'sesion': did you mean 'session'"):
         gymnasium.make(ID, project=project, parameters={"sesion": {"horizon": 3}})
