@@ -11,6 +11,7 @@ from hsrl_pipeline.hooks.stale_inputs_hook import StaleInputsHook
 from hsrl_pipeline.io.atomic_datasets import AtomicJSONDataset, AtomicParquetDataset
 from hsrl_pipeline.io.checkpoint_dataset import CheckpointDataset
 from hsrl_pipeline.provenance import with_provenance
+from hsrl_pipeline.settings import HOOKS
 
 ASKED = {"env": "ml1m", "runtime_params": {"seed": 2, "agent": {"name": "sl"}}}
 
@@ -43,6 +44,10 @@ def catalog(tmp_path):
     catalog.save("items", items)
     catalog.save("simulator_train", simulator("d1"))
     return catalog
+
+
+def test_every_run_of_the_project_is_checked():
+    assert StaleInputsHook in {type(hook) for hook in HOOKS}
 
 
 def test_inputs_that_belong_together_are_accepted(catalog):

@@ -43,11 +43,10 @@ def make_synthetic_truth(
     Returns:
         Checkpoint of the truth; without arrays for a real log, whose truth nobody knows.
     """
-    from hsrl_pipeline.provenance import with_provenance
-
     if ingestion.source != "synthetic":
-        return with_provenance({"config": {}, "state": {}}, dataset_info["version"])
+        return {"config": {}, "state": {}}
     from hsrl_pipeline.data.sources.synthetic import make_population
+    from hsrl_pipeline.provenance import with_provenance
 
     truth, _, _ = make_population(ingestion.synthetic, seed)
     return with_provenance(truth.to_checkpoint(), dataset_info["version"])
