@@ -40,10 +40,11 @@ class StaleInputsHook:
         self._options = typed_options(run_params)
         # a single node may not ask for the dataset's version, but its inputs must be of it
         names = (pipeline.inputs() | {"dataset_info"}) - pipeline.all_outputs()
+        datasets = {name: catalog.get(name) for name in names & KNOWN if name in catalog}
         facts = {
-            name: provenance_on_disk(catalog.get(name))
-            for name in sorted(names & KNOWN)
-            if name in catalog and catalog.exists(name)
+            name: provenance_on_disk(dataset)
+            for name, dataset in datasets.items()
+            if dataset is not None and dataset.exists()
         }
         check_provenance(facts, self._options)
 

@@ -100,18 +100,16 @@ class SlateSpace(spaces.MultiDiscrete[np.int64]):
 
     def _slot_weights(self, mask: Any, probability: Any) -> NDArray[np.float64]:
         """Return (batch, slate, item) float64: how much each slot wants each item from 1 on."""
-        name, given, kind = ("mask", mask, np.int8)
+        name, given, kind = "mask", mask, np.dtype(np.int8)
         if mask is None:
-            name, given, kind = ("probability", probability, np.float64)
+            name, given, kind = "probability", probability, np.dtype(np.float64)
         shape = (*self.shape, self.n_items)
         try:
             weights = np.array(given)
         except ValueError:
             weights = np.zeros(0)
         if not isinstance(given, tuple) or weights.shape != shape or weights.dtype != kind:
-            raise ValueError(
-                f"{name} is no tuple of one ({self.n_items},) {np.dtype(kind)} array per slot"
-            )
+            raise ValueError(f"{name} is no tuple of one ({self.n_items},) {kind} array per slot")
         weights = weights.astype(np.float64)
         sums = weights.sum(axis=-1)
         fits = np.isin(weights, (0, 1)) if mask is not None else weights >= 0
