@@ -25,6 +25,7 @@ from hsrl_pipeline.data.engines.parquet_parts import (
     seconds_of_days,
 )
 from hsrl_pipeline.data.engines.text_landing import land_csv, land_fields
+from hsrl_pipeline.errors import UserError
 
 
 class Engine(ABC):
@@ -104,10 +105,12 @@ class Engine(ABC):
                 missing, or its types can't be brought together.
         """
         parts = describe_parts(find_parts(path), columns.values())
+        if not parts:
+            raise UserError(f"{path} holds no row", remedy="Bring a log with rows.")
         foldered = foldered_columns(parts, columns)
         stored = {name: raw for name, raw in columns.items() if name not in foldered}
         grouped: dict[tuple[ColumnRead, ...], list[ParquetPart]] = {}
-        for part, plan in zip(parts, plan_reads(parts, stored, times), strict=True):
+        for part, plan in zip(parts, plan_reads(parts, stored, times=times), strict=True):
             grouped.setdefault(tuple(plan.values()), []).append(self._distinct(part, stored))
         tables = [
             self._read_parts(group, dict(zip(stored, reads, strict=True)))

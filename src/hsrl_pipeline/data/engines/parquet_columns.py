@@ -7,7 +7,7 @@ stays as it is; what they say differently comes out in the narrowest form that c
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -50,7 +50,11 @@ class ColumnRead:
 
 
 def plan_reads(
-    parts: Sequence[ParquetPart], columns: Mapping[str, str], times: Sequence[str]
+    parts: Sequence[ParquetPart],
+    columns: Mapping[str, str],
+    *,
+    times: Collection[str] = (),
+    lists: Collection[str] = (),
 ) -> list[dict[str, ColumnRead]]:
     """Return how to read each part, so that all parts give the same types.
 
@@ -58,6 +62,7 @@ def plan_reads(
         parts: Parts with rows.
         columns: Name to give to each wanted column, and its name in the files.
         times: Given names of columns that are times, typed or not.
+        lists: Given names of columns that may hold lists; these keep their types.
 
     Returns:
         For each part, by given name, how its column is read.
@@ -70,18 +75,22 @@ def plan_reads(
     for name, column in columns.items():
         kinds = [part.type_of(column) for part in parts]
         for part, kind in zip(parts, kinds, strict=True):
-            if types.is_nested(kind):
+            if types.is_nested(kind) and not (name in lists and is_list(kind)):
                 raise UserError(
-                    f"The column {column!r} holds {kind}, not one value a row",
+                    f"The column {column!r} holds {kind}, not one value in each row",
                     where=str(part.path),
-                    remedy="Write one value a row: unfold lists into rows, structs into columns.",
+                    remedy="Unfold lists into rows and structs into columns; only the columns of "
+                    "`tags` may hold lists.",
                 )
         if len(set(kinds)) > 1:
             kinds = [
                 pa.null() if part.is_empty(column) else kind
                 for part, kind in zip(parts, kinds, strict=True)
             ]
-        form = _common_form(parts, kinds, column, is_time=name in times)
+        if any(is_list(kind) for kind in kinds):
+            form = Form.SAME
+        else:
+            form = _common_form(parts, kinds, column, is_time=name in times)
         for part, kind, plan in zip(parts, kinds, plans, strict=True):
             int96 = kind == pa.timestamp("ns") and part.is_int96(column)
             own = Form.NOTHING if types.is_null(kind) else form
@@ -114,6 +123,18 @@ def _common_form(
     if all(types.is_floating(kind) for kind in found) or (is_time and numeric):
         return Form.NUMBER
     return Form.TEXT
+
+
+def is_list(kind: pa.DataType) -> bool:
+    """Whether values of a type are lists of single values."""
+    listed = (
+        types.is_list(kind)
+        or types.is_large_list(kind)
+        or types.is_fixed_size_list(kind)
+        or types.is_list_view(kind)
+        or types.is_large_list_view(kind)
+    )
+    return listed and not types.is_nested(kind.value_type)
 
 
 def _is_dated(kind: pa.DataType) -> bool:

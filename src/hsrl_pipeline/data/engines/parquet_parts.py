@@ -149,7 +149,7 @@ def describe_parts(paths: Sequence[Path], wanted: Collection[str]) -> list[Parqu
         wanted: Columns that each part with rows must have, in the file or as a partition folder.
 
     Raises:
-        UserError: A file is no parquet, lacks a column or has two of its name, or all are empty.
+        UserError: A file is no parquet, lacks a column or has two of its name.
     """
     parts = []
     for order, path in enumerate(paths):
@@ -165,13 +165,6 @@ def describe_parts(paths: Sequence[Path], wanted: Collection[str]) -> list[Parqu
         if rows:
             _require_columns(part, wanted)
             parts.append(part)
-    if not parts:
-        raise UserError(
-            f"{paths[0]} holds no row"
-            if len(paths) == 1
-            else f"None of the {len(paths)} parquet files holds a row, the first being {paths[0]}",
-            remedy="Bring a log with rows.",
-        )
     return parts
 
 
