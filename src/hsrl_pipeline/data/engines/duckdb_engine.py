@@ -74,7 +74,7 @@ class DuckDBEngine(Engine):
         elif orders == list(range(len(orders))):
             order = "file_index"
         else:
-            order = f"list_extract({orders}, file_index + 1)"
+            order = f"list_extract({orders}, CAST(file_index AS BIGINT) + 1)"
         columns = [f"CAST({order} AS BIGINT) AS file_order", "file_row_number + 1 AS line"]
         columns += [
             f"{_column_sql(read)} AS {_quoted(name)}"

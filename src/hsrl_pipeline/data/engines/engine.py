@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -111,7 +112,8 @@ class Engine(ABC):
         stored = {name: raw for name, raw in columns.items() if name not in foldered}
         grouped: dict[tuple[ColumnRead, ...], list[ParquetPart]] = {}
         for part, plan in zip(parts, plan_reads(parts, stored, times=times), strict=True):
-            grouped.setdefault(tuple(plan.values()), []).append(self._distinct(part, stored))
+            readable, reads = self._distinct(part, tuple(plan.values()))
+            grouped.setdefault(reads, []).append(readable)
         tables = [
             self._read_parts(group, dict(zip(stored, reads, strict=True)))
             for reads, group in grouped.items()
@@ -123,12 +125,16 @@ class Engine(ABC):
         joined = rows.join(places, rows.file_order == places.part_order).drop("part_order")
         return joined.select("file", "file_order", "line", *columns)
 
-    def _distinct(self, part: ParquetPart, columns: Mapping[str, str]) -> ParquetPart:
-        """Return the part, as a copy where names in it would be taken for one another."""
+    def _distinct(
+        self, part: ParquetPart, reads: tuple[ColumnRead, ...]
+    ) -> tuple[ParquetPart, tuple[ColumnRead, ...]]:
+        """Return the part, as a copy where the engine can't tell names in it from each other."""
         lowered = [name.lower() for name in part.schema.names]
         if len(set(lowered)) == len(lowered) and self.helper_columns.isdisjoint(lowered):
-            return part
-        return copy_columns(part, columns, self.fresh_path("columns"))
+            return part, reads
+        names = {read.column: f"column {place}" for place, read in enumerate(reads)}
+        copy = copy_columns(part, names, self.fresh_path("columns"))
+        return copy, tuple(replace(read, column=names[read.column]) for read in reads)
 
     def persist(self, expression: ibis.Table, name: str) -> ibis.Table:
         """Return the same rows, computed once and kept in the workspace."""

@@ -236,25 +236,23 @@ def _require_columns(part: ParquetPart, wanted: Collection[str]) -> None:
         )
 
 
-def copy_columns(part: ParquetPart, columns: Collection[str], target: Path) -> ParquetPart:
-    """Write the wanted columns of a part alone to a file of the workspace, row by row the same.
-
-    For files with columns that an engine can't tell from each other or from its own.
+def copy_columns(part: ParquetPart, names: Mapping[str, str], target: Path) -> ParquetPart:
+    """Write columns of a part to a file of the workspace, row by row the same, under other names.
 
     Args:
         part: The part to copy.
-        columns: Columns to keep.
+        names: Name in the file of each column to keep, and its name in the copy.
         target: File to write.
 
     Returns:
         The part, its path being that of the copy.
     """
-    kept = [name for name in part.schema.names if name in columns]
-    with (
-        pq.ParquetFile(part.path) as file,
-        pq.ParquetWriter(target, pa.schema([part.schema.field(name) for name in kept])) as writer,
-    ):
-        for batch in file.iter_batches(BATCH_ROWS, columns=kept):
-            writer.write_batch(batch.select(kept))
-    schema = pq.read_schema(target)
+    wanted = list(dict.fromkeys(names)) or part.schema.names[:1]
+    schema = pa.schema(
+        [part.schema.field(name).with_name(names.get(name, name)) for name in wanted]
+    )
+    with pq.ParquetFile(part.path) as file, pq.ParquetWriter(target, schema) as writer:
+        for batch in file.iter_batches(BATCH_ROWS, columns=wanted):
+            arrays = [batch.column(batch.schema.get_field_index(name)) for name in wanted]
+            writer.write_batch(pa.record_batch(arrays, schema=schema))
     return ParquetPart(target, part.rows, schema, part.label, part.order)
