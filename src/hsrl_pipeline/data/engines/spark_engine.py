@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 BATCH_ROWS = 1 << 18
+SCHEME = "^[a-z]+:/+"  # file:/x and file:///x are one file
 
 
 class SparkEngine(Engine):
@@ -112,7 +113,9 @@ class SparkEngine(Engine):
             ) from error
         rows = self._as_table(
             frame.selectExpr(
-                "_metadata.file_path AS file_path", "_metadata.row_index + 1 AS line", *columns
+                f"regexp_replace(_metadata.file_path, '{SCHEME}', '/') AS file_path",
+                "_metadata.row_index + 1 AS line",
+                *columns,
             )
         )
         if len(parts) == 1:
@@ -120,7 +123,7 @@ class SparkEngine(Engine):
         orders = {str(part.path): part.order for part in parts}
         places = ibis.memtable(
             {
-                "place_path": list(paths),
+                "place_path": [re.sub(SCHEME, "/", path) for path in paths],
                 "file_order": [orders[unquote(urlsplit(path).path)] for path in paths],
             },
             schema={"place_path": "string", "file_order": "int64"},
