@@ -4,6 +4,7 @@ import datetime
 import math
 import shutil
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,36 +29,29 @@ Scan = Callable[..., pd.DataFrame]
 Columns = dict[str, list[Any] | pa.Array]
 
 
-@pytest.fixture(scope="module", params=["duckdb", pytest.param("pyspark", marks=pytest.mark.slow)])
-def engine(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Engine]:
-    if request.param == "pyspark":
-        pytest.importorskip("pyspark")
-        if shutil.which("java") is None:
-            pytest.skip("Java is not installed")
-    config = IngestionConfig(
-        source="tabular", engine=request.param, threads=1, spark_master="local[1]"
-    )
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYSPARK_SUBMIT_ARGS", QUICK_START)
-        with open_engine(config, tmp_path_factory.mktemp("engine")) as opened:
-            yield opened
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    config = IngestionConfig(source="tabular", threads=1)
+    with open_engine(config, tmp_path_factory.mktemp("engine")) as opened:
+        yield opened
+
+
+def scan_with(
+    engine: Engine, path: Path, *columns: str, times: tuple[str, ...] = ()
+) -> pd.DataFrame:
+    """Return scanned rows in their order, helper columns under names with spaces."""
+    names = {f"given_{place}": name for place, name in enumerate(columns)}
+    typed = [given for given, name in names.items() if name in times]
+    rows = engine.scan_parquet(path, names, times=typed)
+    rows = engine.backend.to_pyarrow(rows.order_by("file_order", "line"))
+    names |= {"file": "of file", "line": "at line", "file_order": "of order"}
+    return rows.to_pandas(types_mapper=pd.ArrowDtype).rename(columns=names)
 
 
 @pytest.fixture
 def scan(engine: Engine) -> Scan:
     """Return a function that scans parquet files in the order of their rows."""
-
-    def run(path: Path, *columns: str, times: tuple[str, ...] = ()) -> pd.DataFrame:
-        names = {f"given_{place}": name for place, name in enumerate(columns)}
-        typed = [given for given, name in names.items() if name in times]
-        rows = engine.scan_parquet(path, names, times=typed)
-        rows = engine.backend.to_pyarrow(rows.order_by("file_order", "line"))
-        names |= {"file": "of file", "line": "at line", "file_order": "of order"}
-        return rows.to_pandas(types_mapper=pd.ArrowDtype).rename(columns=names)
-
-    return run
+    return partial(scan_with, engine)
 
 
 def write(path: Path, columns: Columns, **options: Any) -> Path:
@@ -129,39 +123,37 @@ def test_days_and_times_of_96_bits_are_read(tmp_path: Path, scan: Scan) -> None:
 
 
 @pytest.mark.parametrize(
-    ("first", "second", "expected"),
+    ("arrays", "expected"),
     [
-        (pa.array([1], pa.int32()), pa.array([2**40]), [1, 2**40]),
-        (pa.array([1], pa.int8()), pa.array([2**31], pa.uint32()), [1, 2**31]),
-        (pa.array([True]), pa.array([0]), [1, 0]),
-        (pa.array([2**53 + 1]), pa.array([7.0, 7.5, NAN]), [str(2**53 + 1), "7", "7.5", None]),
-        (pa.array([1]), pa.array([2**64 - 1], pa.uint64()), ["1", str(2**64 - 1)]),
-        (pa.array([0.5], pa.float32()), pa.array([0.1]), [0.5, 0.1]),
-        (pa.array(["007"]), pa.array([7]), ["007", "7"]),
-        (pa.array(["a"]), pa.array([NAN, 7.0]), ["a", None, "7"]),
-        (pa.array([1]), pa.array([None, None]), [1, None, None]),
-        (pa.array([None]), pa.array(["x"]), [None, "x"]),
-        (pa.array([None], pa.float64()), pa.array(["x"]), [None, "x"]),
-        (pa.array(["x"]).dictionary_encode(), pa.array(["y"]), ["x", "y"]),
+        ([pa.array([1], pa.int32()), pa.array([2**40])], [1, 2**40]),
+        ([pa.array([1], pa.int8()), pa.array([2**31], pa.uint32())], [1, 2**31]),
+        ([pa.array([True]), pa.array([0])], [1, 0]),
+        ([pa.array([2**53 + 1]), pa.array([7.0, 7.5, NAN])], [str(2**53 + 1), "7", "7.5", None]),
+        ([pa.array([1]), pa.array([2**64 - 1], pa.uint64())], ["1", str(2**64 - 1)]),
+        ([pa.array([0.5], pa.float32()), pa.array([0.1])], [0.5, 0.1]),
+        ([pa.array(["007"]), pa.array([7])], ["007", "7"]),
+        ([pa.array(["a"]), pa.array([NAN, 7.0])], ["a", None, "7"]),
+        ([pa.array([1]), pa.array([None, None])], [1, None, None]),
+        ([pa.array([None]), pa.array(["x"])], [None, "x"]),
+        ([pa.array([None], pa.float64()), pa.array(["x"])], [None, "x"]),
+        ([pa.array(["x"]).dictionary_encode(), pa.array(["y"])], ["x", "y"]),
     ],
 )
 @pytest.mark.parametrize("reverse", [False, True])
 def test_types_of_parts_are_brought_together(
-    tmp_path: Path,
-    scan: Scan,
-    first: pa.Array,
-    second: pa.Array,
-    expected: list[object],
-    reverse: bool,
+    tmp_path: Path, scan: Scan, arrays: list[pa.Array], expected: list[object], *, reverse: bool
 ) -> None:
-    arrays = [second, first] if reverse else [first, second]
+    first = arrays[0]
+    arrays = arrays[::-1] if reverse else arrays
     for place, array in enumerate(arrays):
         write(tmp_path / f"part-{place}.parquet", {"v": array, "other": [place] * len(array)})
     if reverse:
         expected = expected[len(first) :] + expected[: len(first)]
     rows = scan(tmp_path, "v")
     assert values(rows) == expected
-    assert rows["of file"].tolist() == [f"part-{k}.parquet" for k, a in enumerate(arrays) for _ in a]
+    assert rows["of file"].tolist() == [
+        f"part-{k}.parquet" for k, a in enumerate(arrays) for _ in a
+    ]
 
 
 @pytest.mark.parametrize(
@@ -189,7 +181,9 @@ def test_times_of_parts_are_brought_together(
 def test_times_in_some_parts_and_numbers_in_others_are_refused(tmp_path: Path, scan: Scan) -> None:
     write(tmp_path / "part-0.parquet", {"t": [1_700_000_000]})
     write(tmp_path / "part-1.parquet", {"t": pa.array([MOMENT], pa.timestamp("ms"))})
-    message = r"'t' holds times \(timestamp\[ms\]\) in .*part-1.parquet and int64 in .*part-0.parquet"
+    message = (
+        r"'t' holds times \(timestamp\[ms\]\) in .*part-1.parquet and int64 in .*part-0.parquet"
+    )
     with pytest.raises(UserError, match=message):
         scan(tmp_path, "t", times=("t",))
 
@@ -304,3 +298,37 @@ def test_a_column_that_is_in_a_file_here_and_a_folder_there_is_refused(
     write(tmp_path / "day=6/p.parquet", {"v": [1]})
     with pytest.raises(UserError, match=r"'day' is in .*p\.parquet.*name of a folder"):
         scan(tmp_path, "day")
+
+
+@pytest.mark.slow
+def test_pyspark_reads_what_duckdb_reads(
+    tmp_path: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("pyspark")
+    if shutil.which("java") is None:
+        pytest.skip("Java is not installed")
+    monkeypatch.setenv("PYSPARK_SUBMIT_ARGS", QUICK_START)
+    folder = tmp_path / "a [1] b%20"
+    moments = [MOMENT, None]
+    kinds = [pa.int32(), pa.int64(), pa.float64(), pa.string()]
+    for place, unit in enumerate(["s", "ms", "us", "ns"]):
+        zone = "UTC" if place % 2 else None
+        write(
+            folder / f"day=2024-01-0{place + 1}" / "p.parquet",
+            {
+                "t": pa.array(moments, pa.timestamp(unit, zone)),
+                "id": pa.array([place, None]).cast(kinds[place]),
+                "v": pa.array([NAN, 0.5], pa.float32() if place else pa.float64()),
+                "file_path": ["own", None],
+                **({"_metadata": [1, 2], "V": [3, 4]} if place == 1 else {}),
+            },
+        )
+    write(folder / "_temporary" / "p.parquet", {"t": [1]})
+    arguments = (folder, "t", "id", "v", "file_path", "day")
+    config = IngestionConfig(source="tabular", engine="pyspark", spark_master="local[1]")
+    expected = scan_with(engine, *arguments, times=("t", "day"))
+    with open_engine(config, tmp_path / "work") as spark:
+        got = scan_with(spark, *arguments, times=("t", "day"))
+    for column in expected:
+        assert values(got, column) == values(expected, column), column
+    assert values(expected, "v") == [None, 0.5] * 4

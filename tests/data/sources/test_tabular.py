@@ -213,23 +213,21 @@ def test_offsets_of_databases_are_read(engine, clock, text, offset):
 
 
 @pytest.mark.parametrize(
-    ("given", "kind", "time_format", "seconds", "nanoseconds"),
+    ("given", "kind", "time_format", "expected"),
     [
-        ("1717180200.25", "string", "s", "1717180200", 250_000_000),
-        ("1717180200.1234567891", "string", "s", "1717180200", 123_456_789),
-        ("1717180200123.5", "string", "ms", "1717180200123", 500_000),
-        ("1717180200", "string", "s", "1717180200", 0),
-        (1_717_180_200.25, "float64", "s", 1_717_180_200, 250_000_000),
-        (1_717_180_200_123.5, "float64", "ms", 1_717_180_200_123, 500_000),
-        (1_717_180_200.25, "float64", "datetime", 1_717_180_200, 250_000_000),
-        ("1717180200.25", "decimal(20, 3)", "s", "1717180200", 250_000_000),
+        ("1717180200.25", "string", "s", ("1717180200", 250_000_000)),
+        ("1717180200.1234567891", "string", "s", ("1717180200", 123_456_789)),
+        ("1717180200123.5", "string", "ms", ("1717180200123", 500_000)),
+        ("1717180200", "string", "s", ("1717180200", 0)),
+        (1_717_180_200.25, "float64", "s", (1_717_180_200, 250_000_000)),
+        (1_717_180_200_123.5, "float64", "ms", (1_717_180_200_123, 500_000)),
+        (1_717_180_200.25, "float64", "datetime", (1_717_180_200, 250_000_000)),
+        ("1717180200.25", "decimal(20, 3)", "s", ("1717180200", 250_000_000)),
     ],
 )
-def test_what_whole_times_leave_out_is_kept(
-    engine, given, kind, time_format, seconds, nanoseconds
-):
+def test_what_whole_times_leave_out_is_kept(engine, given, kind, time_format, expected):
     found = read_times(engine, [given], time_format, kind).iloc[0]
-    assert (found.seconds, found.nanoseconds) == (seconds, nanoseconds)
+    assert (found.seconds, found.nanoseconds) == expected
 
 
 @settings(max_examples=10, deadline=None)

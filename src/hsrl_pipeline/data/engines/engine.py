@@ -204,9 +204,7 @@ def _places(
     }
     places = ibis.memtable(
         values,
-        schema={
-            name: "int64" if name == "part_order" else "string" for name in values
-        },
+        schema={name: "int64" if name == "part_order" else "string" for name in values},
     )
     whole = {name: places[name].cast("int64") for name in seconds}
     return places.mutate(

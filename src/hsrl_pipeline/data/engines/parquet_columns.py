@@ -17,7 +17,6 @@ from pyarrow import types
 from hsrl_pipeline.data.engines.parquet_parts import ParquetPart
 from hsrl_pipeline.errors import UserError
 
-
 EXACT_FLOATS = 1 << 53
 
 
@@ -84,7 +83,7 @@ def plan_reads(
                 )
         if len(set(kinds)) > 1:
             kinds = [
-                pa.null() if part.is_empty(column) else kind
+                pa.null() if not types.is_nested(kind) and part.is_empty(column) else kind
                 for part, kind in zip(parts, kinds, strict=True)
             ]
         if any(is_list(kind) for kind in kinds):

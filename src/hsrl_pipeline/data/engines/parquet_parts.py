@@ -79,9 +79,7 @@ def _parts_below(folder: Path, above: tuple[str, ...]) -> Iterator[Path]:
 def _is_hidden(name: str, spelt_out: Sequence[str]) -> bool:
     if not name.startswith(("_", ".")) or (name.startswith("_") and "=" in name):
         return False
-    return not any(
-        level.startswith(name[0]) and fnmatchcase(name, level) for level in spelt_out
-    )
+    return not any(level.startswith(name[0]) and fnmatchcase(name, level) for level in spelt_out)
 
 
 def _begins_as_parquet(path: Path) -> bool:
