@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from hsrl_pipeline.config.ingestion import IngestionConfig
 from hsrl_pipeline.config.ingestion_tabular import TabularConfig
 from hsrl_pipeline.data.engines.open import open_engine
-from hsrl_pipeline.data.sources.tabular import to_epoch
+from hsrl_pipeline.data.sources.epoch_times import to_epoch
 from hsrl_pipeline.errors import UserError
 
 PROJECT = Path(__file__).parents[3]

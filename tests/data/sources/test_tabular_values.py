@@ -182,7 +182,12 @@ def test_slates_of_one_second_follow_their_last_event(ingest: Callable[..., Any]
 
 def test_rows_a_fraction_of_a_second_apart_do_not_repeat(land: Callable[..., Any]) -> None:
     times = [START * 1000 + 10 * k for k in range(12)]
-    log = events(item_id=["i"] * 12, label=[1] * 12, timestamp=pa.array(times, pa.timestamp("ms")))
+    log = events(
+        user_id=["u"] * 12,
+        item_id=["i"] * 12,
+        label=[1] * 12,
+        timestamp=pa.array(times, pa.timestamp("ms")),
+    )
     files = {"tabular/e.parquet": parquet(log)}
     mapping = {"events": "e.parquet", **LABELLED}
     assert land("tabular", files, slate_size=2, tabular=mapping).rows_out == 12

@@ -197,7 +197,7 @@ def _as_text(path: Path, name: str, column: pa.ChunkedArray) -> pd.Series:
     if pa.types.is_list(column.type):
         return pd.Series(column.to_pylist(), dtype=object)
     try:
-        return column.cast(pa.string()).to_pandas()
+        return pd.Series(column.cast(pa.string()).to_pandas())
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise UserError(
             f"The column {name!r} holds {column.type} that can't be read as text: {error}",
