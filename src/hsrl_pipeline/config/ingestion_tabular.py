@@ -42,7 +42,9 @@ class ItemColumns(FrozenConfig):
     title: str | None = Field(None, description="Column of a title to show; null: none")
     numbers: tuple[str, ...] = Field((), description="Columns of numeric content features")
     tags: tuple[str, ...] = Field(
-        (), description="Columns of names separated by |, each name a 0/1 content feature"
+        (),
+        description="Columns of names separated by | (or lists, in parquet), each name a 0/1 "
+        "content feature",
     )
 
 

@@ -32,7 +32,8 @@ class CheckedEvents:
     Attributes:
         events: Parquet file of ``user_key``, ``item_key`` (int32), ``timestamp`` (int64),
             ``value`` (float32, nullable), ``label`` (int8), ``order`` (int64, ties in time), and
-            where the source has them ``slate_id`` (string), ``position`` (int8), ``prior`` (bool).
+            where the source has them ``nanoseconds`` (int32, beyond ``timestamp``), ``slate_id``
+            (string), ``position`` (int8), ``prior`` (bool).
             Rows with a ``defect`` other than 0 do not count.
         excluded: Parquet file of the ``order`` of further rows that do not count; None when there
             are none.

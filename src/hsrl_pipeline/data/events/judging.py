@@ -22,6 +22,9 @@ LONG_ID = 2
 UNLISTED_ID = 3
 LONGEST_ID = 256
 WHOLE_NUMBER = r"^[-+]?[0-9]{1,18}$"
+WHOLE_DECIMAL = r"^([-+]?[0-9]{1,18})\.0*$"
+LARGEST_WHOLE = 10**15
+NAN = ("nan", "NaN", "NAN")
 NUMBER = r"^[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]{1,2})?$"
 NUMERIC_ID = r"^[0-9]{1,18}$"
 NEGATIVE_ID = r"^-[0-9]+$"
@@ -161,6 +164,8 @@ def _judge_fields(draft: ibis.Table, source: SourceLog) -> tuple[dict[str, ir.Va
         low, high = low * 1000, high * 1000
     typed["timestamp"], found = _judge_whole_number(draft.timestamp, "timestamp", low, high)
     defects += found
+    if "nanoseconds" in draft.columns:
+        typed["nanoseconds"] = draft.nanoseconds
     value, typed["label"], found = _judge_response(draft, rules)
     typed["value"] = value.cast("float32")
     defects += found
@@ -184,12 +189,22 @@ def _judge_whole_number(
             remedy="Convert it to seconds or milliseconds since 1970-01-01 UTC.",
         )
     unreadable: ir.BooleanValue = ibis.literal(False)
-    if value.type().is_integer():
+    if value.type().is_uint64():
+        number = value.try_cast("int64")
+        unreadable = number.isnull()
+    elif value.type().is_integer():
         number = value.cast("int64")
+    elif value.type().is_floating():
+        near = ibis.ifelse(value.abs() <= LARGEST_WHOLE, value, ibis.null("float64"))
+        whole = (near == near.floor()).fill_null(False)
+        number = ibis.ifelse(whole, near, ibis.null("float64")).cast("int64")
+        unreadable = ~whole
     else:
         text = value.cast("string")
-        number = text.try_cast("int64")
-        unreadable = ~text.re_search(WHOLE_NUMBER)
+        value = ibis.ifelse(text.isin(NAN), ibis.null("string"), text)
+        digits = ibis.ifelse(text.contains("."), text.re_extract(WHOLE_DECIMAL, 1), text)
+        number = digits.try_cast("int64")
+        unreadable = ~digits.re_search(WHOLE_NUMBER)
     return number, [
         Defect(f"{name} is missing", name, value.isnull()),
         Defect(f"{name} is not a whole number", name, unreadable),
@@ -205,6 +220,7 @@ def _parse_number(value: ir.Value) -> tuple[ir.FloatingValue, ir.BooleanValue]:
     if value.type().is_numeric() or value.type().is_boolean():
         return value.cast("float64"), ibis.literal(False)
     text = value.cast("string")
+    text = ibis.ifelse(text.isin(NAN), "", text)
     number = text.try_cast("float64")
     return number, (~text.re_search(NUMBER) | number.isnull()) & (text != "")
 

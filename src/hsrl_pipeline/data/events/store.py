@@ -28,6 +28,7 @@ from hsrl_pipeline.errors import UserError
 MANIFEST = "manifest.json"
 PARTS = ("events", "users", "items")
 EXCLUDED = "excluded"
+NANOSECONDS = "nanoseconds"
 
 
 @dataclass(frozen=True)
@@ -158,7 +159,7 @@ class LoggedEvents:
 
     Attributes:
         events: ``user_key``, ``item_key``, ``timestamp``, ``value``, ``label``, ``order`` and,
-            where the source has them, ``slate_id``, ``position``, ``prior``.
+            where the source has them, ``nanoseconds``, ``slate_id``, ``position``, ``prior``.
         users: ``user_id`` and ``user_key``, which orders them.
         items: ``item_id`` and ``item_key``, which orders them.
     """
@@ -182,6 +183,8 @@ def scan_events(engine: Engine, folder: Path, manifest: EventManifest) -> Logged
                 ~events.timestamp.between(start, start + manifest.day_length - 1)
             )
         batches[0] = replace(batches[0], events=events)
+    if any(NANOSECONDS in batch.events.columns for batch in batches):
+        batches = [replace(b, events=_with_nanoseconds(b.events)) for b in batches]
     if len(batches) == 1:
         return batches[0]
     users = engine.persist(_common_ids([b.users for b in batches], "user"), "users")
@@ -209,6 +212,13 @@ def _read_batch(engine: Engine, folder: Path) -> LoggedEvents:
     if excluded.is_file():
         events = events.anti_join(engine.read(excluded), "order").select(*events.columns)
     return LoggedEvents(events=events, users=users, items=items)
+
+
+def _with_nanoseconds(events: ibis.Table) -> ibis.Table:
+    """Return events with what their times leave out: nothing in a batch of whole times."""
+    if NANOSECONDS in events.columns:
+        return events
+    return events.mutate(ibis.literal(0, "int32").name(NANOSECONDS))
 
 
 def _common_ids(tables: list[ibis.Table], name: str) -> ibis.Table:

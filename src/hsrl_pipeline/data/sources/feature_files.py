@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +12,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hsrl_pipeline.data.accounts import BadRows, RowAccounts
+from hsrl_pipeline.data.engines.parquet_table import read_columns
 from hsrl_pipeline.data.engines.text_landing import land_csv
 from hsrl_pipeline.errors import UserError
 
 LONGEST_ID = 256
+NAN = ("nan", "NaN", "NAN")
 
 
 class FeatureFile:
@@ -73,7 +75,7 @@ class FeatureFile:
             column: Column of the id.
             numeric: True when ids must be whole numbers of at most 18 digits.
         """
-        self.rows = self.rows.assign(**{column: self.rows[column].str.strip()})
+        self._replace(column, self.rows[column].str.strip())
         ids = self.rows[column]
         self.refuse(ids.isna() | (ids == ""), f"{column} is missing", column)
         ids = self.rows[column]
@@ -107,13 +109,19 @@ class FeatureFile:
         """
         name = name or column
         text = self.rows[column]
+        text = text.mask(text.isin(NAN), None)
         numbers = pd.to_numeric(text, errors="coerce").astype(np.float64)
         unreadable = (text.notna() & numbers.isna()) | np.isinf(numbers)
         self.refuse(unreadable, f"{name} is not a number", column)
         numbers = numbers[~unreadable]
         outside = (numbers < low) | (numbers > high)
         self.refuse(outside, f"{name} is outside {low:g} to {high:g}", column)
-        self.rows = self.rows.assign(**{column: numbers[~outside]})
+        self._replace(column, numbers[~outside])
+
+    def _replace(self, column: str, values: pd.Series) -> None:
+        rows = self.rows.copy()
+        rows[column] = values  # assign() takes no column called self
+        self.rows = rows
 
 
 def read_feature_text(
@@ -139,7 +147,9 @@ def read_feature_text(
         UserError: The file is missing, empty, in another encoding, or lacks a wanted column.
     """
     target = workspace / f"features-{path.name}.parquet"
-    land_csv(path, target, columns, delimiter=delimiter, names=names, encoding=encoding)
+    # names that no column of the landed file has, whatever the user calls theirs
+    fields = {f"field {place}": raw for place, raw in enumerate(columns.values())}
+    land_csv(path, target, fields, delimiter=delimiter, names=names, encoding=encoding)
     landed = pq.read_table(target).to_pandas().set_index("line")
     target.unlink()
     malformed = landed[landed["reason"].notna() & (landed["raw"].fillna("").str.strip() != "")]
@@ -155,44 +165,45 @@ def read_feature_text(
                 example=str(first["raw"])[:80],
             )
         )
-    rows = landed.loc[landed["reason"].isna(), list(columns)].astype(object)
+    rows = landed.loc[landed["reason"].isna(), list(fields)].astype(object)
+    rows.columns = pd.Index(list(columns), dtype=object)
     rows = rows[rows.notna().any(axis="columns")]
     return FeatureFile(path.name, rows.where(rows.notna(), None), bad)
 
 
-def read_feature_parquet(path: Path, columns: Mapping[str, str]) -> FeatureFile:
+def read_feature_parquet(
+    path: Path, columns: Mapping[str, str], lists: Collection[str] = ()
+) -> FeatureFile:
     """Return columns of a parquet file as text, with row numbers from 1 as lines.
 
+    Args:
+        path: A file, a folder or a pattern with ``*``; files count in the order of their paths.
+        columns: Name to give to each wanted column, and its name in the file.
+        lists: Names in the file of columns that may hold lists; these come as lists of text.
+
     Raises:
-        UserError: The file is missing, is no parquet, or lacks a wanted column.
+        UserError: The file is missing, is no parquet, lacks a wanted column, or a column holds what
+            is neither text nor number.
     """
-    if not path.exists():
-        raise UserError(f"{path} does not exist", remedy="Place the file there.")
-    try:
-        present = (
-            pq.read_schema(path).names if path.is_file() else pq.ParquetDataset(path).schema.names
-        )
-        missing = [name for name in columns.values() if name not in present]
-        if missing:
-            raise UserError(
-                f"{path.name} has no column {', '.join(map(repr, missing))}; its columns are "
-                f"{', '.join(map(repr, present))}",
-                where=str(path),
-                remedy="Correct the column names in the parameters.",
-            )
-        table = pq.read_table(path, columns=list(dict.fromkeys(columns.values())))
-    except (pa.ArrowInvalid, OSError) as error:
-        raise UserError(
-            f"{path.name} can't be read as parquet: {error}",
-            where=str(path),
-            remedy="Replace the damaged file.",
-        ) from error
+    table = read_columns(path, columns.values(), lists)
     rows = pd.DataFrame(
-        {name: table[raw].cast(pa.string()).to_pandas() for name, raw in columns.items()},
-        dtype=object,
+        {name: _as_text(path, raw, table[raw]) for name, raw in columns.items()}, dtype=object
     )
     rows.index = pd.RangeIndex(1, len(rows) + 1, name="line")
     return FeatureFile(path.name, rows.where(rows.notna(), None))
+
+
+def _as_text(path: Path, name: str, column: pa.ChunkedArray) -> pd.Series:
+    if pa.types.is_list(column.type):
+        return pd.Series(column.to_pylist(), dtype=object)
+    try:
+        return pd.Series(column.cast(pa.string()).to_pandas())
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise UserError(
+            f"The column {name!r} holds {column.type} that can't be read as text: {error}",
+            where=str(path),
+            remedy="Write it as UTF-8 text or as numbers.",
+        ) from error
 
 
 def mark_names(prefix: str, lists: Sequence[Sequence[str]]) -> pd.DataFrame:

@@ -112,6 +112,8 @@ class SourceLog:
     - ``file`` (string), ``line`` (int64 from 1): where the event stands. Ties in time are ordered
       by ``file_order`` (int64, optional, 0) and ``line``, then by ``position`` where given.
     - ``user_id``, ``item_id``: the user's own ids. ``timestamp``: whole number since 1970.
+    - ``nanoseconds`` (int32, optional): what ``timestamp`` leaves out of the time. It orders events
+      within a second or millisecond and enters no table.
     - ``value``: rating, play time or the like (optional). ``label``: 0 or 1 (optional when
       ``rules.positive_above`` is set).
     - ``slate_id`` (unique per user), ``position`` (0-based): where ``slates.given``.

@@ -8,13 +8,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import ibis
-import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
 
 from hsrl_pipeline.config.ingestion_tabular import ItemColumns, TabularConfig, UserColumns
 from hsrl_pipeline.data.accounts import RowAccounts
 from hsrl_pipeline.data.engines.engine import Engine
+from hsrl_pipeline.data.sources.epoch_times import to_epoch
 from hsrl_pipeline.data.sources.feature_files import (
     FeatureFile,
     mark_names,
@@ -32,12 +32,6 @@ from hsrl_pipeline.errors import UserError
 
 FOLDER = "tabular"
 TEXT_SUFFIXES = (".csv", ".tsv", ".txt")
-DATE_AND_TIME = (
-    r"^[0-9]{4}-[0-9]{2}-[0-9]{2}"
-    r"(?:[T ]([01][0-9]|2[0-3]):([0-5][0-9])(?::([0-5][0-9])(?:\.[0-9]+)?)?"
-    r"\s*(?:Z|UTC|([+-])([01][0-9]|2[0-3]):?([0-5][0-9]))?)?$"
-)
-WHOLE_PART = r"^([-+]?[0-9]+)\.[0-9]*$"
 
 
 def read_tabular(request: ReadRequest) -> SourceLog:
@@ -68,7 +62,15 @@ def read_tabular(request: ReadRequest) -> SourceLog:
             positive_above=request.config.positive_above if rated else None,
             value_range=settings.value_range,
             value_name=columns.value or "value",
-            duplicates_on=("user_id", "item_id", "timestamp", "value", "label", "slate_id"),
+            duplicates_on=(
+                "user_id",
+                "item_id",
+                "timestamp",
+                "nanoseconds",
+                "value",
+                "label",
+                "slate_id",
+            ),
         ),
         time_unit="ms" if settings.time_format == "ms" else "s",
         column_names=event_columns(settings),
@@ -94,17 +96,19 @@ def draft_log(engine: Engine, folder: Path, settings: TabularConfig) -> ibis.Tab
         rows = rows.filter(rows.reason.notnull() | ibis.or_(*(rows[c].notnull() for c in columns)))
     else:
         nothing = ibis.null("string")
-        rows = engine.scan_parquet(path, columns).mutate(reason=nothing, raw=nothing)
-    time, unreadable = to_epoch(rows.timestamp, settings.time_format)
-    bad = rows.reason.isnull() & unreadable
-    rows = rows.mutate(
-        timestamp=time,
-        reason=ibis.ifelse(
-            bad, "timestamp is not a date and time like 2024-05-31 18:30:00", rows.reason
-        ),
-        reason_column=ibis.ifelse(bad, "timestamp", ibis.null("string")),
-        raw=ibis.ifelse(bad, rows.timestamp.cast("string"), rows.raw),
-    )
+        rows = engine.scan_parquet(path, columns, times=("timestamp",))
+        rows = rows.mutate(reason=nothing, raw=nothing)
+    time = to_epoch(rows.timestamp, settings.time_format)
+    if time.unreadable is not None:
+        bad = rows.reason.isnull() & time.unreadable
+        rows = rows.mutate(
+            reason=ibis.ifelse(
+                bad, "timestamp is not a date and time like 2024-05-31 18:30:00", rows.reason
+            ),
+            reason_column=ibis.ifelse(bad, "timestamp", ibis.null("string")),
+            raw=ibis.ifelse(bad, rows.timestamp.cast("string"), rows.raw),
+        )
+    rows = rows.mutate(timestamp=time.whole, **time.beyond)
     if settings.columns.slate is not None and settings.columns.position is None:
         shown = ibis.window(group_by=["user_id", "slate_id"], order_by=["file_order", "line"])
         rows = rows.mutate(position=ibis.row_number().over(shown).cast("int64"))
@@ -125,53 +129,6 @@ def event_columns(settings: TabularConfig) -> dict[str, str]:
     return {name: raw for name, raw in mapped.items() if raw is not None}
 
 
-def to_epoch(time: ir.Value, time_format: str) -> tuple[ir.Value, ir.BooleanValue]:
-    """Return times as whole numbers since 1970, and which of them can't be read as dates.
-
-    Args:
-        time: Text, numbers, dates or timestamps.
-        time_format: ``"s"``, ``"ms"`` or ``"datetime"`` (whole seconds come out).
-    """
-    kind = time.type()
-    fine = ibis.literal(False)
-    if kind.is_timestamp() or kind.is_date():
-        stamp = time.cast("timestamp")
-        seconds = stamp.epoch_seconds().cast("int64")
-        if time_format != "ms":
-            return seconds, fine
-        return seconds * 1000 + stamp.millisecond().cast("int64"), fine
-    if kind.is_floating():
-        finite = ~(time.isnan() | time.isinf())
-        return ibis.ifelse(finite, time, ibis.null("float64")).floor().cast("int64"), fine
-    if kind.is_integer():
-        return time, fine
-    text = time.cast("string").strip()
-    if time_format != "datetime":
-        whole = text.re_search(WHOLE_PART).fill_null(False)
-        return ibis.ifelse(whole, text.re_extract(WHOLE_PART, 1), text), fine
-    seconds = _parse_date_and_time(text)
-    return seconds, text.notnull() & (text != "") & seconds.isnull()
-
-
-def _parse_date_and_time(text: ir.StringValue) -> ir.IntegerValue:
-    """Return seconds since 1970 of text like ``2024-05-31 18:30:00+02:00``, null if unreadable.
-
-    Put together from its parts, because engines read time zones and odd dates differently.
-    """
-    readable = text.re_search(DATE_AND_TIME).fill_null(False)
-    whole = ibis.ifelse(readable, text, ibis.null("string"))
-
-    def part(group: int) -> ir.IntegerValue:
-        digits = whole.re_extract(DATE_AND_TIME, group)
-        return ibis.ifelse(digits == "", "0", digits).cast("int64").fill_null(0)
-
-    day = whole.left(10).try_cast("date")
-    days = (day.cast("timestamp").epoch_seconds()).cast("int64")
-    sign = ibis.ifelse(whole.re_extract(DATE_AND_TIME, 4) == "-", 1, -1)
-    clock = part(1) * 3600 + part(2) * 60 + part(3)
-    return days + clock + sign * (part(5) * 3600 + part(6) * 60)
-
-
 def read_item_features(
     folder: Path, settings: TabularConfig, workspace: Path
 ) -> tuple[pd.DataFrame | None, RowAccounts]:
@@ -182,18 +139,20 @@ def read_item_features(
     wanted = [mapped.id, *mapped.numbers, *mapped.tags, *([mapped.title] if mapped.title else [])]
     file = _read_features(folder, settings, mapped, wanted, workspace)
     file.check_ids(mapped.id)
+    texts = file.rows  # a column of numbers may also be the id or a category
     for name in mapped.numbers:
         file.check_number(name)
     rows = file.rows.reset_index(drop=True)
-    parts = [pd.DataFrame({"item_id": rows[mapped.id].astype(str)})]
+    texts = texts.loc[file.rows.index].reset_index(drop=True)
+    parts = [pd.DataFrame({"item_id": texts[mapped.id].astype(str)})]
     if mapped.title:
-        parts.append(rows[[mapped.title]].rename(columns={mapped.title: "title"}))
+        parts.append(pd.DataFrame({"title": texts[mapped.title]}))
     for name in mapped.numbers:
         numbers = rows[name].to_numpy(np.float64)
         file.note(f"items without {name}", int(np.isnan(numbers).sum()))
         parts.append(pd.DataFrame({f"content_{name}": numbers}))
     for name in mapped.tags:
-        lists = [[tag.strip() for tag in text.split("|")] if text else [] for text in rows[name]]
+        lists = [_tags(cell) for cell in texts[name]]
         parts.append(mark_names(f"content_{name}_", lists))
     return pd.concat(parts, axis=1), file.accounts
 
@@ -208,16 +167,24 @@ def read_user_features(
     wanted = [mapped.id, *mapped.categories, *mapped.numbers]
     file = _read_features(folder, settings, mapped, wanted, workspace)
     file.check_ids(mapped.id)
+    texts = file.rows  # a column of numbers may also be the id or a category
     for name in mapped.numbers:
         file.check_number(name)
     rows = file.rows.reset_index(drop=True)
+    texts = texts.loc[file.rows.index].reset_index(drop=True)
     return pd.DataFrame(
         {
-            "user_id": rows[mapped.id].astype(str),
-            **{f"category_{name}": rows[name] for name in mapped.categories},
+            "user_id": texts[mapped.id].astype(str),
+            **{f"category_{name}": texts[name] for name in mapped.categories},
             **{f"dense_{name}": rows[name].astype(np.float64) for name in mapped.numbers},
         }
     ), file.accounts
+
+
+def _tags(cell: str | list[str] | None) -> list[str]:
+    """Return the names in a field: a list of parquet, or text separated by ``|``."""
+    names = cell if isinstance(cell, list) else (cell or "").split("|")
+    return [name.strip() for name in names]
 
 
 def locate(folder: Path, name: str, parameter: str) -> Path:
@@ -253,7 +220,9 @@ def _read_features(
     path = locate(folder, mapped.file, f"ingestion.tabular.{kind}.file")
     columns = {name: name for name in wanted}
     if not is_text(path):
-        return read_feature_parquet(path, columns)
+        return read_feature_parquet(
+            path, columns, mapped.tags if isinstance(mapped, ItemColumns) else ()
+        )
     return read_feature_text(
         path, columns, workspace, delimiter=settings.delimiter, encoding=settings.encoding
     )

@@ -81,7 +81,8 @@ def _ordered(events: ibis.Table, manifest: EventManifest) -> ibis.Table:
     known before the log.
     """
     given = manifest.slates.given
-    sequence = [events.timestamp, events.order]
+    fine = "nanoseconds" in events.columns
+    sequence = [events.timestamp, *([events.nanoseconds] if fine else []), events.order]
     if given:
         sequence.append(events.position)
     has_prior = "prior" in events.columns
@@ -97,6 +98,7 @@ def _ordered(events: ibis.Table, manifest: EventManifest) -> ibis.Table:
         "value",
         "label",
         place=place.cast("int32"),
+        **({"nanoseconds": events.nanoseconds} if fine else {}),
         **({"slate_id": events.slate_id, "position": events.position} if given else {}),
     )
     if given:
@@ -109,6 +111,11 @@ def _ordered(events: ibis.Table, manifest: EventManifest) -> ibis.Table:
 _KEPT = ("user_key", "item_key", "timestamp", "value", "label", "place")
 
 
+def _kept(placed: ibis.Table) -> list[str]:
+    """Return the columns to carry on until slates are numbered."""
+    return [*_KEPT, *(name for name in ("nanoseconds",) if name in placed.columns)]
+
+
 def _in_given_slates(placed: ibis.Table) -> ibis.Table:
     """Number each user's slates by the place of their first event; their events may interleave."""
     whole = ibis.window(group_by=["user_key", "slate_id"])
@@ -116,7 +123,7 @@ def _in_given_slates(placed: ibis.Table) -> ibis.Table:
     logged = placed.place >= 0
     first = ibis.ifelse(logged, placed.place, ibis.null("int32")).min().over(whole)
     return placed.select(
-        *_KEPT,
+        *_kept(placed),
         "position",
         cut=ibis.ifelse(logged, first, -1).cast("int32"),
         session_number=ibis.literal(0, "int32"),
@@ -129,7 +136,7 @@ def _in_fixed_cuts(placed: ibis.Table, size: int) -> ibis.Table:
     position = placed.place % size
     first = placed.place - position
     return placed.select(
-        *_KEPT,
+        *_kept(placed),
         position=position.cast("int8"),
         cut=ibis.ifelse(placed.place >= 0, first, -1).cast("int32"),
         session_number=ibis.literal(0, "int32"),
@@ -151,7 +158,7 @@ def _in_sessions(placed: ibis.Table, size: int, session_gap: int) -> ibis.Table:
     position = (bounded.place - bounded.start) % size
     first = bounded.place - position
     return bounded.select(
-        *_KEPT,
+        *_kept(bounded),
         position=position.cast("int8"),
         cut=ibis.ifelse(bounded.logged, first, -1).cast("int32"),
         session_number="session_number",
@@ -161,20 +168,24 @@ def _in_sessions(placed: ibis.Table, size: int, session_gap: int) -> ibis.Table:
 def _group_slates(ordered: ibis.Table, size: int) -> ibis.Table:
     """Return one row per complete slate, numbered by the time of its last event."""
     interleaved = "positives_before" in ordered.columns
+    fine = "nanoseconds" in ordered.columns
     cuts = ordered.group_by(["user_key", "cut"]).agg(
         timestamp=ordered.timestamp.max(),
         session_number=ordered.session_number.min(),
         events=ordered.count(),
         positives=ordered.count(where=ordered.label == 1),
         **({"positives_before": ordered.positives_before.min()} if interleaved else {}),
+        **({"nanoseconds": ordered.nanoseconds.argmax(ordered.place)} if fine else {}),
     )
     if not interleaved:  # cuts follow one another, so that sums of whole cuts do
         so_far = ibis.cumulative_window(group_by="user_key", order_by="cut")
         before = as_int64(cuts.positives.sum().over(so_far)) - cuts.positives
         cuts = cuts.mutate(positives_before=before)
     slates = cuts.filter((cuts.cut >= 0) & (cuts.events == size)).drop("events", "positives")
-    by_time = [slates.timestamp, slates.user_key, slates.cut]
-    return slates.mutate(slate_index=ibis.row_number().over(order_by=by_time).cast("int32"))
+    finer = [slates.nanoseconds] if fine else []
+    by_time = [slates.timestamp, *finer, slates.user_key, slates.cut]
+    numbered = slates.mutate(slate_index=ibis.row_number().over(order_by=by_time).cast("int32"))
+    return numbered.drop("nanoseconds") if fine else numbered
 
 
 def as_int64(total: ir.NumericValue) -> ir.IntegerValue:
