@@ -22,7 +22,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from hsrl_pipeline.config.ingestion_jester import JesterConfig
-from hsrl_pipeline.data.accounts import BadRows, RowAccounts, refusal
+from hsrl_pipeline.data.accounts import BadRows, RowAccounts, nothing_left
 from hsrl_pipeline.data.sources.number_matrix import (
     NumberMatrix,
     draft_from_frame,
@@ -210,8 +210,10 @@ def _read_jokes(folder: Path, n_jokes: int, width: int) -> tuple[pd.DataFrame, R
             example = ",".join(fields)[:80] if earlier is None else earlier.example
             bad[reason] = BadRows(reason, count, path.name, first, column, example)
         line = reader.line_num + 1
+    dropped = sum(defect.count for defect in bad.values())
+    accounts = RowAccounts(len(texts) + dropped, len(texts), bad=tuple(bad.values()))
     if not texts:
-        raise refusal(bad.values())
+        raise nothing_left(f"{path.name} holds no good row", accounts)
     ids = sorted(texts)
     items = pd.DataFrame(
         {
@@ -221,7 +223,7 @@ def _read_jokes(folder: Path, n_jokes: int, width: int) -> tuple[pd.DataFrame, R
     )
     vectors = text_vectors([texts[joke] for joke in ids], width, path.name)
     named = pd.DataFrame(vectors, columns=[f"vector_{k}" for k in range(vectors.shape[1])])
-    return pd.concat([items, named], axis=1), RowAccounts(bad=tuple(bad.values()))
+    return pd.concat([items, named], axis=1), accounts
 
 
 def _defect(

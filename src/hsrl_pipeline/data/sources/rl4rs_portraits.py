@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from hsrl_pipeline.data.accounts import RowAccounts
-from hsrl_pipeline.data.engines.text_landing import land_csv
+from hsrl_pipeline.data.engines.text_landing import TextForm, land_csv
 from hsrl_pipeline.data.sources.rl4rs_files import (
     FLAGS_PREFIX,
     RAW_COLUMNS,
@@ -41,10 +41,10 @@ def read_portraits(files: RL4RSFiles, workspace: Path) -> tuple[pd.DataFrame, Ro
     names = log_columns(files)
     target = workspace / "portraits.parquet"
     land_csv(
-        files.log,
+        [files.log],
         target,
         {"user_id": names["user_id"], "portrait": names["portrait"]},
-        delimiter="@" if raw else ",",
+        TextForm("@" if raw else ","),
         names=None if files.header else RAW_COLUMNS,
     )
     ids: list[np.ndarray] = []

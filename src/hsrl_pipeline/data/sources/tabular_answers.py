@@ -9,12 +9,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from hsrl_pipeline.data.sources.feature_files import (
-    read_feature_parquet,
-    read_feature_text,
-)
 from hsrl_pipeline.data.sources.source_log import ReadRequest
-from hsrl_pipeline.data.sources.tabular import FOLDER, is_text, locate
+from hsrl_pipeline.data.sources.tabular import FOLDER, read_features
 
 PARAMETER = "ingestion.tabular.recorded_answers"
 
@@ -34,20 +30,16 @@ def read_recorded_answers(request: ReadRequest) -> pd.DataFrame:
     settings = request.config.tabular
     if settings.recorded_answers is None:
         return pd.DataFrame({"user_id": [], "item_id": [], "label": []})
-    path = locate(request.raw_folder / FOLDER, settings.recorded_answers, PARAMETER)
     mapped = settings.columns
     response = str(mapped.label or mapped.value)
     columns = {name: name for name in (mapped.user, mapped.item, response)}
-    file = (
-        read_feature_text(
-            path,
-            columns,
-            request.workspace,
-            delimiter=settings.delimiter,
-            encoding=settings.encoding,
-        )
-        if is_text(path)
-        else read_feature_parquet(path, columns)
+    file = read_features(
+        request.raw_folder / FOLDER,
+        settings,
+        settings.recorded_answers,
+        parameter=PARAMETER,
+        columns=columns,
+        workspace=request.workspace,
     )
     for column in (mapped.user, mapped.item):
         file.refuse(file.rows[column].fillna("").str.strip() == "", f"{column} is missing", column)
