@@ -56,6 +56,7 @@ def read_tabular(request: ReadRequest) -> SourceLog:
     users, user_accounts = read_user_features(folder, settings, request.workspace)
     columns = settings.columns
     rated = columns.label is None
+    locate(folder, settings.events, "ingestion.tabular.events")
     parts = find_text_parts(folder, settings.events)
     notes = {} if parts is None else parts.notes(settings.events)
     return SourceLog(
@@ -89,13 +90,14 @@ def draft_log(engine: Engine, folder: Path, settings: TabularConfig) -> ibis.Tab
         settings: The ``ingestion.tabular`` parameters.
     """
     columns = event_columns(settings)
-    path = locate(folder, settings.events, "ingestion.tabular.events")
     parts = find_text_parts(folder, settings.events)
     if parts is not None:
         rows = engine.scan_csv(parts.paths, columns, form=text_form(settings), labels=parts.labels)
     else:
         nothing = ibis.null("string")
-        rows = engine.scan_parquet(path, columns).mutate(reason=nothing, raw=nothing)
+        rows = engine.scan_parquet(folder / settings.events, columns).mutate(
+            reason=nothing, raw=nothing
+        )
     time, unreadable = to_epoch(rows.timestamp, settings.time_format)
     bad = rows.reason.isnull() & unreadable
     rows = rows.mutate(

@@ -41,10 +41,11 @@ class TextParts:
         Args:
             name: What the parameters call the files.
         """
-        return {
+        counts = {
             f"files in {name} that are not read": self.n_unread,
             f"empty files in {name}": self.n_empty,
         }
+        return {what: count for what, count in counts.items() if count > 0}
 
 
 def find_text_parts(folder: Path, name: str) -> TextParts | None:

@@ -128,6 +128,8 @@ def report_data_quality(
     from hsrl_pipeline.data.events.store import EventManifest
     from hsrl_pipeline.data.tables.quality import make_report, plot_long_tail, report_metrics
 
-    accounts = EventManifest.from_dict(event_manifest).merged_accounts()
-    report = make_report(accounts, log_summary, item_popularity)
+    manifest = EventManifest.from_dict(event_manifest)
+    report = make_report(
+        manifest.merged_accounts(), manifest.feature_accounts(), log_summary, item_popularity
+    )
     return report, plot_long_tail(report, item_popularity), report_metrics(report)
