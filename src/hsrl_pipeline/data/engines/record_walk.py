@@ -7,6 +7,7 @@ from typing import Literal
 
 QUOTE, NEWLINE, RETURN = b'"', b"\n", b"\r"
 LINES_COMPARED = 20
+"""How many lines of a record are looked at to tell whether they are rows of their own."""
 NUMBER_BYTES = b"0123456789.+-:eETZ/ "
 
 Outcome = Literal["whole", "open", "cut", "tail", "return"]
@@ -90,17 +91,24 @@ def _plain(text: bytes, place: int, form: RecordForm) -> tuple[Outcome, int, int
     return ("return", lone, lone) if lone >= 0 else ("whole", stop, end)
 
 
-def holds_rows(text: bytes, start: int, stop: int, form: RecordForm) -> bool:
+def holds_rows(text: bytes, start: int, stop: int, form: RecordForm, n_least: int = 2) -> bool:
     """Whether the lines of a record look like rows of their own, so that its quote is a stray one.
 
     They do when each has the fields of a row and numbers in all columns in which the first line has
     some. Where that has none, many lines with the fields of a row are needed.
+
+    Args:
+        text: Text that holds the record.
+        start: Where the record begins.
+        stop: Where it ends, or as far as it is known.
+        form: How a row looks.
+        n_least: Number of lines that must be known.
     """
     rows = []
     while len(rows) < LINES_COMPARED and (end := text.find(NEWLINE, start, stop)) >= 0:
         rows.append(text[start:end].split(form.delimiter))
         start = end + 1
-    if len(rows) < 2 or any(len(row) != form.n_fields for row in rows):
+    if len(rows) < n_least or any(len(row) != form.n_fields for row in rows):
         return False
     numbers = [column for column, field in enumerate(rows[0]) if _is_number(field)]
     if not numbers:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from hsrl_pipeline.data.accounts import MALFORMED, TEXT_BEHIND_QUOTE, UNCLOSED_QUOTE
 from hsrl_pipeline.data.engines.record_walk import (
+    LINES_COMPARED,
     NEWLINE,
     QUOTE,
     RETURN,
@@ -155,7 +156,7 @@ def _goes_on(text: bytes, start: int, walk: Walk, form: RecordForm) -> bool:
     """Whether more text is needed to tell what the record is."""
     if walk.outcome not in ("open", "cut") or len(text) - start > LONGEST_RECORD:
         return False
-    return walk.outcome == "cut" or not holds_rows(text, start, len(text), form)
+    return walk.outcome == "cut" or not holds_rows(text, start, len(text), form, LINES_COMPARED)
 
 
 def _defect(text: bytes, start: int, end: int, walk: Walk, form: RecordForm) -> str | None:
@@ -202,16 +203,18 @@ def _lines_with_odd_quotes(
     quotes = np.flatnonzero(content == QUOTE[0])
     if not len(quotes):
         return quotes
-    lines = np.searchsorted(ends, quotes)
-    changes = np.flatnonzero(np.diff(lines)) + 1
-    firsts = np.concatenate([[0], changes])
-    counts = np.diff(np.concatenate([firsts, [len(quotes)]]))
-    closing = (np.arange(len(quotes)) - np.repeat(firsts, counts)) % 2 == 1
+    before = np.searchsorted(quotes, ends)
+    counts = np.diff(before, prepend=0)
+    uneven = counts % 2 == 1
+    places = np.arange(len(quotes))
+    if uneven.any():
+        places -= np.repeat(before - counts, counts)  # places among the quotes of a line
+    closing = places % 2 == 1
     # the content ends with a line end, which also stands in front of its very first byte
-    beside = content[np.where(closing, quotes + 1, quotes - 1)]
+    beside = content[quotes + np.where(closing, 1, -1)]
     fits = (beside == delimiter) | (beside == NEWLINE[0]) | (beside == QUOTE[0])
     fits |= closing & (beside == RETURN[0])
-    return np.concatenate([lines[~fits], lines[firsts[counts % 2 == 1]]])
+    return np.concatenate([np.searchsorted(ends, quotes[~fits]), np.flatnonzero(uneven)])
 
 
 def _without(text: bytes, cuts: list[tuple[int, int]], stop: int) -> bytes:

@@ -15,7 +15,6 @@ import ibis.expr.types as ir
 from hsrl_pipeline.data.accounts import describe_losses
 from hsrl_pipeline.data.engines.engine import Engine
 from hsrl_pipeline.data.events.store import EventManifest, LoggedEvents
-from hsrl_pipeline.data.sources.source_log import SplitRule
 from hsrl_pipeline.errors import UserError
 
 
