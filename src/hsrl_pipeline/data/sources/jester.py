@@ -99,11 +99,12 @@ def read_jester(request: ReadRequest) -> SourceLog:
     )
 
 
-def read_recorded_answers(request: ReadRequest) -> pd.DataFrame:
+def read_recorded_answers(request: ReadRequest) -> tuple[pd.DataFrame, RowAccounts]:
     """Return what the people held back answered to every joke.
 
     Returns:
-        ``user_id``, ``item_id`` (string) and ``label`` (int8, 1 for a positive answer).
+        ``user_id``, ``item_id`` (string) and ``label`` (int8, 1 for a positive answer); and empty
+        accounts, because `read_jester` accounts for the file.
 
     Raises:
         UserError: As for `read_jester`.
@@ -111,13 +112,14 @@ def read_recorded_answers(request: ReadRequest) -> pd.DataFrame:
     people = _read_people(request)
     values = people.matrix.values[people.held_back]
     n_jokes = values.shape[1]
-    return pd.DataFrame(
+    answers = pd.DataFrame(
         {
             "user_id": np.repeat(people.matrix.lines[people.held_back], n_jokes).astype(str),
             "item_id": np.tile(np.arange(1, n_jokes + 1), len(values)).astype(str),
             "label": (values > request.config.positive_above).ravel().astype(np.int8),
         }
     )
+    return answers, RowAccounts()
 
 
 def _read_people(request: ReadRequest) -> People:

@@ -6,22 +6,26 @@ docs/data_sources.md says how.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 
+from hsrl_pipeline.data.accounts import RowAccounts
 from hsrl_pipeline.data.sources.source_log import ReadRequest
 from hsrl_pipeline.data.sources.tabular import FOLDER, read_features
 
 PARAMETER = "ingestion.tabular.recorded_answers"
 
 
-def read_recorded_answers(request: ReadRequest) -> pd.DataFrame:
+def read_recorded_answers(request: ReadRequest) -> tuple[pd.DataFrame, RowAccounts]:
     """Return recorded answers, read with the columns of the event file.
 
     Of rows that repeat a pair the first stays.
 
     Returns:
-        ``user_id``, ``item_id`` (string) and ``label`` (int8); no row when no file is named.
+        ``user_id``, ``item_id`` (string) and ``label`` (int8), no row when no file is named; and
+        the accounts of the file.
 
     Raises:
         UserError: The file is missing or lacks a column, or a row is bad and bad rows are not to be
@@ -29,7 +33,7 @@ def read_recorded_answers(request: ReadRequest) -> pd.DataFrame:
     """
     settings = request.config.tabular
     if settings.recorded_answers is None:
-        return pd.DataFrame({"user_id": [], "item_id": [], "label": []})
+        return pd.DataFrame({"user_id": [], "item_id": [], "label": []}), RowAccounts()
     mapped = settings.columns
     response = str(mapped.label or mapped.value)
     columns = {name: name for name in (mapped.user, mapped.item, response)}
@@ -60,4 +64,7 @@ def read_recorded_answers(request: ReadRequest) -> pd.DataFrame:
             "label": labels.astype(np.int8),
         }
     )
-    return answers.drop_duplicates(["user_id", "item_id"]).reset_index(drop=True)
+    first = answers.drop_duplicates(["user_id", "item_id"]).reset_index(drop=True)
+    repeated = len(answers) - len(first)
+    accounts = replace(file.accounts, rows_out=len(first), repeated=repeated)
+    return first, accounts

@@ -90,7 +90,7 @@ def keep_pair_tables(
     items: pd.DataFrame,
     ingestion: IngestionConfig,
     seed: int,
-) -> tuple[pd.DataFrame, pd.DataFrame]:
+) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]:
     """Keep what is known of pairs of a user and an item beside the log.
 
     Args:
@@ -102,34 +102,39 @@ def keep_pair_tables(
         seed: Seed of the run.
 
     Returns:
-        Recorded answers and propensities; without rows where the source has none.
+        Recorded answers and propensities, without rows where the source has none, and the accounts
+        of their files.
     """
     from hsrl_pipeline.data.tables.pair_tables import build_pair_tables
 
     tables = build_pair_tables(
         raw_folder, work_folder, users=users, items=items, config=ingestion, seed=seed
     )
-    return tables.recorded_answers, tables.propensities
+    return tables.recorded_answers, tables.propensities, tables.accounts.to_dict()
 
 
 def report_data_quality(
-    event_manifest: dict[str, Any], log_summary: dict[str, Any], item_popularity: pd.DataFrame
+    event_manifest: dict[str, Any],
+    pair_table_rows: dict[str, Any],
+    log_summary: dict[str, Any],
+    item_popularity: pd.DataFrame,
 ) -> tuple[dict[str, Any], Any, dict[str, float]]:
     """Report rows in, out and dropped, the log's figures and its long tail.
 
     Args:
-        event_manifest: Accounts of all rows.
+        event_manifest: Accounts of events and features.
+        pair_table_rows: Accounts of the files of recorded answers and propensities.
         log_summary: Figures of the canonical log.
         item_popularity: Events per item.
 
     Returns:
         Report, figure and flat metrics.
     """
+    from hsrl_pipeline.data.accounts import RowAccounts
     from hsrl_pipeline.data.events.store import EventManifest
     from hsrl_pipeline.data.tables.quality import make_report, plot_long_tail, report_metrics
 
     manifest = EventManifest.from_dict(event_manifest)
-    report = make_report(
-        manifest.merged_accounts(), manifest.feature_accounts(), log_summary, item_popularity
-    )
+    others = manifest.feature_accounts().merged(RowAccounts.from_dict(pair_table_rows))
+    report = make_report(manifest.merged_accounts(), others, log_summary, item_popularity)
     return report, plot_long_tail(report, item_popularity), report_metrics(report)
