@@ -387,6 +387,12 @@ def test_a_column_that_is_there_twice_is_refused(land: Callable[..., Any]) -> No
         land("tabular", files, **tabular_settings())
 
 
+def test_lines_that_end_with_a_carriage_return_alone_are_refused(land: Callable[..., Any]) -> None:
+    content = (HEADER + "".join(ROWS)).replace("\n", "\r").encode()
+    with pytest.raises(UserError, match="end with a carriage return alone"):
+        land("tabular", {"tabular/events.csv": content}, **tabular_settings())
+
+
 def test_blank_lines_alone_are_refused(land: Callable[..., Any]) -> None:
     with pytest.raises(UserError, match=r"events\.csv holds nothing but blank lines"):
         land("tabular", {"tabular/events.csv": b"\n \n"}, **tabular_settings())

@@ -104,7 +104,7 @@ def holds_rows(text: bytes, start: int, stop: int, form: RecordForm, n_least: in
         form: How a row looks.
         n_least: Number of lines that must be known.
     """
-    rows = []
+    rows: list[list[bytes]] = []
     while len(rows) < LINES_COMPARED and (end := text.find(NEWLINE, start, stop)) >= 0:
         rows.append(text[start:end].split(form.delimiter))
         start = end + 1

@@ -18,7 +18,7 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 from hsrl_pipeline.data.accounts import MALFORMED
-from hsrl_pipeline.data.engines.record_walk import RecordForm, walk_record
+from hsrl_pipeline.data.engines.record_walk import NEWLINE, RecordForm, walk_record
 from hsrl_pipeline.data.engines.text_blocks import locate_undecodable, require_content, utf8_blocks
 from hsrl_pipeline.data.engines.text_records import BadLine, Records, iterate_records
 from hsrl_pipeline.errors import UserError
@@ -147,14 +147,20 @@ def read_header(path: Path, form: TextForm, label: str) -> Header | None:
     Raises:
         UserError: The file is damaged or in another encoding.
     """
-    start = next(utf8_blocks(path, form.encoding, label, block_bytes=HEADER_BYTES), b"") + b"\n"
+    start = next(utf8_blocks(path, form.encoding, label, block_bytes=HEADER_BYTES), b"") + NEWLINE
     place = len(start) - len(start.lstrip())
     if place == len(start):
         return None
-    place = start.rfind(b"\n", 0, place) + 1
+    place = start.rfind(NEWLINE, 0, place) + 1
     walk = walk_record(start, place, RecordForm(0, form.separator.encode(), form.quoted))
+    if walk.outcome == "return":
+        raise UserError(
+            f"{label} has lines that end with a carriage return alone",
+            where=f"{label}, line {start.count(NEWLINE, 0, place) + 1}",
+            remedy="Save the file with line feeds at the ends of its lines.",
+        )
     whole = walk.outcome == "whole"
-    end = walk.end if whole else start.index(b"\n", place)
+    end = walk.end if whole else start.index(NEWLINE, place)
     try:
         text = start[place:end].decode().rstrip("\r")
     except UnicodeDecodeError:
@@ -165,7 +171,7 @@ def read_header(path: Path, form: TextForm, label: str) -> Header | None:
     else:
         fields = [name.strip().strip('"') for name in text.split(form.separator)]
     names = tuple(name.strip() for name in fields)
-    return Header(names, start.count(b"\n", 0, end + 1), end + 1)
+    return Header(names, start.count(NEWLINE, 0, end + 1), end + 1)
 
 
 def _require_columns(

@@ -185,19 +185,16 @@ def _odd_lines(
     if not len(ends):
         return odd
     content = content[: ends[-1] + 1]
-    first = content[starts]
-    for byte in b"\n\r \t":
-        if byte == NEWLINE[0] or byte != form.delimiter[0]:
-            odd |= first == byte
+    odd |= _table(b"\n\r" + b" \t".replace(form.delimiter, b""))[content[starts]]
     returns = np.flatnonzero(content == RETURN[0])
     odd[np.searchsorted(ends, returns[content[returns + 1] != NEWLINE[0]])] = True
     if form.quoted:
-        odd[_lines_with_odd_quotes(content, ends, form.delimiter[0])] = True
+        odd[_lines_with_odd_quotes(content, ends, form.delimiter)] = True
     return odd
 
 
 def _lines_with_odd_quotes(
-    content: NDArray[np.uint8], ends: NDArray[np.int64], delimiter: int
+    content: NDArray[np.uint8], ends: NDArray[np.int64], delimiter: bytes
 ) -> NDArray[np.int64]:
     """Return lines on which not every quote opens, closes or doubles another in its place."""
     quotes = np.flatnonzero(content == QUOTE[0])
@@ -206,15 +203,23 @@ def _lines_with_odd_quotes(
     before = np.searchsorted(quotes, ends)
     counts = np.diff(before, prepend=0)
     uneven = counts % 2 == 1
-    places = np.arange(len(quotes))
     if uneven.any():
-        places -= np.repeat(before - counts, counts)  # places among the quotes of a line
-    closing = places % 2 == 1
+        places = np.arange(len(quotes)) - np.repeat(before - counts, counts)  # within their line
+        opening, closing = quotes[places % 2 == 0], quotes[places % 2 == 1]
+    else:
+        opening, closing = quotes[::2], quotes[1::2]
     # the content ends with a line end, which also stands in front of its very first byte
-    beside = content[quotes + np.where(closing, 1, -1)]
-    fits = (beside == delimiter) | (beside == NEWLINE[0]) | (beside == QUOTE[0])
-    fits |= closing & (beside == RETURN[0])
-    return np.concatenate([np.searchsorted(ends, quotes[~fits]), np.flatnonzero(uneven)])
+    opens = _table(delimiter + NEWLINE + QUOTE)[content[opening - 1]]
+    closes = _table(delimiter + NEWLINE + QUOTE + RETURN)[content[closing + 1]]
+    wrong = np.concatenate([opening[~opens], closing[~closes]])
+    return np.concatenate([np.searchsorted(ends, wrong), np.flatnonzero(uneven)])
+
+
+def _table(members: bytes) -> NDArray[np.bool_]:
+    """Return, for each byte, whether it is one of those given."""
+    table = np.zeros(256, bool)
+    table[list(members)] = True
+    return table
 
 
 def _without(text: bytes, cuts: list[tuple[int, int]], stop: int) -> bytes:

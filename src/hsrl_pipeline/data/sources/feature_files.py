@@ -71,9 +71,9 @@ class FeatureFile:
         """
         if not wrong.any():
             return
-        first = int(self.rows.index[wrong][0])
+        first = self.rows.index[wrong][0]
         example = self.rows.loc[first, column]
-        part, line = divmod(first, LINES_PER_FILE)
+        part, line = divmod(int(first), LINES_PER_FILE)
         self._bad.append(
             BadRows(
                 reason,

@@ -51,7 +51,8 @@ def read_portraits(files: RL4RSFiles, workspace: Path) -> tuple[pd.DataFrame, Ro
     numbers: list[np.ndarray] = []
     missing = 0
     width = PORTRAIT if raw else HASHED
-    for batch in pq.ParquetFile(target).iter_batches(columns=["user_id", "portrait"]):
+    for landed in pq.ParquetFile(target).iter_batches(columns=["user_id", "portrait", "reason"]):
+        batch = landed.filter(pc.is_null(landed["reason"]))
         text = pc.utf8_trim_whitespace(batch["portrait"].fill_null(""))
         missing += int(pc.sum(pc.equal(text, "")).as_py() or 0)
         whole = pc.match_substring_regex(text, FULL_PORTRAIT if raw else TEN_FLAGS)
