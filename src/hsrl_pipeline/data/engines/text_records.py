@@ -108,14 +108,13 @@ def split_records(text: bytes, form: RecordForm, first_line: int, *, at_end: boo
     """
     if at_end and not text.endswith(NEWLINE):
         text += NEWLINE
-    content = np.frombuffer(text, np.uint8)
-    ends = np.flatnonzero(content == NEWLINE[0])
+    ends = np.flatnonzero(np.frombuffer(text, np.uint8) == NEWLINE[0])
     starts = np.concatenate([np.zeros(min(len(ends), 1), np.int64), ends[:-1] + 1])
     begins = np.ones(len(ends), bool)
     edits: list[tuple[int, int]] = []  # what is left out of the text
     bad: list[BadLine] = []
     resume, spans_lines, n_lines = 0, False, len(ends)
-    for line in np.flatnonzero(_odd_lines(content, starts, ends, form)).tolist():
+    for line in np.flatnonzero(_odd_lines(text, starts, ends, form)).tolist():
         if line < resume:
             continue
         start, end = int(starts[line]), int(ends[line])
@@ -175,7 +174,7 @@ def _is_blank(line: bytes, form: RecordForm) -> bool:
 
 
 def _odd_lines(
-    content: NDArray[np.uint8], starts: NDArray[np.int64], ends: NDArray[np.int64], form: RecordForm
+    text: bytes, starts: NDArray[np.int64], ends: NDArray[np.int64], form: RecordForm
 ) -> NDArray[np.bool_]:
     """Mark lines that may be blank, hold a lone carriage return, or hold a quote out of place.
 
@@ -184,11 +183,12 @@ def _odd_lines(
     odd = np.zeros(len(ends), bool)
     if not len(ends):
         return odd
-    content = content[: ends[-1] + 1]
+    content = np.frombuffer(text, np.uint8, count=int(ends[-1]) + 1)
     odd |= _table(b"\n\r" + b" \t".replace(form.delimiter, b""))[content[starts]]
-    returns = np.flatnonzero(content == RETURN[0])
-    odd[np.searchsorted(ends, returns[content[returns + 1] != NEWLINE[0]])] = True
-    if form.quoted:
+    if RETURN in text:
+        returns = np.flatnonzero(content == RETURN[0])
+        odd[np.searchsorted(ends, returns[content[returns + 1] != NEWLINE[0]])] = True
+    if form.quoted and QUOTE in text:
         odd[_lines_with_odd_quotes(content, ends, form.delimiter)] = True
     return odd
 
@@ -198,8 +198,6 @@ def _lines_with_odd_quotes(
 ) -> NDArray[np.int64]:
     """Return lines on which not every quote opens, closes or doubles another in its place."""
     quotes = np.flatnonzero(content == QUOTE[0])
-    if not len(quotes):
-        return quotes
     before = np.searchsorted(quotes, ends)
     counts = np.diff(before, prepend=0)
     uneven = counts % 2 == 1
