@@ -25,7 +25,7 @@ from hsrl_pipeline.data.engines.parquet_parts import (
     foldered_columns,
     seconds_of_days,
 )
-from hsrl_pipeline.data.engines.text_landing import land_csv, land_fields
+from hsrl_pipeline.data.engines.text_landing import PLAIN_CSV, TextForm, land_csv
 from hsrl_pipeline.errors import UserError
 
 
@@ -55,34 +55,40 @@ class Engine(ABC):
     ) -> ibis.Table:
         """Return all fields of a file without header or quotes, as text, and ``reason``.
 
-        See `hsrl_pipeline.data.engines.text_landing.land_fields` for arguments, columns and errors.
+        The separator may be of any length. See `scan_csv` for columns and errors.
         """
-        target = self.fresh_path("fields")
-        landed = land_fields(path, target, columns, separator=separator, encoding=encoding)
-        return self.read(landed).mutate(file=ibis.literal(path.name), file_order=_ZERO)
+        form = TextForm(separator, encoding, quoted=False)
+        return self.scan_csv(path, {name: name for name in columns}, form=form, names=columns)
 
     def scan_csv(
         self,
-        path: Path,
+        path: Path | Sequence[Path],
         columns: Mapping[str, str],
         *,
-        delimiter: str = ",",
+        form: TextForm = PLAIN_CSV,
         names: Sequence[str] | None = None,
-        encoding: str = "utf-8",
+        labels: Sequence[str] | None = None,
     ) -> ibis.Table:
-        """Return columns of a delimited file as text: ``file``, ``line``, those, and ``reason``.
+        """Return columns of delimited files as text: ``file``, ``line``, those, and ``reason``.
 
         See `hsrl_pipeline.data.engines.text_landing.land_csv` for arguments, columns and errors.
         """
-        landed = land_csv(
-            path,
-            self.fresh_path("fields"),
-            columns,
-            delimiter=delimiter,
-            names=names,
-            encoding=encoding,
+        paths = [path] if isinstance(path, Path) else list(path)
+        labels = [part.name for part in paths] if labels is None else list(labels)
+        target = self.fresh_path("fields")
+        landed = land_csv(paths, target, columns, form, names=names, labels=labels)
+        return self._labelled(landed, labels)
+
+    def _labelled(self, landed: Path, labels: list[str]) -> ibis.Table:
+        """Return landed rows with ``file`` and ``file_order``."""
+        rows = self.read(landed)
+        if len(labels) == 1:
+            return rows.mutate(file=ibis.literal(labels[0]), file_order=_ZERO)
+        places = ibis.memtable(
+            {"file": labels, "place": list(range(len(labels)))},
+            schema={"file": "string", "place": "int64"},
         )
-        return self.read(landed).mutate(file=ibis.literal(path.name), file_order=_ZERO)
+        return rows.join(places, rows.file_order == places.place).drop("place")
 
     def scan_parquet(
         self, path: str | Path, columns: Mapping[str, str], *, times: Sequence[str] = ()

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import datetime
-import os
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from functools import cached_property
-from glob import glob
 from pathlib import Path
 from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from hsrl_pipeline.data.engines.part_names import files_below, match_paths
 from hsrl_pipeline.errors import UserError
 
 SUFFIXES = (".parquet", ".parq", ".pq")
@@ -29,10 +27,8 @@ BATCH_ROWS = 1 << 16
 def find_parts(path: str | Path) -> list[Path]:
     """Return the parquet files of a log in the order of their paths.
 
-    Below a folder, files count that have a name or a beginning of parquet. Names that begin with
-    ``_`` or ``.`` are left out, as Spark, Hive and pyarrow leave them out (unfinished or
-    administrative files), except for partition folders such as ``_day=1`` and for names that the
-    path itself spells out.
+    Below a folder, files count that have a name or a beginning of parquet. Administrative and
+    unfinished files are left out, see `match_paths`.
 
     Args:
         path: A file, a folder, or a pattern of files or folders with ``*``.
@@ -43,17 +39,10 @@ def find_parts(path: str | Path) -> list[Path]:
     path = Path(path)
     if path.is_file():
         return [path]
+    _, matches = match_paths(path)
     found: set[Path] = set()
-    if path.is_dir():
-        found.update(_parts_below(path, ()))
-    else:
-        base = next(folder for folder in path.parents if folder.is_dir())
-        pattern = path.relative_to(base)
-        for name in glob(str(pattern), root_dir=base, recursive=True):
-            if any(_is_hidden(level, pattern.parts) for level in Path(name).parts):
-                continue
-            match = base / name
-            found.update(_parts_below(match, ()) if match.is_dir() else [match])
+    for match in matches:
+        found.update(_parts_below(match) if match.is_dir() else [match])
     if not found:
         raise UserError(
             f"There is no parquet file at {path}",
@@ -62,24 +51,10 @@ def find_parts(path: str | Path) -> list[Path]:
     return sorted(found, key=str)
 
 
-def _parts_below(folder: Path, above: tuple[str, ...]) -> Iterator[Path]:
-    """Yield the parquet files of a folder and its subfolders, links that lead back left out."""
-    real = os.path.realpath(folder)
-    if real in above:
-        return
-    for entry in folder.iterdir():
-        if _is_hidden(entry.name, ()):
-            continue
-        if entry.is_dir():
-            yield from _parts_below(entry, (*above, real))
-        elif entry.name.lower().endswith(SUFFIXES) or _begins_as_parquet(entry):
-            yield entry
-
-
-def _is_hidden(name: str, spelt_out: Sequence[str]) -> bool:
-    if not name.startswith(("_", ".")) or (name.startswith("_") and "=" in name):
-        return False
-    return not any(level.startswith(name[0]) and fnmatchcase(name, level) for level in spelt_out)
+def _parts_below(folder: Path) -> Iterator[Path]:
+    for file in files_below(folder):
+        if file.name.lower().endswith(SUFFIXES) or _begins_as_parquet(file):
+            yield file
 
 
 def _begins_as_parquet(path: Path) -> bool:

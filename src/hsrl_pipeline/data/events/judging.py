@@ -12,7 +12,12 @@ from dataclasses import dataclass, replace
 import ibis
 import ibis.expr.types as ir
 
-from hsrl_pipeline.data.sources.source_log import DRAFT_COLUMNS, EventRules, SourceLog
+from hsrl_pipeline.data.sources.source_log import (
+    DRAFT_COLUMNS,
+    LINES_PER_FILE,
+    EventRules,
+    SourceLog,
+)
 from hsrl_pipeline.errors import UserError
 
 GOOD = 0
@@ -28,7 +33,6 @@ NAN = ("nan", "NaN", "NAN")
 NUMBER = r"^[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]{1,2})?$"
 NUMERIC_ID = r"^[0-9]{1,18}$"
 NEGATIVE_ID = r"^-[0-9]+$"
-LINES_PER_FILE = 1 << 40
 
 
 @dataclass(frozen=True)

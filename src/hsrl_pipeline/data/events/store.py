@@ -18,7 +18,7 @@ from typing import Any
 import ibis
 
 from hsrl_pipeline.atomic import move_into_place
-from hsrl_pipeline.data.accounts import RowAccounts
+from hsrl_pipeline.data.accounts import RowAccounts, nothing_left
 from hsrl_pipeline.data.engines.engine import Engine
 from hsrl_pipeline.data.events.checks import CheckedEvents, day_bounds
 from hsrl_pipeline.data.events.judging import GOOD
@@ -29,6 +29,7 @@ MANIFEST = "manifest.json"
 PARTS = ("events", "users", "items")
 EXCLUDED = "excluded"
 NANOSECONDS = "nanoseconds"
+FEATURES = "features"
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,8 @@ class EventManifest:
         base: Folder of the whole log as it was last ingested; None when there is none.
         days: Folder of each day's partition, by day; it replaces that day of the base.
         day_starts: First timestamp of each partitioned day.
-        accounts: Accounts of ``"base"``, of each day and of the ``"features"`` files.
+        accounts: Accounts of the events of ``"base"`` and of each day, and under ``"features"`` of
+            all other files.
         slates: How events become slates.
         split: Which slates are training data.
         time_unit: Unit of the timestamps.
@@ -82,11 +84,16 @@ class EventManifest:
         return tuple(name for name in (self.base, *self.days.values()) if name is not None)
 
     def merged_accounts(self) -> RowAccounts:
-        """Return the accounts of all batches together."""
+        """Return the accounts of the events of all batches together."""
         total = RowAccounts()
-        for values in self.accounts.values():
-            total = total.merged(RowAccounts.from_dict(values))
+        for name, values in self.accounts.items():
+            if name != FEATURES:
+                total = total.merged(RowAccounts.from_dict(values))
         return total
+
+    def feature_accounts(self) -> RowAccounts:
+        """Return the accounts of the files beside the events, as they were last read."""
+        return RowAccounts.from_dict(self.accounts[FEATURES])
 
 
 def load_manifest(folder: Path) -> EventManifest | None:
@@ -117,10 +124,10 @@ def stage_events(
         UserError: The batch is empty.
     """
     if checked.accounts.rows_out == 0:
-        raise UserError(
+        raise nothing_left(
             f"The log has no usable event{'' if date is None else f' on {date}'}",
+            checked.accounts,
             where="ingestion.date" if date is not None else None,
-            remedy="Check the raw files, their columns and the date.",
         )
     before = load_manifest(folder)
     _sweep(folder, before)
@@ -138,7 +145,7 @@ def stage_events(
         days[date] = name
         starts[date] = day_bounds(date, source)[0]
     accounted[date or "base"] = checked.accounts.to_dict()
-    accounted["features"] = source.accounts.to_dict()
+    accounted[FEATURES] = source.accounts.to_dict()
     base = name if date is None else before.base if before is not None else None
     return EventManifest(
         base=base,

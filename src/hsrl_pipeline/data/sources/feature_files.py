@@ -13,7 +13,8 @@ import pyarrow.parquet as pq
 
 from hsrl_pipeline.data.accounts import BadRows, RowAccounts
 from hsrl_pipeline.data.engines.parquet_table import read_columns
-from hsrl_pipeline.data.engines.text_landing import land_csv
+from hsrl_pipeline.data.engines.text_landing import PLAIN_CSV, TextForm, land_csv
+from hsrl_pipeline.data.sources.source_log import LINES_PER_FILE
 from hsrl_pipeline.errors import UserError
 
 LONGEST_ID = 256
@@ -27,18 +28,36 @@ class FeatureFile:
         name: Name of the file, for messages.
         rows: Wanted columns as text, null where the field is empty; the index is the line.
         bad: Rows that were left out before.
+        parts: Names of the parts, for messages, where several files make one. Then the index of
+            the first part is the line, and each further part adds `LINES_PER_FILE` to it.
     """
 
-    def __init__(self, name: str, rows: pd.DataFrame, bad: Sequence[BadRows] = ()) -> None:
+    def __init__(
+        self,
+        name: str,
+        rows: pd.DataFrame,
+        bad: Sequence[BadRows] = (),
+        *,
+        parts: Sequence[str] = (),
+    ) -> None:
         self.name = name
         self.rows = rows
+        self._parts = parts or (name,)
         self._bad = list(bad)
+        self._rows_in = len(rows) + sum(defect.count for defect in bad)
+        self._repeated = 0
         self._notes: dict[str, int] = {}
 
     @property
     def accounts(self) -> RowAccounts:
-        """Rows left out and counts worth knowing."""
-        return RowAccounts(bad=tuple(self._bad), notes=dict(self._notes))
+        """Rows in and out, rows left out and counts worth knowing."""
+        return RowAccounts(
+            rows_in=self._rows_in,
+            rows_out=len(self.rows),
+            repeated=self._repeated,
+            bad=tuple(self._bad),
+            notes=dict(self._notes),
+        )
 
     def note(self, what: str, count: int) -> None:
         """Keep a count that costs no row."""
@@ -56,12 +75,13 @@ class FeatureFile:
             return
         first = self.rows.index[wrong][0]
         example = self.rows.loc[first, column]
+        part, line = divmod(int(first), LINES_PER_FILE)
         self._bad.append(
             BadRows(
                 reason,
                 int(wrong.sum()),
-                self.name,
-                int(first),
+                self._parts[part],
+                line,
                 column,
                 None if pd.isna(example) else str(example)[:80],
             )
@@ -93,6 +113,7 @@ class FeatureFile:
             )
         repeated = self.rows[column].duplicated()
         if repeated.any():
+            self._repeated += int(repeated.sum())
             self.note(f"rows of {self.name} that repeat a {column}", int(repeated.sum()))
             self.rows = self.rows[~repeated]
 
@@ -125,50 +146,47 @@ class FeatureFile:
 
 
 def read_feature_text(
-    path: Path,
+    path: Path | Sequence[Path],
     columns: Mapping[str, str],
     workspace: Path,
     *,
-    delimiter: str = ",",
+    form: TextForm = PLAIN_CSV,
     names: Sequence[str] | None = None,
-    encoding: str = "utf-8",
+    labels: Sequence[str] | None = None,
 ) -> FeatureFile:
-    """Return columns of a delimited file; blank lines are passed over.
+    """Return columns of a delimited file, or of several that make one.
 
     Args:
-        path: Delimited file, optionally with double-quoted fields.
+        path: Delimited file, or all parts of one.
         columns: Name to give to each wanted column, and its name in the file.
         workspace: Scratch folder.
-        delimiter: One character between fields.
+        form: How the text is written.
         names: Names of all columns of a file without header; None when its first line names them.
-        encoding: Encoding of the text.
+        labels: What to call the parts in messages; None for their names.
 
     Raises:
         UserError: The file is missing, empty, in another encoding, or lacks a wanted column.
     """
-    target = workspace / f"features-{path.name}.parquet"
+    paths = [path] if isinstance(path, Path) else list(path)
+    labels = [part.name for part in paths] if labels is None else list(labels)
+    target = workspace / f"features-{paths[0].name}.parquet"
     # names that no column of the landed file has, whatever the user calls theirs
     fields = {f"field {place}": raw for place, raw in enumerate(columns.values())}
-    land_csv(path, target, fields, delimiter=delimiter, names=names, encoding=encoding)
-    landed = pq.read_table(target).to_pandas().set_index("line")
+    land_csv(paths, target, fields, form, names=names, labels=labels)
+    landed = pq.read_table(target).to_pandas()
     target.unlink()
-    malformed = landed[landed["reason"].notna() & (landed["raw"].fillna("").str.strip() != "")]
+    if "file_order" in landed:
+        landed["line"] += landed.pop("file_order") * LINES_PER_FILE
+    landed = landed.set_index("line")
+    unread = landed[landed["reason"].notna()].sort_index()
     bad = []
-    if len(malformed):
-        first = malformed.iloc[0]
-        bad.append(
-            BadRows(
-                str(first["reason"]),
-                len(malformed),
-                path.name,
-                int(malformed.index[0]),
-                example=str(first["raw"])[:80],
-            )
-        )
+    for reason, texts in unread.groupby("reason", sort=False)["raw"]:
+        part, line = divmod(int(texts.index[0]), LINES_PER_FILE)
+        example = str(texts.iloc[0])[:80]
+        bad.append(BadRows(str(reason), len(texts), labels[part], line, example=example))
     rows = landed.loc[landed["reason"].isna(), list(fields)].astype(object)
     rows.columns = pd.Index(list(columns), dtype=object)
-    rows = rows[rows.notna().any(axis="columns")]
-    return FeatureFile(path.name, rows.where(rows.notna(), None), bad)
+    return FeatureFile(paths[0].name, rows.where(rows.notna(), None), bad, parts=labels)
 
 
 def read_feature_parquet(

@@ -37,6 +37,9 @@ READERS = {
 }
 """Name of a source to ``module:function`` of its reader, imported when it is used."""
 
+LINES_PER_FILE = 1 << 40
+"""How far the places of rows in a log of several files stand apart from file to file."""
+
 DRAFT_COLUMNS = ("file", "line", "user_id", "item_id", "timestamp")
 """Columns that every draft of events must have; see `SourceLog` for the optional ones."""
 

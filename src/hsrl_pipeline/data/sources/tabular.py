@@ -5,15 +5,17 @@ docs/bring_your_own_data.md is the user's side of this module.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import ibis
 import numpy as np
 import pandas as pd
 
-from hsrl_pipeline.config.ingestion_tabular import ItemColumns, TabularConfig, UserColumns
+from hsrl_pipeline.config.ingestion_tabular import TabularConfig
 from hsrl_pipeline.data.accounts import RowAccounts
 from hsrl_pipeline.data.engines.engine import Engine
+from hsrl_pipeline.data.engines.text_landing import TextForm
 from hsrl_pipeline.data.sources.epoch_times import to_epoch
 from hsrl_pipeline.data.sources.feature_files import (
     FeatureFile,
@@ -28,10 +30,10 @@ from hsrl_pipeline.data.sources.source_log import (
     SourceLog,
     SplitRule,
 )
+from hsrl_pipeline.data.sources.text_parts import find_text_parts
 from hsrl_pipeline.errors import UserError
 
 FOLDER = "tabular"
-TEXT_SUFFIXES = (".csv", ".tsv", ".txt")
 
 
 def read_tabular(request: ReadRequest) -> SourceLog:
@@ -48,6 +50,9 @@ def read_tabular(request: ReadRequest) -> SourceLog:
     users, user_accounts = read_user_features(folder, settings, request.workspace)
     columns = settings.columns
     rated = columns.label is None
+    locate(folder, settings.events, "ingestion.tabular.events")
+    parts = find_text_parts(folder, settings.events)
+    notes = {} if parts is None else parts.notes(settings.events)
     return SourceLog(
         draft_events=lambda engine: draft_log(engine, folder, settings),
         items=items,
@@ -74,7 +79,7 @@ def read_tabular(request: ReadRequest) -> SourceLog:
         ),
         time_unit="ms" if settings.time_format == "ms" else "s",
         column_names=event_columns(settings),
-        accounts=item_accounts.merged(user_accounts),
+        accounts=item_accounts.merged(user_accounts).merged(RowAccounts(notes=notes)),
     )
 
 
@@ -87,16 +92,12 @@ def draft_log(engine: Engine, folder: Path, settings: TabularConfig) -> ibis.Tab
         settings: The ``ingestion.tabular`` parameters.
     """
     columns = event_columns(settings)
-    path = locate(folder, settings.events, "ingestion.tabular.events")
-    if is_text(path):
-        rows = engine.scan_csv(
-            path, columns, delimiter=settings.delimiter, encoding=settings.encoding
-        )
-        # a blank line is a row of nothing
-        rows = rows.filter(rows.reason.notnull() | ibis.or_(*(rows[c].notnull() for c in columns)))
+    parts = find_text_parts(folder, settings.events)
+    if parts is not None:
+        rows = engine.scan_csv(parts.paths, columns, form=text_form(settings), labels=parts.labels)
     else:
         nothing = ibis.null("string")
-        rows = engine.scan_parquet(path, columns, times=("timestamp",))
+        rows = engine.scan_parquet(folder / settings.events, columns, times=("timestamp",))
         rows = rows.mutate(reason=nothing, raw=nothing)
     time = to_epoch(rows.timestamp, settings.time_format)
     if time.unreadable is not None:
@@ -137,7 +138,16 @@ def read_item_features(
     if mapped is None:
         return None, RowAccounts()
     wanted = [mapped.id, *mapped.numbers, *mapped.tags, *([mapped.title] if mapped.title else [])]
-    file = _read_features(folder, settings, mapped, wanted, workspace)
+    columns = {name: name for name in wanted}
+    file = read_features(
+        folder,
+        settings,
+        mapped.file,
+        parameter="ingestion.tabular.items.file",
+        columns=columns,
+        workspace=workspace,
+        lists=mapped.tags,
+    )
     file.check_ids(mapped.id)
     texts = file.rows  # a column of numbers may also be the id or a category
     for name in mapped.numbers:
@@ -165,7 +175,15 @@ def read_user_features(
     if mapped is None:
         return None, RowAccounts()
     wanted = [mapped.id, *mapped.categories, *mapped.numbers]
-    file = _read_features(folder, settings, mapped, wanted, workspace)
+    columns = {name: name for name in wanted}
+    file = read_features(
+        folder,
+        settings,
+        mapped.file,
+        parameter="ingestion.tabular.users.file",
+        columns=columns,
+        workspace=workspace,
+    )
     file.check_ids(mapped.id)
     texts = file.rows  # a column of numbers may also be the id or a category
     for name in mapped.numbers:
@@ -204,25 +222,42 @@ def locate(folder: Path, name: str, parameter: str) -> Path:
     return path
 
 
-def is_text(path: Path) -> bool:
-    """Whether a file is delimited text, by its suffix; anything else is read as parquet."""
-    return path.suffix.lower() in TEXT_SUFFIXES
+def text_form(settings: TabularConfig) -> TextForm:
+    """Return how the user's text files are written."""
+    return TextForm(settings.delimiter, settings.encoding, settings.quoting)
 
 
-def _read_features(
+def read_features(
     folder: Path,
     settings: TabularConfig,
-    mapped: ItemColumns | UserColumns,
-    wanted: list[str],
+    name: str,
+    *,
+    parameter: str,
+    columns: Mapping[str, str],
     workspace: Path,
+    lists: Collection[str] = (),
 ) -> FeatureFile:
-    kind = "items" if isinstance(mapped, ItemColumns) else "users"
-    path = locate(folder, mapped.file, f"ingestion.tabular.{kind}.file")
-    columns = {name: name for name in wanted}
-    if not is_text(path):
-        return read_feature_parquet(
-            path, columns, mapped.tags if isinstance(mapped, ItemColumns) else ()
-        )
-    return read_feature_text(
-        path, columns, workspace, delimiter=settings.delimiter, encoding=settings.encoding
+    """Return columns of a file beside the events, text or parquet.
+
+    Args:
+        folder: Folder that relative paths start from.
+        settings: The ``ingestion.tabular`` parameters.
+        name: A file, a folder, or a pattern with ``*``.
+        parameter: Parameter that names it, for messages.
+        columns: Name to give to each wanted column, and its name in the file.
+        workspace: Scratch folder.
+        lists: Names in the file of columns that may hold lists in parquet.
+
+    Raises:
+        UserError: It is missing or unreadable, or lacks a wanted column.
+    """
+    path = locate(folder, name, parameter)
+    parts = find_text_parts(folder, name)
+    if parts is None:
+        return read_feature_parquet(path, columns, lists)
+    file = read_feature_text(
+        parts.paths, columns, workspace, form=text_form(settings), labels=parts.labels
     )
+    for what, count in parts.notes(name).items():
+        file.note(what, count)
+    return file

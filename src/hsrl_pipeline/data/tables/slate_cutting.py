@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import ibis
 import ibis.expr.types as ir
 
+from hsrl_pipeline.data.accounts import describe_losses
 from hsrl_pipeline.data.engines.engine import Engine
 from hsrl_pipeline.data.events.store import EventManifest, LoggedEvents
-from hsrl_pipeline.data.sources.source_log import SplitRule
 from hsrl_pipeline.errors import UserError
 
 
@@ -56,7 +56,9 @@ def place_events(engine: Engine, logged: LoggedEvents, manifest: EventManifest) 
     n_slates = int(grouped.count().execute())
     slates = engine.persist(_split_slates(grouped, n_slates, users, manifest), "split")
     n_train = int(slates.filter(slates.is_train).count().execute())
-    _require_both_splits(n_slates, n_train, manifest.slates.size, manifest.split)
+    if n_slates == 0:
+        raise _no_slate(ordered, manifest)
+    _require_both_splits(n_slates, n_train, manifest)
     numbered = slates.select("slate_index", "is_train", slate_user="user_key", slate_cut="cut")
     placed = ordered.left_join(
         numbered, [ordered.user_key == numbered.slate_user, ordered.cut == numbered.slate_cut]
@@ -221,17 +223,41 @@ def _first_test_time(manifest: EventManifest) -> int:
     return seconds * (1000 if manifest.time_unit == "ms" else 1)
 
 
-def _require_both_splits(n_slates: int, n_train: int, size: int, split: SplitRule) -> None:
-    if n_slates == 0:
-        raise UserError(
-            f"No user has {size} events, so there is no complete slate",
-            where="ingestion.slate_size",
-            remedy="Bring a larger log or set a smaller ingestion.slate_size.",
-        )
+def _no_slate(ordered: ibis.Table, manifest: EventManifest) -> UserError:
+    """Return the message that says how far the events are from one complete slate."""
+    logged = ordered.filter(ordered.place >= 0)
+    # without given slates, events of one user in one session are cut together
+    runs = logged.group_by(["user_key", "session_number"]).agg(events=lambda t: t.count())
+    counts = runs.agg(
+        users=runs.user_key.nunique(), events=runs.events.sum(), most=runs.events.max()
+    ).execute()
+    users, events, most = (int(counts[name].iloc[0]) for name in ("users", "events", "most"))
+    size = manifest.slates.size
+    within = " within one session" if manifest.slates.session_gap is not None else ""
+    return UserError(
+        f"No user has {size} events{within}, so there is no complete slate: the {events} events "
+        f"that count are of {users} users, at most {most}{within} of one user",
+        where="ingestion.slate_size",
+        remedy="Bring a larger log or set a smaller ingestion.slate_size." + _dropped(manifest),
+    )
+
+
+def _require_both_splits(n_slates: int, n_train: int, manifest: EventManifest) -> None:
     if n_train in (0, n_slates):
         empty = "training" if n_train == 0 else "test"
         raise UserError(
             f"The {empty} split would be empty: {n_train} of {n_slates} slates are training data",
-            where=f"split by {split.kind}",
-            remedy="Change the split's parameters or bring a longer log.",
+            where=f"split by {manifest.split.kind}",
+            remedy="Change the split's parameters or bring a longer log." + _dropped(manifest),
         )
+
+
+def _dropped(manifest: EventManifest) -> str:
+    """Return what rows were lost before, as a sentence to add; nothing where none were."""
+    accounts = manifest.merged_accounts()
+    if not accounts.bad:
+        return ""
+    return (
+        f" Of {accounts.rows_in} rows {accounts.rows_dropped} were dropped before: "
+        f"{describe_losses(accounts)}."
+    )
