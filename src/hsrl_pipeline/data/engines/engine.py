@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import ibis
+import ibis.expr.types as ir
 
 from hsrl_pipeline.data.engines.text_landing import land_csv, land_fields
+from hsrl_pipeline.data.engines.text_of_bytes import text_of_bytes
 from hsrl_pipeline.errors import UserError
 
 
@@ -72,6 +74,8 @@ class Engine(ABC):
     def scan_parquet(self, path: str | Path, columns: Mapping[str, str]) -> ibis.Table:
         """Return typed columns of parquet files: ``file``, ``file_order``, ``line`` and those.
 
+        Columns of bytes come as text, see `text_of_bytes`.
+
         Args:
             path: A file, a folder or a pattern with ``*``. Files count in the order of their paths.
             columns: Name to give to each wanted column, and its name in the files.
@@ -91,7 +95,7 @@ class Engine(ABC):
         picked = table.select(
             "file_path",
             line=table.file_row + 1,
-            **{name: table[raw] for name, raw in columns.items()},
+            **{name: self._without_bytes(table[raw]) for name, raw in columns.items()},
         )
         if len(files) == 1:
             label = ibis.literal(Path(files[0]).name)
@@ -111,6 +115,14 @@ class Engine(ABC):
         path = self.fresh_path(name)
         self.write(expression, path)
         return self.read(path)
+
+    def _without_bytes(self, column: ir.Column) -> ir.Column:
+        """Return a column, as text when its type is binary."""
+        return text_of_bytes(column, self.decode) if column.type().is_binary() else column
+
+    @abstractmethod
+    def decode(self, data: ir.Value) -> ir.StringValue:
+        """Return UTF-8 bytes as text."""
 
     @abstractmethod
     def read(self, path: Path | Sequence[Path]) -> ibis.Table:

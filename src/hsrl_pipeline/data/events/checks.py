@@ -13,13 +13,13 @@ from hsrl_pipeline.data.accounts import BadRows, RowAccounts
 from hsrl_pipeline.data.engines.engine import Engine
 from hsrl_pipeline.data.events.groups import Kinds, mark_broken_slates, mark_duplicates
 from hsrl_pipeline.data.events.judging import (
-    GOOD,
     LINES_PER_FILE,
     READERS_OWN,
     judge_rows,
     number_ids,
     row_order,
 )
+from hsrl_pipeline.data.ids import GOOD
 from hsrl_pipeline.data.sources.source_log import SourceLog
 
 SHOWN = ("file", "raw", "user_id", "item_id", "timestamp", "value", "label", "position", "slate_id")

@@ -12,10 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hsrl_pipeline.data.accounts import BadRows, RowAccounts
+from hsrl_pipeline.data.engines.duckdb_engine import evaluate_column
 from hsrl_pipeline.data.engines.text_landing import land_csv
+from hsrl_pipeline.data.ids import describe_defects, read_id_column
 from hsrl_pipeline.errors import UserError
-
-LONGEST_ID = 256
 
 
 class FeatureFile:
@@ -25,12 +25,20 @@ class FeatureFile:
         name: Name of the file, for messages.
         rows: Wanted columns as text, null where the field is empty; the index is the line.
         bad: Rows that were left out before.
+        typed: The columns as a file with types holds them, from line 1 on; ids are read from them.
     """
 
-    def __init__(self, name: str, rows: pd.DataFrame, bad: Sequence[BadRows] = ()) -> None:
+    def __init__(
+        self,
+        name: str,
+        rows: pd.DataFrame,
+        bad: Sequence[BadRows] = (),
+        typed: Mapping[str, pa.ChunkedArray] | None = None,
+    ) -> None:
         self.name = name
         self.rows = rows
         self._bad = list(bad)
+        self._typed = dict(typed or {})
         self._notes: dict[str, int] = {}
 
     @property
@@ -66,29 +74,33 @@ class FeatureFile:
         )
         self.rows = self.rows[~wrong]
 
-    def check_ids(self, column: str, *, numeric: bool = False) -> None:
-        """Leave out rows without a usable id; of rows that share an id the first stays.
+    def read_ids(self, column: str, *, numeric: bool = False) -> None:
+        """Give ids the text that the log gives them; leave out rows without a usable id.
 
         Args:
             column: Column of the id.
             numeric: True when ids must be whole numbers of at most 18 digits.
         """
-        self.rows = self.rows.assign(**{column: self.rows[column].str.strip()})
-        ids = self.rows[column]
-        self.refuse(ids.isna() | (ids == ""), f"{column} is missing", column)
-        ids = self.rows[column]
-        if numeric:
-            self.refuse(
-                ~ids.str.fullmatch(r"[0-9]{1,18}"), f"{column} is not a whole number >= 0", column
-            )
+        if column in self._typed:
+            given = self._typed[column].take(pa.array(self.rows.index - 1))
         else:
-            self.refuse(ids.str.fullmatch(r"-[0-9]+"), f"{column} is negative", column)
-            ids = self.rows[column]
-            self.refuse(
-                ids.str.len() > LONGEST_ID,
-                f"{column} is longer than {LONGEST_ID} characters",
-                column,
-            )
+            texts = pa.array(self.rows[column], pa.string(), from_pandas=True)
+            given = pa.chunked_array([texts])
+        texts, defects = read_id_column(given, column, numeric=numeric)
+        texts.index = defects.index = self.rows.index
+        self.refuse(texts.isna(), f"{column} is missing", column)
+        for code, reason in describe_defects(column, numeric=numeric).items():
+            self.refuse(defects[self.rows.index] == code, reason, column)
+        self.rows = self.rows.assign(**{column: texts[self.rows.index]})
+
+    def check_ids(self, column: str, *, numeric: bool = False) -> None:
+        """Read ids as `read_ids` does; of rows that share an id the first stays.
+
+        Args:
+            column: Column of the id.
+            numeric: True when ids must be whole numbers of at most 18 digits.
+        """
+        self.read_ids(column, numeric=numeric)
         repeated = self.rows[column].duplicated()
         if repeated.any():
             self.note(f"rows of {self.name} that repeat a {column}", int(repeated.sum()))
@@ -187,12 +199,29 @@ def read_feature_parquet(path: Path, columns: Mapping[str, str]) -> FeatureFile:
             where=str(path),
             remedy="Replace the damaged file.",
         ) from error
+    typed = {name: table[raw] for name, raw in columns.items()}
     rows = pd.DataFrame(
-        {name: table[raw].cast(pa.string()).to_pandas() for name, raw in columns.items()},
-        dtype=object,
+        {name: _as_text(column, name).to_pandas() for name, column in typed.items()}, dtype=object
     )
     rows.index = pd.RangeIndex(1, len(rows) + 1, name="line")
-    return FeatureFile(path.name, rows.where(rows.notna(), None))
+    return FeatureFile(path.name, rows.where(rows.notna(), None), typed=typed)
+
+
+def _as_text(column: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
+    """Return a column of a parquet file as text; bytes as `text_of_bytes` reads them.
+
+    Raises:
+        UserError: The column holds lists, structures or maps.
+    """
+    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+    if pa.types.is_nested(kind):
+        raise UserError(
+            f"The column {name!r} holds values of type {kind}, which are no texts",
+            remedy="Write one text or number in each field; names of tags are separated by |.",
+        )
+    if pa.types.is_string(kind) or pa.types.is_primitive(kind):
+        return column.cast(pa.string())
+    return evaluate_column(column, lambda given: {"text": given.cast("string")})["text"]
 
 
 def mark_names(prefix: str, lists: Sequence[Sequence[str]]) -> pd.DataFrame:

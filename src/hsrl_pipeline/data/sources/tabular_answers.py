@@ -50,7 +50,7 @@ def read_recorded_answers(request: ReadRequest) -> pd.DataFrame:
         else read_feature_parquet(path, columns)
     )
     for column in (mapped.user, mapped.item):
-        file.refuse(file.rows[column].fillna("").str.strip() == "", f"{column} is missing", column)
+        file.read_ids(column)
     file.refuse(file.rows[response].isna(), f"{response} is missing", response)
     if mapped.label is None:
         low, high = settings.value_range or (-np.inf, np.inf)
@@ -63,8 +63,8 @@ def read_recorded_answers(request: ReadRequest) -> pd.DataFrame:
     file.accounts.settle(request.config.on_bad_rows)
     answers = pd.DataFrame(
         {
-            "user_id": file.rows[mapped.user].str.strip(),
-            "item_id": file.rows[mapped.item].str.strip(),
+            "user_id": file.rows[mapped.user],
+            "item_id": file.rows[mapped.item],
             "label": labels.astype(np.int8),
         }
     )
