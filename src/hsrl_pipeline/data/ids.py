@@ -29,7 +29,8 @@ NO_ID = ("", "nan", "NaN", "<NA>", "NaT", "None", "null", "NULL", r"\N")
 """What programs write where there is no id."""
 
 SPACE = (
-    r"[\s\x0b\x1c-\x1f\x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}]"
+    r"[\s\x0b\x1c-\x1f\x{85}\x{a0}\x{1680}\x{2000}-\x{200a}"
+    r"\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}]"
 )
 """What Python and Arrow strip from texts, spelt out because engines differ in it."""
 
@@ -37,8 +38,10 @@ NUMERIC_ID = r"^[0-9]{1,18}$"
 NEGATIVE_ID = r"^-[0-9]+$"
 WHOLE_FLOAT = r"^(-?[0-9]+)\.0+$"
 SCIENTIFIC = r"^[-+]?[0-9]+(\.[0-9]+[eE][-+]?|[eE]\+)[0-9]+$"
-FIRST_INEXACT = {32: 1 << 24, 64: 1 << 53}
+FIRST_INEXACT = {16: 1 << 11, 32: 1 << 24, 64: 1 << 53}
 """Smallest whole number whose successor a float of that many bits can't hold."""
+
+LARGEST_FLOAT = float(np.finfo(np.float64).max)
 
 
 @dataclass(frozen=True)
@@ -91,7 +94,8 @@ def read_ids(column: ir.Value, name: str, *, numeric: bool = False) -> IdReading
         text, own = _read_decimals(column)
     elif kind.is_integer() or kind.is_date() or kind.is_uuid():
         text, own = column.cast("string"), []
-    elif kind.is_string() or kind.is_unknown():  # a column without any value has no known type
+    elif kind.is_string() or kind.is_json() or kind.is_unknown():
+        # unknown is the type of a column without any value
         text, own = _read_texts(column.cast("string"))
     else:
         raise UserError(
@@ -135,14 +139,18 @@ Defects = list[tuple[ir.BooleanValue, int]]
 
 def _read_floats(column: ir.FloatingValue) -> tuple[ir.StringValue, Defects]:
     """Return digits of whole numbers; NaN is no id, and what is not exact is a defect."""
-    bits = column.type().nbytes * 8
+    limit = FIRST_INEXACT.get(column.type().nbytes * 8, FIRST_INEXACT[16])
     number = column.cast("float64")
     number = ibis.ifelse(number.isnan(), ibis.null("float64"), number)
-    whole = ~number.isinf() & (number == number.floor())
-    exact = whole & (number.abs() < FIRST_INEXACT.get(bits, 1 << 11))
-    digits = ibis.ifelse(exact, number, ibis.null("float64")).cast("int64").cast("string")
+    exact = number.abs() < limit
+    small = ibis.ifelse(exact, number, ibis.null("float64"))  # casts of larger ones would fail
+    whole = small.floor().cast("int64")
+    digits = ibis.ifelse(small == whole, whole, ibis.null("int64")).cast("string")
     text = ibis.coalesce(digits, number.cast("string"))
-    return text, [(~whole, FRACTION_ID), (~exact, ROUNDED_ID)]
+    return text, [
+        ((small != whole) | (number.abs() > LARGEST_FLOAT), FRACTION_ID),
+        (~exact, ROUNDED_ID),
+    ]
 
 
 def _read_decimals(column: ir.DecimalValue) -> tuple[ir.StringValue, Defects]:

@@ -8,10 +8,10 @@ import ibis
 import ibis.expr.types as ir
 
 UTF8 = (
-    "^(?:[0-7].|C[2-9A-F][89AB].|D.[89AB].|E0[AB].[89AB].|E[1-9A-CEF](?:[89AB].){2}"
+    "^(?:0[1-9A-F]|[1-7].|C[2-9A-F][89AB].|D.[89AB].|E0[AB].[89AB].|E[1-9A-CEF](?:[89AB].){2}"
     "|ED[89].[89AB].|F0[9AB].(?:[89AB].){2}|F[1-3](?:[89AB].){3}|F48.(?:[89AB].){2})*$"
 )
-"""Hexadecimal digits of valid UTF-8 (RFC 3629, section 4)."""
+"""Hexadecimal digits of valid UTF-8 (RFC 3629, section 4) without the zero byte."""
 
 Decode = Callable[[ir.Value], ir.StringValue]
 """How an engine says that bytes are UTF-8."""
@@ -22,7 +22,7 @@ def _hex(data: bytes) -> str: ...
 
 
 def text_of_bytes(column: ir.Value, decode: Decode) -> ir.StringValue:
-    """Return bytes as the text that they encode, or as hexadecimal digits after ``0x``.
+    """Return bytes as the UTF-8 text that they are, or else as hexadecimal digits after ``0x``.
 
     Args:
         column: Binary column.

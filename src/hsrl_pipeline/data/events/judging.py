@@ -60,8 +60,8 @@ def number_ids(
 
     Returns:
         ``<name>`` (string), ``raw_<name>`` as in the draft, ``<name>_defect`` (0, UNLISTED_ID or a
-        number of `describe_defects`) and ``user_key`` or ``item_key`` (int32). Forms of the same id,
-        such as 7 and 7.0 in a text column, have one row each and the same key.
+        number of `describe_defects`) and ``user_key`` or ``item_key`` (int32). Forms of the same
+        id, such as 7 and 7.0 in a text column, have one row each and the same key.
 
     Raises:
         UserError: The column is of a type that no id has.

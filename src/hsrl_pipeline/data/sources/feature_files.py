@@ -82,16 +82,19 @@ class FeatureFile:
             numeric: True when ids must be whole numbers of at most 18 digits.
         """
         if column in self._typed:
-            given = self._typed[column].take(pa.array(self.rows.index - 1))
+            given, lines = self._typed[column], pd.RangeIndex(1, len(self._typed[column]) + 1)
         else:
             texts = pa.array(self.rows[column], pa.string(), from_pandas=True)
-            given = pa.chunked_array([texts])
-        texts, defects = read_id_column(given, column, numeric=numeric)
-        texts.index = defects.index = self.rows.index
-        self.refuse(texts.isna(), f"{column} is missing", column)
+            given, lines = pa.chunked_array([texts]), self.rows.index
+        ids, defects = read_id_column(given, column, numeric=numeric)
+        ids.index = defects.index = lines
+        self.refuse(ids[self.rows.index].isna(), f"{column} is missing", column)
         for code, reason in describe_defects(column, numeric=numeric).items():
             self.refuse(defects[self.rows.index] == code, reason, column)
-        self.rows = self.rows.assign(**{column: texts[self.rows.index]})
+        ids = ids[self.rows.index]
+        if pa.types.is_string(given.type) and (rewritten := int((ids != self.rows[column]).sum())):
+            self.note(f"ids of {self.name} with spaces around them or .0 behind", rewritten)
+        self.rows = self.rows.assign(**{column: ids})
 
     def check_ids(self, column: str, *, numeric: bool = False) -> None:
         """Read ids as `read_ids` does; of rows that share an id the first stays.

@@ -26,6 +26,7 @@ from hsrl_pipeline.data.schemas import validate_file, validate_frame
 from hsrl_pipeline.data.sources.source_log import ReadRequest, get_reader
 from hsrl_pipeline.data.tables.canonical_tables import COUNTS, write_tables
 from hsrl_pipeline.data.tables.feature_encoding import EncodedUsers, encode_items, encode_users
+from hsrl_pipeline.data.tables.feature_match import require_match
 from hsrl_pipeline.data.tables.log_summary import summarise_log
 from hsrl_pipeline.data.tables.slate_cutting import place_events
 
@@ -114,12 +115,16 @@ def build_tables(
         dataset: Name of the dataset.
 
     Raises:
-        UserError: There is no complete slate, or a split would be empty.
+        UserError: There is no complete slate, a split would be empty, or too few items or users
+            have features.
     """
     with scratch_folder(work_folder) as scratch, open_engine(config, scratch) as engine:
         events = scan_events(engine, event_folder(work_folder), landed.manifest)
         placed = place_events(engine, events, landed.manifest)
         cut = write_tables(engine, placed, landed.manifest.slates.size)
+        least = config.min_feature_match
+        require_match("item", cut.items["item_id"], landed.items["item_id"], least)
+        require_match("user", cut.users["user_id"], landed.users["user_id"], least)
         people = encode_users(cut.users, landed.users)
         items, items_lacking = encode_items(cut.items, landed.items)
         interactions = engine.read(cut.interactions)
