@@ -132,6 +132,14 @@ def test_what_stands_for_no_id_is_missing(kind: str, engine: Engine, tmp_path: P
     ]
 
 
+def test_nan_beside_numbers_is_missing(engine: Engine, tmp_path: Path) -> None:
+    path = stored(pa.array([11.0, np.nan, 8.0, None]), tmp_path)
+    assert event_ids(engine, path)[0] == ["11", None, "8", None]
+    features = read_feature_parquet(path, {"user": "user"})
+    features.read_ids("user")
+    assert features.rows["user"].tolist() == ["11", "8"]
+
+
 @pytest.mark.parametrize("kind", DEFECTS)
 def test_ids_that_lost_something_are_defects(kind: str, engine: Engine, tmp_path: Path) -> None:
     column, defect = DEFECTS[kind]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import decimal
 import gzip
+import itertools
 import json
 import shutil
 import tempfile
@@ -19,7 +20,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from hsrl_pipeline.config.ingestion import IngestionConfig
@@ -35,7 +36,7 @@ SWITCHED_ON = {
     "texts for no id",
     "typed times",
 }
-"""Oddities that logs may have; "empty part", "hidden file", "part types" and "gz" can be added."""
+"""Oddities of logs, besides "empty part", "gz", "hidden file", "part types", "rows of nothing"."""
 
 START = 1_700_000_000
 COLUMNS = ("user_id", "item_id", "timestamp", "label", "value")
@@ -98,6 +99,12 @@ def mostly(values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     return st.one_of(values, values, values, values, st.none())
 
 
+QUICK = settings(
+    deadline=None,
+    phases=(Phase.explicit, Phase.reuse, Phase.generate),  # to shrink would ingest hundreds of logs
+    suppress_health_check=[HealthCheck.too_slow],
+)
+
 EVENTS = st.builds(
     Event,
     user=mostly(st.integers(0, 2)),
@@ -106,6 +113,8 @@ EVENTS = st.builds(
     label=mostly(st.integers(0, 1)),
     value=mostly(st.sampled_from([0.0, 0.5, 3.0, -2.25])),
 )
+if "rows of nothing" not in SWITCHED_ON:
+    EVENTS = EVENTS.filter(lambda event: event != Event(None, None, None, None, None))
 LOGS = st.lists(EVENTS, min_size=1, max_size=24)
 
 
@@ -281,7 +290,7 @@ def parquet_parts(draw: Draw, events: Sequence[Event]) -> dict[str, bytes]:
     mixed = maybe(draw, "part types")
     tables = [
         parquet_part(draw, events[first:end], part_kinds(draw) if mixed else kinds)
-        for first, end in zip(bounds, bounds[1:], strict=False)
+        for first, end in itertools.pairwise(bounds)
         if end > first
     ]
     if maybe(draw, "empty part"):
@@ -303,7 +312,7 @@ def writings(draw: Draw, events: Sequence[Event]) -> dict[str, tuple[dict[str, b
     }
 
 
-@settings(max_examples=10, deadline=None)
+@settings(QUICK, max_examples=10)
 @given(events=LOGS, data=st.data())
 def test_every_row_is_kept_or_named_in_every_kind_of_file(events: list[Event], data: Any) -> None:
     expected = fate(events)
@@ -331,7 +340,7 @@ def tables_of(landing: Landing) -> dict[str, pd.DataFrame] | str:
     return {**frames, "info": pd.DataFrame([json.dumps(tables.info.to_dict())])}
 
 
-@settings(max_examples=3, deadline=None)
+@settings(QUICK, max_examples=3)
 @given(events=st.lists(EVENTS, min_size=12, max_size=30), data=st.data())
 def test_every_kind_of_file_gives_the_same_tables(events: list[Event], data: Any) -> None:
     if not fate(events).kept:
