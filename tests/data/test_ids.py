@@ -132,12 +132,18 @@ def test_what_stands_for_no_id_is_missing(kind: str, engine: Engine, tmp_path: P
     ]
 
 
-def test_nan_beside_numbers_is_missing(engine: Engine, tmp_path: Path) -> None:
-    path = stored(pa.array([11.0, np.nan, 8.0, None]), tmp_path)
-    assert event_ids(engine, path)[0] == ["11", None, "8", None]
+@pytest.mark.parametrize("values", [[8.0, np.nan], [np.nan, 11.0, 8.0]])
+def test_nan_beside_numbers_is_missing(values: list[float], engine: Engine, tmp_path: Path) -> None:
+    path = stored(pa.array(values), tmp_path)
+    expected = [None if np.isnan(value) else f"{value:g}" for value in values]
+    draft = engine.scan_parquet(path, {"user_id": "user"})
+    engine.write(number_ids(draft, "user_id", numeric=False), tmp_path / "numbered.parquet")
+    numbered = pd.read_parquet(tmp_path / "numbered.parquet")
+    assert set(numbered["user_id"]) == set(expected) - {None}
+    assert (numbered["user_id_defect"] == 0).all()
     features = read_feature_parquet(path, {"user": "user"})
     features.read_ids("user")
-    assert features.rows["user"].tolist() == ["11", "8"]
+    assert features.rows["user"].tolist() == [text for text in expected if text]
 
 
 @pytest.mark.parametrize("kind", DEFECTS)

@@ -141,9 +141,7 @@ def _read_floats(column: ir.FloatingValue) -> tuple[ir.StringValue, Defects]:
     """Return digits of whole numbers; NaN is no id, and what is not exact is a defect."""
     limit = FIRST_INEXACT.get(column.type().nbytes * 8, FIRST_INEXACT[16])
     number = column.cast("float64")
-    # DuckDB takes NaN for a number where the file's statistics name a largest number
-    nan = number.cast("string").lower() == "nan"
-    number = ibis.ifelse(nan, ibis.null("float64"), number)
+    number = ibis.ifelse(number.isnan(), ibis.null("float64"), number)
     exact = number.abs() < limit
     small = ibis.ifelse(exact, number, ibis.null("float64"))  # casts of larger ones would fail
     whole = small.floor().cast("int64")

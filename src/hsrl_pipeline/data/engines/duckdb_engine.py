@@ -64,6 +64,14 @@ class DuckDBEngine(Engine):
         """Return UTF-8 bytes as text."""
         return _decode(data)
 
+    def is_number(self, column: ir.FloatingColumn) -> ir.BooleanColumn:
+        """Return where floats are not NaN.
+
+        DuckDB 2.0 trusts a file's largest value, which leaves NaN out, and takes ``isnan`` for
+        false.
+        """
+        return _isfinite(column) | column.isinf()
+
     def close(self) -> None:
         """Close the connection."""
         self.backend.disconnect()
@@ -124,3 +132,7 @@ def _as_in_parquet(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 @ibis.udf.scalar.builtin(name="decode")
 def _decode(data: bytes) -> str: ...
+
+
+@ibis.udf.scalar.builtin(name="isfinite")
+def _isfinite(number: float) -> bool: ...

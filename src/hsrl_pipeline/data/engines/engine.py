@@ -74,7 +74,7 @@ class Engine(ABC):
     def scan_parquet(self, path: str | Path, columns: Mapping[str, str]) -> ibis.Table:
         """Return typed columns of parquet files: ``file``, ``file_order``, ``line`` and those.
 
-        Columns of bytes come as text, see `text_of_bytes`.
+        Columns of bytes come as text, see `text_of_bytes`, and NaN comes as null.
 
         Args:
             path: A file, a folder or a pattern with ``*``. Files count in the order of their paths.
@@ -95,7 +95,7 @@ class Engine(ABC):
         picked = table.select(
             "file_path",
             line=table.file_row + 1,
-            **{name: self._without_bytes(table[raw]) for name, raw in columns.items()},
+            **{name: self._plain(table[raw]) for name, raw in columns.items()},
         )
         if len(files) == 1:
             label = ibis.literal(Path(files[0]).name)
@@ -116,9 +116,17 @@ class Engine(ABC):
         self.write(expression, path)
         return self.read(path)
 
-    def _without_bytes(self, column: ir.Column) -> ir.Column:
-        """Return a column, as text when its type is binary."""
-        return text_of_bytes(column, self.decode) if column.type().is_binary() else column
+    def _plain(self, column: ir.Column) -> ir.Column:
+        """Return a column with bytes as text and null for NaN."""
+        if column.type().is_binary():
+            return text_of_bytes(column, self.decode)
+        if column.type().is_floating():
+            return ibis.ifelse(self.is_number(column), column, ibis.null(column.type()))
+        return column
+
+    @abstractmethod
+    def is_number(self, column: ir.FloatingColumn) -> ir.BooleanColumn:
+        """Return where floats are not NaN."""
 
     @abstractmethod
     def decode(self, data: ir.Value) -> ir.StringValue:

@@ -84,6 +84,10 @@ class SparkEngine(Engine):
         """Return UTF-8 bytes as text."""
         return data.cast("string")
 
+    def is_number(self, column: ir.FloatingColumn) -> ir.BooleanColumn:
+        """Return where floats are not NaN."""
+        return ~column.isnan()
+
     def close(self) -> None:
         """Stop the session, unless it was there before."""
         if self._owns_session:
