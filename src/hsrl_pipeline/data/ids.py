@@ -80,7 +80,8 @@ def read_ids(column: ir.Value, name: str, *, numeric: bool = False) -> IdReading
     36 characters.
 
     Args:
-        column: Ids; binary columns are decoded before, see `text_of_bytes`.
+        column: Ids, as `Engine.scan_parquet` or `Engine.scan_csv` returns them: bytes decoded,
+            NaN null.
         name: Name of the column, for messages.
         numeric: Whether ids must be whole numbers of at most 18 digits.
 
