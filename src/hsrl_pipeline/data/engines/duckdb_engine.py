@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import duckdb
 import ibis
+import ibis.expr.types as ir
+import numpy as np
 import pyarrow as pa
 
 from hsrl_pipeline.data.engines.engine import Engine
 from hsrl_pipeline.data.engines.parquet_columns import EXACT_FLOATS, ColumnRead, Form
 from hsrl_pipeline.data.engines.parquet_parts import ParquetPart
+from hsrl_pipeline.data.engines.text_of_bytes import text_of_bytes
 from hsrl_pipeline.errors import UserError
 
 ROW_GROUP_ROWS = 1 << 18
@@ -60,6 +63,10 @@ class DuckDBEngine(Engine):
             parquet_version="V2",  # delta encoding: half the time and size for sorted numbers
             dictionary_size_limit=1,
         )
+
+    def decode(self, data: ir.Value) -> ir.StringValue:
+        """Return UTF-8 bytes as text."""
+        return _decode(data)
 
     def close(self) -> None:
         """Close the connection."""
@@ -146,3 +153,46 @@ def _quoted(name: str) -> str:
 
 def _literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
+
+
+def evaluate_column(
+    column: pa.ChunkedArray, read: Callable[[ir.Column], Mapping[str, ir.Value]]
+) -> pa.Table:
+    """Return expressions of a column in memory, row by row.
+
+    Args:
+        column: (row,). Values of any type; bytes are handed on as text, see `text_of_bytes`.
+        read: From the column to named expressions, which must not need other rows.
+    """
+    rows = pa.table({"place": np.arange(len(column)), "given": _as_in_parquet(column)})
+    connection = ibis.duckdb.connect(threads=1)
+    try:
+        connection.con.register("given_rows", rows)
+        table = connection.table("given_rows")
+        given = table.given
+        if given.type().is_binary():
+            given = text_of_bytes(given, _decode)
+        return table.select("place", **read(given)).order_by("place").to_pyarrow()
+    finally:
+        connection.disconnect()
+
+
+def text_of_column(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return a column in memory as text; bytes as `text_of_bytes` reads them."""
+    return evaluate_column(column, lambda given: {"text": given.cast("string")})["text"]
+
+
+def _as_in_parquet(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return a column in the type that DuckDB gives it when it reads a parquet file."""
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    if pa.types.is_float16(column.type):
+        return column.cast(pa.float32())
+    if pa.types.is_decimal256(column.type):
+        return column.cast(pa.float64())
+    return column
+
+
+@ibis.udf.scalar.builtin(name="decode")  # type: ignore[untyped-decorator]
+def _decode(data: bytes) -> str:
+    raise NotImplementedError  # the engine has it

@@ -15,6 +15,7 @@ from typing import Any
 
 import ibis
 import ibis.expr.datatypes as dt
+import ibis.expr.types as ir
 
 from hsrl_pipeline.data.engines.parquet_columns import ColumnRead, plan_reads
 from hsrl_pipeline.data.engines.parquet_parts import (
@@ -26,6 +27,7 @@ from hsrl_pipeline.data.engines.parquet_parts import (
     seconds_of_days,
 )
 from hsrl_pipeline.data.engines.text_landing import PLAIN_CSV, TextForm, land_csv
+from hsrl_pipeline.data.engines.text_of_bytes import text_of_bytes
 from hsrl_pipeline.errors import UserError
 
 
@@ -95,8 +97,9 @@ class Engine(ABC):
     ) -> ibis.Table:
         """Return typed columns of parquet files: ``file``, ``file_order``, ``line`` and those.
 
-        NaN comes out as null. Where the files hold a column in different types, it comes out in the
-        narrowest type that changes no value. Values of partition folders such as ``day=1`` come as
+        NaN comes out as null, bytes come out as text (see `text_of_bytes`), and so do UUIDs. Where
+        the files hold a column in different types, it comes out in the narrowest type that changes
+        no value. Values of partition folders such as ``day=1`` come as
         text, unless the files have the column themselves.
 
         Args:
@@ -121,7 +124,7 @@ class Engine(ABC):
             readable, reads = self._distinct(part, tuple(plan.values()))
             grouped.setdefault(reads, []).append(readable)
         tables = [
-            self._read_parts(group, dict(zip(stored, reads, strict=True)))
+            self._without_bytes(self._read_parts(group, dict(zip(stored, reads, strict=True))))
             for reads, group in grouped.items()
         ]
         rows = _stacked(tables, list(stored))
@@ -130,6 +133,17 @@ class Engine(ABC):
         places = _places(parts, foldered, times)
         joined = rows.join(places, rows.file_order == places.part_order).drop("part_order")
         return joined.select("file", "file_order", "line", *columns)
+
+    def _without_bytes(self, table: ibis.Table) -> ibis.Table:
+        """Return the rows with text for bytes and UUIDs."""
+        texts = {
+            name: text_of_bytes(table[name], self.decode)
+            if kind.is_binary()
+            else table[name].cast("string")
+            for name, kind in table.schema().items()
+            if kind.is_binary() or kind.is_uuid()
+        }
+        return table.mutate(**texts) if texts else table
 
     def _distinct(
         self, part: ParquetPart, reads: tuple[ColumnRead, ...]
@@ -147,6 +161,10 @@ class Engine(ABC):
         path = self.fresh_path(name)
         self.write(expression, path)
         return self.read(path)
+
+    @abstractmethod
+    def decode(self, data: ir.Value) -> ir.StringValue:
+        """Return UTF-8 bytes as text."""
 
     @abstractmethod
     def read(self, path: Path | Sequence[Path]) -> ibis.Table:
@@ -175,8 +193,7 @@ def _stacked(tables: Sequence[ibis.Table], columns: Sequence[str]) -> ibis.Table
     kinds: dict[str, dt.DataType] = {}
     for table in tables:
         for name in table.columns:
-            if name not in kinds or kinds[name].is_binary():
-                kinds[name] = table[name].type()
+            kinds.setdefault(name, table[name].type())
     complete = [
         table.select(
             "file_order",

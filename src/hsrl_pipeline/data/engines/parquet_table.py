@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyarrow import types
 
+from hsrl_pipeline.data.engines.duckdb_engine import text_of_column
 from hsrl_pipeline.data.engines.parquet_columns import (
     EXACT_FLOATS,
     ColumnRead,
@@ -105,7 +106,9 @@ def _as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
         return pc.if_else(whole, kept, number.cast(pa.string()))
     if types.is_decimal(kind):
         return pc.replace_substring_regex(column.cast(pa.string()), "[.]0+$", "")
-    return column.cast(pa.string())
+    if types.is_string(kind) or types.is_primitive(kind):
+        return column.cast(pa.string())
+    return text_of_column(column)
 
 
 def _as_lists(column: pa.ChunkedArray) -> pa.ChunkedArray:

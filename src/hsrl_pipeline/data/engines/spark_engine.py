@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 import ibis
+import ibis.expr.types as ir
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -85,6 +86,10 @@ class SparkEngine(Engine):
                 for batch in pq.ParquetFile(part).iter_batches(BATCH_ROWS):
                     writer.write_table(pa.Table.from_batches([batch]).cast(schema))
         shutil.rmtree(parts)
+
+    def decode(self, data: ir.Value) -> ir.StringValue:
+        """Return UTF-8 bytes as text."""
+        return data.cast("string")
 
     def close(self) -> None:
         """Stop the session, unless it was there before."""

@@ -21,7 +21,7 @@ from hsrl_pipeline.atomic import move_into_place
 from hsrl_pipeline.data.accounts import RowAccounts, nothing_left
 from hsrl_pipeline.data.engines.engine import Engine
 from hsrl_pipeline.data.events.checks import CheckedEvents, day_bounds
-from hsrl_pipeline.data.events.judging import GOOD
+from hsrl_pipeline.data.ids import GOOD
 from hsrl_pipeline.data.sources.source_log import SlateRule, SourceLog, SplitRule
 from hsrl_pipeline.errors import UserError
 
@@ -211,8 +211,8 @@ def _read_batch(engine: Engine, folder: Path) -> LoggedEvents:
             raise UserError(
                 f"{folder / part}.parquet is missing", remedy="Ingest the whole log again."
             )
-    users = engine.read(folder / "users.parquet").select("user_id", "user_key")
-    items = engine.read(folder / "items.parquet").select("item_id", "item_key")
+    users = engine.read(folder / "users.parquet").select("user_id", "user_key").distinct()
+    items = engine.read(folder / "items.parquet").select("item_id", "item_key").distinct()
     events = engine.read(folder / "events.parquet")
     events = events.filter(events.defect == GOOD).drop("defect", "reason", "reason_column")
     excluded = folder / f"{EXCLUDED}.parquet"

@@ -12,12 +12,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hsrl_pipeline.data.accounts import BadRows, RowAccounts
+from hsrl_pipeline.data.engines.duckdb_engine import text_of_column
 from hsrl_pipeline.data.engines.parquet_table import read_columns
 from hsrl_pipeline.data.engines.text_landing import PLAIN_CSV, TextForm, land_csv
+from hsrl_pipeline.data.ids import describe_defects, read_id_column
 from hsrl_pipeline.data.sources.source_log import LINES_PER_FILE
 from hsrl_pipeline.errors import UserError
 
-LONGEST_ID = 256
 NAN = ("nan", "NaN", "NAN")
 
 
@@ -30,6 +31,7 @@ class FeatureFile:
         bad: Rows that were left out before.
         parts: Names of the parts, for messages, where several files make one. Then the index of
             the first part is the line, and each further part adds `LINES_PER_FILE` to it.
+        typed: The columns as a file with types holds them, from line 1 on; ids are read from them.
     """
 
     def __init__(
@@ -39,6 +41,7 @@ class FeatureFile:
         bad: Sequence[BadRows] = (),
         *,
         parts: Sequence[str] = (),
+        typed: Mapping[str, pa.ChunkedArray] | None = None,
     ) -> None:
         self.name = name
         self.rows = rows
@@ -46,6 +49,7 @@ class FeatureFile:
         self._bad = list(bad)
         self._rows_in = len(rows) + sum(defect.count for defect in bad)
         self._repeated = 0
+        self._typed = dict(typed or {})
         self._notes: dict[str, int] = {}
 
     @property
@@ -88,29 +92,36 @@ class FeatureFile:
         )
         self.rows = self.rows[~wrong]
 
-    def check_ids(self, column: str, *, numeric: bool = False) -> None:
-        """Leave out rows without a usable id; of rows that share an id the first stays.
+    def read_ids(self, column: str, *, numeric: bool = False) -> None:
+        """Give ids the text that the log gives them; leave out rows without a usable id.
 
         Args:
             column: Column of the id.
             numeric: True when ids must be whole numbers of at most 18 digits.
         """
-        self._replace(column, self.rows[column].str.strip())
-        ids = self.rows[column]
-        self.refuse(ids.isna() | (ids == ""), f"{column} is missing", column)
-        ids = self.rows[column]
-        if numeric:
-            self.refuse(
-                ~ids.str.fullmatch(r"[0-9]{1,18}"), f"{column} is not a whole number >= 0", column
-            )
+        if column in self._typed:
+            given, lines = self._typed[column], pd.RangeIndex(1, len(self._typed[column]) + 1)
         else:
-            self.refuse(ids.str.fullmatch(r"-[0-9]+"), f"{column} is negative", column)
-            ids = self.rows[column]
-            self.refuse(
-                ids.str.len() > LONGEST_ID,
-                f"{column} is longer than {LONGEST_ID} characters",
-                column,
-            )
+            texts = pa.array(self.rows[column], pa.string(), from_pandas=True)
+            given, lines = pa.chunked_array([texts]), self.rows.index
+        ids, defects = read_id_column(given, column, numeric=numeric)
+        ids.index = defects.index = lines
+        self.refuse(ids[self.rows.index].isna(), f"{column} is missing", column)
+        for code, reason in describe_defects(column, numeric=numeric).items():
+            self.refuse(defects[self.rows.index] == code, reason, column)
+        ids = ids[self.rows.index]
+        if pa.types.is_string(given.type) and (rewritten := int((ids != self.rows[column]).sum())):
+            self.note(f"ids of {self.name} with spaces around them or .0 behind", rewritten)
+        self._replace(column, ids)
+
+    def check_ids(self, column: str, *, numeric: bool = False) -> None:
+        """Read ids as `read_ids` does; of rows that share an id the first stays.
+
+        Args:
+            column: Column of the id.
+            numeric: True when ids must be whole numbers of at most 18 digits.
+        """
+        self.read_ids(column, numeric=numeric)
         repeated = self.rows[column].duplicated()
         if repeated.any():
             self._repeated += int(repeated.sum())
@@ -204,21 +215,27 @@ def read_feature_parquet(
             is neither text nor number.
     """
     table = read_columns(path, columns.values(), lists)
+    typed = {name: table[raw] for name, raw in columns.items()}
     rows = pd.DataFrame(
-        {name: _as_text(path, raw, table[raw]) for name, raw in columns.items()}, dtype=object
+        {name: _as_text(path, columns[name], column) for name, column in typed.items()},
+        dtype=object,
     )
     rows.index = pd.RangeIndex(1, len(rows) + 1, name="line")
-    return FeatureFile(path.name, rows.where(rows.notna(), None))
+    return FeatureFile(path.name, rows.where(rows.notna(), None), typed=typed)
 
 
 def _as_text(path: Path, name: str, column: pa.ChunkedArray) -> pd.Series:
-    if pa.types.is_list(column.type):
+    """Return a column of a parquet file as text or lists of text; bytes as `text_of_bytes` does."""
+    kind = column.type
+    if pa.types.is_list(kind):
         return pd.Series(column.to_pylist(), dtype=object)
+    if not (pa.types.is_string(kind) or pa.types.is_primitive(kind)):
+        column = text_of_column(column)
     try:
         return pd.Series(column.cast(pa.string()).to_pandas())
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise UserError(
-            f"The column {name!r} holds {column.type} that can't be read as text: {error}",
+            f"The column {name!r} holds {kind} that can't be read as text: {error}",
             where=str(path),
             remedy="Write it as UTF-8 text or as numbers.",
         ) from error

@@ -46,7 +46,7 @@ def read_recorded_answers(request: ReadRequest) -> tuple[pd.DataFrame, RowAccoun
         workspace=request.workspace,
     )
     for column in (mapped.user, mapped.item):
-        file.refuse(file.rows[column].fillna("").str.strip() == "", f"{column} is missing", column)
+        file.read_ids(column)
     file.refuse(file.rows[response].isna(), f"{response} is missing", response)
     if mapped.label is None:
         low, high = settings.value_range or (-np.inf, np.inf)
@@ -59,8 +59,8 @@ def read_recorded_answers(request: ReadRequest) -> tuple[pd.DataFrame, RowAccoun
     file.accounts.settle(request.config.on_bad_rows)
     answers = pd.DataFrame(
         {
-            "user_id": file.rows[mapped.user].str.strip(),
-            "item_id": file.rows[mapped.item].str.strip(),
+            "user_id": file.rows[mapped.user],
+            "item_id": file.rows[mapped.item],
             "label": labels.astype(np.int8),
         }
     )
