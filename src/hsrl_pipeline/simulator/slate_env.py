@@ -35,6 +35,8 @@ class StepResult(NamedTuple):
         clicks: (batch, slate) float32. 1.0 where the item was clicked.
         terminated: (batch,) bool. The user left.
         truncated: (batch,) bool. The horizon cut the session off.
+        probabilities: (batch, slate) float32. What the clicks were drawn from; nothing that a
+            real recommender would know.
     """
 
     observation: Observation
@@ -43,6 +45,7 @@ class StepResult(NamedTuple):
     clicks: torch.Tensor
     terminated: torch.Tensor
     truncated: torch.Tensor
+    probabilities: torch.Tensor
 
 
 class SlateSessions:
@@ -140,7 +143,9 @@ class SlateSessions:
         """
         before = self._state.observation
         self._candidates.check(slates, before.shown)
-        clicks = self._draw_clicks(before, slates)
+        probabilities = self._click_probabilities(before, slates)
+        draws = torch.rand(slates.shape, generator=self._generator, device=self.device)
+        clicks = draw_clicks(probabilities, draws)
         after, reward, terminated, truncated = self.rules.advance(self._state, slates, clicks)
         self._state = after
         finished = (terminated | truncated).nonzero().squeeze(1)
@@ -153,6 +158,7 @@ class SlateSessions:
             clicks,
             terminated,
             truncated,
+            probabilities,
         )
 
     def state_dict(self) -> dict[str, Any]:
@@ -187,12 +193,10 @@ class SlateSessions:
         generator.set_state(attributes["_generator"])
         self.__dict__.update(attributes, _generator=generator)
 
-    def _draw_clicks(self, observation: Observation, slates: torch.Tensor) -> torch.Tensor:
+    def _click_probabilities(self, observation: Observation, slates: torch.Tensor) -> torch.Tensor:
         if getattr(self._response, "identified", False):
             observation = with_user_numbers(observation, self._users)
-        probabilities = self._response.probabilities(observation, slates)
-        draws = torch.rand(slates.shape, generator=self._generator, device=self.device)
-        return draw_clicks(probabilities, draws)
+        return self._response.probabilities(observation, slates)
 
     def _new_sessions(self, count: int) -> tuple[SessionState, torch.Tensor]:
         rows = torch.randint(

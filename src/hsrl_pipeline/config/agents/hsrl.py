@@ -32,6 +32,24 @@ class HsrlSettings(ValueSettings):
         "semantic_ids",
         description="What is decided: codes level by level, or the item at once (ablation)",
     )
+    policy_head: Literal["look_up", "trie"] = Field(
+        "look_up",
+        description="How items are scored: look_up sums scores of codes and normalises once over "
+        "the items that may be shown; trie normalises over the children of each prefix",
+    )
+    gated_context: bool = Field(
+        True,
+        description="Whether a taken code also scales the context, c (1 + G[z]) - E[z]; Eq. 13 has "
+        "no gate",
+    )
+    item_deviations: bool = Field(
+        True,
+        description="Whether every item has one learned number besides what its codes say "
+        "(policy_head look_up)",
+    )
+    deviation_shrinkage: float = Field(
+        0.001, ge=0.0, description="Weight of the sum of squared deviations in the loss"
+    )
     context_update: Literal["taken", "expected", "none"] = Field(
         "taken",
         description="What leaves the context after a level: the taken code's embedding, the "
