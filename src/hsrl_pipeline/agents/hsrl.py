@@ -218,6 +218,7 @@ def _build_head(
             width,
             codes,
             vocab_sizes,
+            context_size=settings.context_size,
             temperature=settings.click_temperature,
             gated=settings.gated_context,
             item_vectors=vectors,

@@ -19,15 +19,18 @@ from hsrl_pipeline.networks.code_scores import CodeScores
 from hsrl_pipeline.networks.trie_policy import TriePolicy
 from hsrl_pipeline.observation import Observation
 
+LEAST_SCORE = -1e9
+"""Score that stands for an item that may not be shown where a number must be finite."""
+
 
 class SlateLikelihood(NamedTuple):
     """Likelihood of given slates.
 
     Attributes:
         items: (batch, slate) float32. Log-probability of each item by itself, among the items of
-            its shelf that may be shown.
+            its shelf that may be shown; 0 for an item that may not, which then teaches nothing.
         positions: (batch, slate) float32. Log-probability of each item given those before it, of
-            which the slate was drawn without replacement.
+            which the slate was drawn without replacement; 0 for an item that may not be shown.
         click_scores: (batch, slate) float32. Scores that an item's click log-odds are linear in,
             up to a level that depends on the state alone.
         entropy: (batch,) float32. Its gradient is that of the entropy of one item, in nats; its
@@ -132,11 +135,16 @@ class CatalogueSlates:
         """Return the likelihood of slates; see ``SlatePolicy``."""
         scores = self._head(state).float()
         logits = observation.mask_shown(scores)
+        chosen = logits.gather(1, slates)
+        possible = chosen > -torch.inf
         distribution = self._selector.distribution(logits)
+        # a finite score keeps the gradients of the other positions defined
+        ranked = logits.scatter(1, slates, chosen.masked_fill(~possible, LEAST_SCORE))
+        positions = self._selector.log_prob(ranked, slates)
         return SlateLikelihood(
-            items=distribution.gather(1, slates),
-            positions=self._selector.log_prob(logits, slates),
-            click_scores=scores.gather(1, slates),
+            items=distribution.gather(1, slates).masked_fill(~possible, 0.0),
+            positions=positions.masked_fill(~possible, 0.0),
+            click_scores=scores.gather(1, slates).masked_fill(~self.has_code[slates], 0.0),
             entropy=entropy_of(distribution) / self._selector.n_shelves,
         )
 
@@ -186,14 +194,17 @@ class TrieSlates:
         """Return the likelihood of slates; see ``SlatePolicy``."""
         shown = observation.shown
         items = self._head.item_log_prob(state, slates, shown).float()
+        possible = self.has_code[slates] & (items > -torch.inf)
+        items = torch.where(possible, items, 0.0)
         excluded = self._decoder.probability_of_shown(state, shown) if shown.shape[1] else None
         # score-function gradient of the entropy: E[-log pi(i) * grad log pi(i)]
         surprise = -items.detach()
         weight = surprise - surprise.mean(-1, keepdim=True)
         entropy = (surprise + weight * (items - items.detach())).mean(-1)
+        positions = self._decoder.positions_log_prob(items, excluded)
         return SlateLikelihood(
             items=items,
-            positions=self._decoder.positions_log_prob(items, excluded),
+            positions=torch.where(possible, positions, 0.0),
             click_scores=items + self._log_n_items,
             entropy=entropy,
         )

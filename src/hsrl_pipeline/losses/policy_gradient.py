@@ -60,11 +60,16 @@ def entropy_of(log_probs: torch.Tensor) -> torch.Tensor:
     """Return the entropy of distributions; what cannot be chosen adds nothing.
 
     Args:
-        log_probs: (..., choice) float32. Log-probabilities, ``-inf`` for what cannot be chosen.
+        log_probs: (batch, choice) float32. Log-probabilities, ``-inf`` for what cannot be chosen.
 
     Returns:
-        (...) float32, in nats.
+        (batch,) float32, in nats.
+
+    Raises:
+        ValueError: The shape or dtype differs from this.
     """
+    check_shape("log_probs", log_probs, None, None)
+    check_dtype("log_probs", log_probs, "float")
     probs = log_probs.exp()
     return -(probs * log_probs.masked_fill(probs == 0.0, 0.0)).sum(-1)
 

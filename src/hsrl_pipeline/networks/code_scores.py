@@ -13,16 +13,20 @@ from torch import nn
 from torch.nn import functional as F
 
 from hsrl_pipeline.semantic_ids.code_trie import check_codes
+from hsrl_pipeline.semantic_ids.item_shares import share_out
 from hsrl_pipeline.shapes import check_shape
+
+INITIAL_SCORE_SHARE = 0.1
+"""Initial weights of what scores, as a share of a linear layer's usual ones."""
 
 
 class CodeScores(nn.Module):
     """Item scores from a gated context per first code.
 
     The state scores the first code. Every first code makes a context of its own,
-    ``c_z = LayerNorm(c_0 * (1 + G[z]) - E[z])``, which scores the codes of all further levels; the
-    gate lets a prefix say what the state means below it, which the subtraction of Eq. 13 alone
-    cannot. An item's score is the sum of what its codes look up in these tables, plus the product
+    ``c_z = LayerNorm(A c_0 * (1 + G[z]) - E[z])``, which scores the codes of all further levels.
+    The gate lets a prefix say what the state means below it, which the subtraction of Eq. 13
+    alone cannot. An item's score is the sum of what its codes look up in these tables, plus the product
     of its vector with a query, plus its own deviation:
 
         score(i | s) = (a_1[z_1] + sum_{l > 1} a_l[z_1, z_l] + q(s) . v_i + d_i) / T + prior_i
@@ -34,10 +38,12 @@ class CodeScores(nn.Module):
         codes: (item, level) int64. Semantic IDs, row 0 all -1; an item whose codes are all -1 is
             never scored.
         vocab_sizes: Number of codes per level.
+        context_size: Width of the contexts of first codes.
         temperature: Divides all learned scores; small values let distributions sharpen quickly.
-        gated: Whether contexts are gated; otherwise ``c_z = LayerNorm(c_0 - E[z])``.
+        gated: Whether contexts are gated; otherwise ``c_z = LayerNorm(A c_0 - E[z])``.
         item_vectors: (item, vector) float32 or None to leave their product out.
-        item_priors: (item,) float32 or None. Log-odds of being shown among the items of one code.
+        item_priors: (item,) float32 or None. Log-odds of being shown among the items of one code;
+            each code's are centred, so that they say nothing of an item alone under its code.
         item_deviations: Whether every item has a learned number of its own, 0 at first.
 
     Raises:
@@ -58,6 +64,7 @@ class CodeScores(nn.Module):
         codes: NDArray[np.int64],
         vocab_sizes: tuple[int, ...],
         *,
+        context_size: int = 64,
         temperature: float = 1.0,
         gated: bool = True,
         item_vectors: torch.Tensor | None = None,
@@ -69,25 +76,31 @@ class CodeScores(nn.Module):
         n_rows, first_size = len(codes), vocab_sizes[0]
         self.n_items = n_rows - 1
         self._temperature = temperature
-        self.heads = nn.ModuleList(nn.Linear(embedding_size, size) for size in vocab_sizes)
+        widths = [embedding_size, *[context_size] * (len(vocab_sizes) - 1)]
+        self.heads = nn.ModuleList(
+            nn.Linear(width, size) for width, size in zip(widths, vocab_sizes, strict=True)
+        )
+        self.expand: nn.Linear | None = None
         self.code_embedding: nn.Parameter | None = None
         self.gate: nn.Parameter | None = None
         self.norm: nn.LayerNorm | None = None
         if len(vocab_sizes) > 1:
-            table = torch.empty(first_size, embedding_size)
+            self.expand = nn.Linear(embedding_size, context_size)
+            table = torch.empty(first_size, context_size)
             self.code_embedding = nn.Parameter(nn.init.normal_(table))
-            self.norm = nn.LayerNorm(embedding_size)
+            self.norm = nn.LayerNorm(context_size)
             if gated:
-                gate = torch.empty(first_size, embedding_size)
+                gate = torch.empty(first_size, context_size)
                 self.gate = nn.Parameter(nn.init.normal_(gate, std=0.1))
         self.vector_query: nn.Linear | None = None
         if item_vectors is not None:
             check_shape("item_vectors", item_vectors, n_rows, None)
             self.vector_query = nn.Linear(embedding_size, item_vectors.shape[1])
+        self._start_nearly_even()
         self.deviations: nn.Parameter | None = None
         if item_deviations:
             self.deviations = nn.Parameter(torch.zeros(n_rows))
-        priors = None if item_priors is None else torch.from_numpy(item_priors).float()
+        priors = None if item_priors is None else _centred(item_priors, codes, live)
         has_code = np.zeros(n_rows, bool)
         has_code[live] = True
         self.register_buffer("look_ups", _look_ups(codes, vocab_sizes), persistent=False)
@@ -145,12 +158,20 @@ class CodeScores(nn.Module):
             return next(self.parameters()).new_zeros(())
         return self.deviations.square().sum()
 
+    @torch.no_grad()
+    def _start_nearly_even(self) -> None:
+        """Shrink what scores, so that no item wins at first only because of its random weights."""
+        for layer in (*self.heads, self.vector_query):
+            if layer is not None:
+                for weight in layer.parameters():
+                    weight.mul_(INITIAL_SCORE_SHARE)
+
     def _tables(self, state: torch.Tensor) -> torch.Tensor:
         """Return (batch, cell) float32, the scores of first codes and of pairs (first, further)."""
         first = self.heads[0](state)
-        if self.code_embedding is None or self.norm is None:
+        if self.expand is None or self.code_embedding is None or self.norm is None:
             return F.pad(first, (1, 0))
-        context = state.unsqueeze(1)
+        context = self.expand(state).unsqueeze(1)
         if self.gate is not None:
             context = context * (1.0 + self.gate)
         contexts = self.norm(context - self.code_embedding)
@@ -159,6 +180,19 @@ class CodeScores(nn.Module):
         further = F.linear(contexts, weight, bias)
         # cell 0 is zero and stands for codes that an item does not have
         return torch.cat([first.new_zeros(len(first), 1), first, further.flatten(1)], dim=1)
+
+
+def _centred(
+    priors: NDArray[np.float32], codes: NDArray[np.int64], live: NDArray[np.int64]
+) -> torch.Tensor:
+    """Return (item,) float32, priors less the log of their mean odds under each code."""
+    _, code, sizes = np.unique(codes[live], axis=0, return_inverse=True, return_counts=True)
+    order = np.argsort(code.ravel(), kind="stable")
+    starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
+    log_shares = share_out(priors, live[order], len(codes), starts)
+    centred = np.zeros(len(codes), np.float32)
+    centred[live[order]] = log_shares + np.log(sizes).repeat(sizes)
+    return torch.from_numpy(centred)
 
 
 def _look_ups(codes: NDArray[np.int64], vocab_sizes: tuple[int, ...]) -> torch.Tensor:

@@ -37,6 +37,12 @@ class HsrlSettings(ValueSettings):
         description="How items are scored: look_up sums scores of codes and normalises once over "
         "the items that may be shown; trie normalises over the children of each prefix",
     )
+    context_size: int = Field(
+        64,
+        ge=1,
+        le=4096,
+        description="Width of the contexts that first codes make (policy_head look_up)",
+    )
     gated_context: bool = Field(
         True,
         description="Whether a taken code also scales the context, c (1 + G[z]) - E[z]; Eq. 13 has "
