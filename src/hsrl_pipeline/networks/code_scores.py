@@ -26,8 +26,8 @@ class CodeScores(nn.Module):
     The state scores the first code. Every first code makes a context of its own,
     ``c_z = LayerNorm(A c_0 * (1 + G[z]) - E[z])``, which scores the codes of all further levels.
     The gate lets a prefix say what the state means below it, which the subtraction of Eq. 13
-    alone cannot. An item's score is the sum of what its codes look up in these tables, plus the product
-    of its vector with a query, plus its own deviation:
+    alone cannot. An item's score is the sum of what its codes look up in these tables, plus the
+    product of its vector with a query, plus its own deviation:
 
         score(i | s) = (a_1[z_1] + sum_{l > 1} a_l[z_1, z_l] + q(s) . v_i + d_i) / T + prior_i
 
