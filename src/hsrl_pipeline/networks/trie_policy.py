@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
 import torch
@@ -118,7 +119,8 @@ class TriePolicy(nn.Module):
                 vectors = nn.functional.embedding(children, self.leaf_vectors)
                 scores = scores + query @ vectors.flatten(0, -2).t()
             else:
-                scores = scores + row_scores(query, self.leaf_vectors, children)
+                used = self.trie.n_children(level, nodes)
+                scores = scores + row_scores(query, self.leaf_vectors, children, used)
         scores = scores.masked_fill(~valid, -torch.inf)
         children = children.expand(*leading, -1)
         return (scores.log_softmax(-1) if self._valid_only else scores), children, codes
@@ -159,30 +161,46 @@ class TriePolicy(nn.Module):
         Returns:
             Log-probabilities, and the entropies met on the way.
         """
-        trie = self.trie
-        paths, slots = trie.item_nodes[items], trie.item_slots[items]
-        log_prob = trie.item_log_shares(items, shown).to(state.dtype)
-        context = state.unsqueeze(1)
+        log_prob = self.trie.item_log_shares(items, shown).to(state.dtype)
         entropies, counts = [], []
-        for level in range(1, trie.n_levels + 1):
-            nodes = paths[..., level - 1]
-            # a single root has one distribution per state, whatever the item
-            asked = nodes[:1, :1] if level == 1 and trie.n_roots == 1 else nodes
-            log_probs, _, codes = self.choose(level, context, asked)
-            slot = slots[..., level - 1 : level]
-            taken = log_probs.expand(*items.shape, -1).gather(-1, slot)
-            log_prob = log_prob + taken[..., 0]
+        for level, (log_probs, taken) in enumerate(self._choices(state, items), start=1):
+            log_prob = log_prob + taken
             finite = log_probs.masked_fill(log_probs == -torch.inf, 0.0)
             entropy = -(log_probs.exp() * finite).sum(-1)
             entropies.append(entropy.expand(items.shape))
-            counts.append(trie.n_children(level, nodes))
-            if level < trie.n_levels:
-                code = codes.expand(*items.shape, -1).gather(-1, slot)[..., 0]
-                context = self.refine(level, context, code)
+            nodes = self.trie.item_nodes[items, level - 1]
+            counts.append(self.trie.n_children(level, nodes))
         return ItemLikelihood(log_prob, torch.stack(entropies), torch.stack(counts))
 
     def item_log_prob(
         self, state: torch.Tensor, items: torch.Tensor, shown: torch.Tensor | None = None
     ) -> torch.Tensor:
         """Return (batch, slate) float32, the log-probabilities alone of ``item_likelihood``."""
-        return self.item_likelihood(state, items, shown).log_prob
+        log_prob = self.trie.item_log_shares(items, shown).to(state.dtype)
+        for _, taken in self._choices(state, items):
+            log_prob = log_prob + taken
+        return log_prob
+
+    def _choices(
+        self, state: torch.Tensor, items: torch.Tensor
+    ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """Follow items down the trie, see ``item_likelihood``.
+
+        Yields:
+            Per level, the log-probabilities of all children, (batch, slate, slot) float32 or with
+            an axis of 1 where they are the same for all items, and (batch, slate) float32 those of
+            the children taken.
+        """
+        trie = self.trie
+        paths, slots = trie.item_nodes[items], trie.item_slots[items]
+        context = state.unsqueeze(1)
+        for level in range(1, trie.n_levels + 1):
+            nodes = paths[..., level - 1]
+            # a single root has one distribution per state, whatever the item
+            asked = nodes[:1, :1] if level == 1 and trie.n_roots == 1 else nodes
+            log_probs, _, codes = self.choose(level, context, asked)
+            slot = slots[..., level - 1 : level]
+            yield log_probs, log_probs.expand(*items.shape, -1).gather(-1, slot)[..., 0]
+            if level < trie.n_levels:
+                code = codes.expand(*items.shape, -1).gather(-1, slot)[..., 0]
+                context = self.refine(level, context, code)
