@@ -50,9 +50,12 @@ class Iteration:
         name: ``hsrl`` (after its warm start) or ``hsrl_paper``.
         n_items: Size of the catalogue.
         batch_size: Transitions per update.
+        exclude_shown: Whether an item is shown once per session at most.
     """
 
-    def __init__(self, name: str, n_items: int, batch_size: int = BATCH) -> None:
+    def __init__(
+        self, name: str, n_items: int, batch_size: int = BATCH, *, exclude_shown: bool = False
+    ) -> None:
         rng = np.random.default_rng(0)
         codes = rng.integers(0, VOCAB, (n_items + 1, LEVELS))
         codes[0] = -1
@@ -79,7 +82,7 @@ class Iteration:
             SessionSetting(
                 session=SessionConfig(),
                 reward=RewardConfig(),
-                candidates=CandidatesConfig(),
+                candidates=CandidatesConfig(exclude_shown=exclude_shown),
                 slate_size=SLATE,
                 n_items=n_items,
             ),
@@ -138,10 +141,23 @@ def run() -> list[BenchmarkLine]:
                         full / bare,
                     )
                 )
+                lines.append(_without_repeats(name, one, threads))
                 if threads == 1:
                     lines += _growth(name, one)
         lines.append(_long_run(threads))
     return lines
+
+
+def _without_repeats(name: str, repeats: Iteration, threads: int) -> BenchmarkLine:
+    """Return what an iteration costs where an item is shown once per session at most."""
+    once, often = _compare(Iteration(name, SMALL, exclude_shown=True).full, repeats.full)
+    return BenchmarkLine(
+        f"training.{name}.iteration.no_repeats.{threads}_threads",
+        once,
+        "ms",
+        f"with repeats {often:.3g} ms, bar 1.3",
+        once / often,
+    )
 
 
 def _long_run(threads: int) -> BenchmarkLine:

@@ -261,12 +261,13 @@ class ShelfDecoder:
             (batch, shelf) float32.
         """
         shown = shown[:, (shown != PAD_ID).any(0)]
+        nothing = state.new_zeros(len(state), self._n_shelves)
+        if not shown.shape[1]:
+            return nothing
         log_prob = self._policy.item_log_prob(state, shown.clamp(min=PAD_ID + 1), shown)
         probability = log_prob.exp().masked_fill(shown == PAD_ID, 0.0)
         shelves = self._policy.trie.item_nodes[shown, 0]
-        return probability.new_zeros(len(state), self._n_shelves).scatter_add(
-            1, shelves, probability
-        )
+        return nothing.to(probability.dtype).scatter_add(1, shelves, probability)
 
     def positions_log_prob(
         self, item_log_prob: torch.Tensor, excluded: torch.Tensor | None
