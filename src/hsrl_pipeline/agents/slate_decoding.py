@@ -264,7 +264,7 @@ class ShelfDecoder:
         nothing = state.new_zeros(len(state), self._n_shelves)
         if not shown.shape[1]:
             return nothing
-        log_prob = self._policy.item_log_prob(state, shown.clamp(min=PAD_ID + 1), shown)
+        log_prob = self._policy.item_log_prob(state, shown, shown)
         probability = log_prob.exp().masked_fill(shown == PAD_ID, 0.0)
         shelves = self._policy.trie.item_nodes[shown, 0]
         return nothing.to(probability.dtype).scatter_add(1, shelves, probability)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
 import torch
@@ -10,6 +9,7 @@ from torch import nn
 
 from hsrl_pipeline.networks.row_scores import row_scores
 from hsrl_pipeline.semantic_ids.code_trie import CodeTrie
+from hsrl_pipeline.shapes import PAD_ID
 
 ContextUpdate = Literal["taken", "expected", "none"]
 
@@ -161,46 +161,58 @@ class TriePolicy(nn.Module):
         Returns:
             Log-probabilities, and the entropies met on the way.
         """
-        log_prob = self.trie.item_log_shares(items, shown).to(state.dtype)
-        entropies, counts = [], []
-        for level, (log_probs, taken) in enumerate(self._choices(state, items), start=1):
-            log_prob = log_prob + taken
-            finite = log_probs.masked_fill(log_probs == -torch.inf, 0.0)
-            entropy = -(log_probs.exp() * finite).sum(-1)
-            entropies.append(entropy.expand(items.shape))
-            nodes = self.trie.item_nodes[items, level - 1]
-            counts.append(self.trie.n_children(level, nodes))
-        return ItemLikelihood(log_prob, torch.stack(entropies), torch.stack(counts))
-
-    def item_log_prob(
-        self, state: torch.Tensor, items: torch.Tensor, shown: torch.Tensor | None = None
-    ) -> torch.Tensor:
-        """Return (batch, slate) float32, the log-probabilities alone of ``item_likelihood``."""
-        log_prob = self.trie.item_log_shares(items, shown).to(state.dtype)
-        for _, taken in self._choices(state, items):
-            log_prob = log_prob + taken
-        return log_prob
-
-    def _choices(
-        self, state: torch.Tensor, items: torch.Tensor
-    ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """Follow items down the trie, see ``item_likelihood``.
-
-        Yields:
-            Per level, the log-probabilities of all children, (batch, slate, slot) float32 or with
-            an axis of 1 where they are the same for all items, and (batch, slate) float32 those of
-            the children taken.
-        """
         trie = self.trie
         paths, slots = trie.item_nodes[items], trie.item_slots[items]
+        log_prob = trie.item_log_shares(items, shown).to(state.dtype)
         context = state.unsqueeze(1)
+        entropies, counts = [], []
         for level in range(1, trie.n_levels + 1):
             nodes = paths[..., level - 1]
             # a single root has one distribution per state, whatever the item
             asked = nodes[:1, :1] if level == 1 and trie.n_roots == 1 else nodes
             log_probs, _, codes = self.choose(level, context, asked)
             slot = slots[..., level - 1 : level]
-            yield log_probs, log_probs.expand(*items.shape, -1).gather(-1, slot)[..., 0]
+            taken = log_probs.expand(*items.shape, -1).gather(-1, slot)
+            log_prob = log_prob + taken[..., 0]
+            finite = log_probs.masked_fill(log_probs == -torch.inf, 0.0)
+            entropy = -(log_probs.exp() * finite).sum(-1)
+            entropies.append(entropy.expand(items.shape))
+            counts.append(trie.n_children(level, nodes))
             if level < trie.n_levels:
                 code = codes.expand(*items.shape, -1).gather(-1, slot)[..., 0]
                 context = self.refine(level, context, code)
+        return ItemLikelihood(log_prob, torch.stack(entropies), torch.stack(counts))
+
+    def item_log_prob(
+        self, state: torch.Tensor, items: torch.Tensor, shown: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Return the log-probabilities alone of ``item_likelihood``.
+
+        Args:
+            state: (batch, embed) float32. c_0.
+            items: (batch, any) int64. PAD_ID costs nothing: many places of what was shown are
+                free.
+            shown: (batch, shown) int64. Items that may not be shown again, as there.
+
+        Returns:
+            (batch, any) float32. 0 for PAD_ID.
+        """
+        trie = self.trie
+        log_shares = trie.item_log_shares(items, shown).to(state.dtype)
+        rows, places = (items != PAD_ID).nonzero(as_tuple=True)
+        listed = items[rows, places]
+        paths, slots = trie.item_nodes[listed], trie.item_slots[listed]
+        log_prob, context = log_shares[rows, places], state[rows]
+        for level in range(1, trie.n_levels + 1):
+            nodes = paths[:, level - 1]
+            if level == 1 and trie.n_roots == 1:
+                of_states, _, _ = self.choose(level, state, nodes.new_zeros(1))
+                taken = of_states[rows, slots[:, 0]]
+            else:
+                log_probs, _, _ = self.choose(level, context, nodes)
+                taken = log_probs.gather(-1, slots[:, level - 1 : level])[:, 0]
+            log_prob = log_prob + taken
+            if level < trie.n_levels:
+                code = trie.get_buffer(f"code_{level}")[paths[:, level]]
+                context = self.refine(level, context, code)
+        return log_shares.new_zeros(items.shape).index_put((rows, places), log_prob)
