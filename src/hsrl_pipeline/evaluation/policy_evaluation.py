@@ -68,9 +68,11 @@ def evaluate_agent(
             next; by default they are not.
 
     Raises:
-        UserError: The policy is another agent's, or was trained on other data or codes.
+        UserError: The policy is another agent's, or was trained on other data or codes or in
+            another regime than asked for.
     """
     _refuse_stale(trained_policy["config"], data, agent.name)
+    _refuse_other_regime(trained_policy["config"], evaluation, sessions)
     info, users = users_as_read(data.info, data.users, simulators["eval"])
     data = replace(data, info=info, users=users)
     responses = {
@@ -88,7 +90,7 @@ def evaluate_agent(
     )
     clicks = training_clicks(data.log, data.info.n_items)
     policy = restore_policy(trained_policy, agent_context(data, sessions, seed))
-    policy.name = agent.shown_name
+    policy.name = _judged_name(agent, evaluation, sessions)
     selector = SlateSelector(
         sessions.n_items, sessions.slate_size, sessions.shelves, sessions.device
     )
@@ -140,8 +142,9 @@ def evaluate_agent(
         records,
         true_records,
         long_tail_items(clicks),
-        agent_name=agent.shown_name,
+        agent_name=policy.name,
         seed=seed,
+        regime=sessions.candidates.regime,
         evaluation=evaluation,
         versions=versions,
         simulator_versions=simulator_versions,
@@ -152,6 +155,27 @@ def _judge_version(checkpoint: Mapping[str, Any]) -> str | None:
     """Return what tells apart the people whose recorded answers judge; None for a model."""
     recorded = checkpoint["config"].get("kind") == "recorded"
     return f"recorded {checkpoint_version(checkpoint)}" if recorded else None
+
+
+def _judged_name(agent: AgentConfig, evaluation: EvaluationConfig, sessions: SessionSetting) -> str:
+    """Return the policy's name in tables, which tells when it was trained in the other regime."""
+    if evaluation.policy_regime in (None, sessions.candidates.regime):
+        return agent.shown_name
+    return f"{agent.shown_name}@{evaluation.policy_regime}"
+
+
+def _refuse_other_regime(
+    config: Mapping[str, Any], evaluation: EvaluationConfig, sessions: SessionSetting
+) -> None:
+    """Refuse a policy of another regime than that asked for; older ones do not tell theirs."""
+    expected = evaluation.policy_regime or sessions.candidates.regime
+    if config.get("regime", expected) != expected:
+        raise UserError(
+            f"The trained policy is of the regime {config['regime']}, not of {expected}",
+            where="evaluation.policy_regime",
+            remedy=f"Judge it with evaluation.policy_regime={config['regime']}, or train one in "
+            f"the regime {expected}.",
+        )
 
 
 def _refuse_stale(config: Mapping[str, Any], data: SessionData, agent_name: str) -> None:
