@@ -141,6 +141,42 @@ def test_draws_keep_their_distribution_when_items_are_kept_out():
     torch.testing.assert_close(positions[0], expected, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("priors", [None, np.linspace(-1, 1, 61, dtype=np.float32)])
+@pytest.mark.parametrize("n_shown", [1, 20, 50])
+def test_greedy_slates_without_shown_items_are_those_of_a_full_search(priors, n_shown):
+    rng = np.random.default_rng(n_shown)
+    codes = np.concatenate([np.full((1, 3), -1), rng.integers(0, 4, (60, 3))])
+    torch.manual_seed(1)
+    trie = CodeTrie(codes, (4, 4, 4), None, priors)
+    policy = TriePolicy(4, (4, 4, 4), trie, item_vectors=torch.randn(61, 3)).eval()
+    state = torch.randn(12, 4) * 3
+    shown = torch.stack([torch.randperm(60)[:n_shown] + 1 for _ in range(12)])
+    shown = torch.nn.functional.pad(shown, (3, 5))
+    with torch.no_grad():
+        slates, log_prob, _ = ShelfDecoder(policy, 6, 16).decode(state, shown, draw=False)
+        everything = torch.arange(1, 61).expand(12, -1)
+        scores = policy.item_log_prob(state, everything, shown)
+    expected = []
+    for row, gone in zip(scores, shown.tolist(), strict=True):
+        kept = [item for item in range(1, 61) if item not in gone]
+        expected.append(sorted((float(row[item - 1]) for item in kept), reverse=True)[:6])
+    torch.testing.assert_close(log_prob, torch.tensor(expected))
+    for slate, gone in zip(slates.tolist(), shown.tolist(), strict=True):
+        assert len(set(slate) - set(gone)) == 6
+
+
+@pytest.mark.parametrize("explore", [False, True])
+def test_nothing_shown_yet_is_the_same_as_nothing_kept_out(explore):
+    policy, state = make_policy(), torch.randn(20, 4)
+    decoder, found = ShelfDecoder(policy, 4, 4), []
+    for shown in (torch.zeros(20, 0, dtype=torch.int64), torch.zeros(20, 7, dtype=torch.int64)):
+        generator = torch.Generator().manual_seed(0)
+        found.append(decoder.decode(state, shown, draw=explore, generator=generator))
+    assert torch.equal(found[0][0], found[1][0])
+    assert found[0][2] is None
+    assert found[1][2] is None or not found[1][2].any()
+
+
 @pytest.mark.parametrize("explore", [False, True])
 def test_every_shelf_gets_its_share(explore):
     shelves = np.array([0, 1, 1, 1, 2, 2, 2, 3, 3, 3])

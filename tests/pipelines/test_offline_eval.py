@@ -231,6 +231,30 @@ def test_a_policy_of_another_run_is_refused(tmp_path, config, message):
     assert not (tmp_path / "summary.csv").exists()
 
 
+def test_rows_of_both_regimes_stand_side_by_side(tmp_path):
+    run(tmp_path)
+    both = run(tmp_path, candidates=CandidatesConfig(exclude_shown=True))
+    summary = both.load("summary").set_index(["regime", "policy", "simulator"])
+    assert len(summary) == 24
+    assert (summary.loc["no_repeats", "repetition_rate"] == 0.0).all()
+    assert (summary.loc["repeats"].loc["popular", "repetition_rate"] > 0.0).all()
+    assert len(both.load("policy_differences")) == 20
+    assert set(both.load("evaluation_steps")["regime"]) == {"no_repeats"}
+
+
+def test_a_policy_of_the_other_regime_is_judged_under_its_own_name(tmp_path):
+    inputs = make_inputs(regime="no_repeats")
+    with pytest.raises(UserError, match=r"of the regime no_repeats, not of repeats"):
+        run(tmp_path, inputs=inputs)
+    both = run(tmp_path, inputs=inputs, policy_regime="no_repeats")
+    assert "sl@no_repeats" in set(both.load("summary")["policy"])
+    own = run(tmp_path, inputs=inputs, candidates=CandidatesConfig(exclude_shown=True))
+    assert set(own.load("summary").query("regime == 'no_repeats'")["policy"]) == {
+        "sl",
+        *REFERENCE_NAMES,
+    }
+
+
 def test_a_policy_never_evaluated_cannot_be_compared_with(tmp_path):
     with pytest.raises(UserError, match=r"agent\.name=hsrl"):
         run(tmp_path, compare_with="hsrl")
