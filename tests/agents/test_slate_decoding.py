@@ -165,6 +165,32 @@ def test_greedy_slates_without_shown_items_are_those_of_a_full_search(priors, n_
         assert len(set(slate) - set(gone)) == 6
 
 
+def test_prefixes_that_lost_their_likely_items_do_not_take_the_place_of_others():
+    """Six first codes of three items; of four of them the two likeliest were shown."""
+    rows, generator = 20_000, torch.Generator().manual_seed(0)
+    codes = np.array([[-1, -1], *itertools.product(range(6), range(3))])
+    torch.manual_seed(0)
+    trie = CodeTrie(codes, (6, 3))
+    policy = TriePolicy(2, (6, 3), trie, item_vectors=None, context_update="none").eval()
+    with torch.no_grad():
+        policy.heads[0].bias.copy_(torch.tensor([2.0, 2.0, 2.0, 2.0, 0.0, 0.0]))
+        policy.heads[1].bias.copy_(torch.tensor([2.0, 2.0, -1.0]))
+        shown = torch.tensor([[1, 2, 4, 5, 7, 8, 10, 11]])
+        state = torch.zeros(1, 2)
+        probs = policy.item_log_prob(state, torch.arange(1, 19).unsqueeze(0))[0].exp()
+        probs[shown[0] - 1] = 0.0
+        probs = probs / probs.sum()
+        drawn, _, _ = ShelfDecoder(policy, 2, 2).decode(
+            state.expand(rows, -1), shown.expand(rows, -1), draw=True, generator=generator
+        )
+        best, _, _ = ShelfDecoder(policy, 2, 2).decode(state, shown, draw=False)
+    second = (probs.unsqueeze(1) * probs / (1 - probs.unsqueeze(1))).fill_diagonal_(0.0).sum(0)
+    for position, expected in enumerate((probs, second)):
+        shares = torch.bincount(drawn[:, position], minlength=19)[1:] / rows
+        assert (shares - expected).abs().max() < 0.015
+    torch.testing.assert_close(probs[best[0] - 1], probs.topk(2).values)
+
+
 @pytest.mark.parametrize("explore", [False, True])
 def test_nothing_shown_yet_is_the_same_as_nothing_kept_out(explore):
     policy, state = make_policy(), torch.randn(20, 4)
