@@ -92,7 +92,7 @@ class HsrlAgent(TorchAgent[HsrlSettings]):
     def act(
         self, observation: Observation, *, explore: bool, generator: torch.Generator | None = None
     ) -> Action:
-        """Return the most likely items by beam search, or a draw when exploring."""
+        """Return the likeliest items, or a draw without replacement when exploring."""
         slates, log_prob = self._slates.decode(
             self._encoder(observation), observation, draw=explore, generator=generator
         )
