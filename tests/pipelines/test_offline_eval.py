@@ -234,7 +234,7 @@ def test_a_policy_of_another_run_is_refused(tmp_path, config, message):
 def test_rows_of_both_regimes_stand_side_by_side(tmp_path):
     run(tmp_path)
     both = run(tmp_path, candidates=CandidatesConfig(exclude_shown=True))
-    summary = both.load("summary").set_index(["regime", "policy", "simulator"])
+    summary = both.load("summary").set_index(["regime", "policy", "simulator"]).sort_index()
     assert len(summary) == 24
     assert (summary.loc["no_repeats", "repetition_rate"] == 0.0).all()
     assert (summary.loc["repeats"].loc["popular", "repetition_rate"] > 0.0).all()
