@@ -43,7 +43,7 @@ def make_sessions(*, exclude_shown=True, horizon=5):
     log = make_log()
     return SlateSessions(
         JUDGE,
-        pool_for_judge(JUDGE, log.test, log, USERS, HISTORY),
+        pool_for_judge(JUDGE, log.test, log, USERS, SessionConfig(history_size=HISTORY)),
         SessionSetting(
             session=SessionConfig(horizon=horizon, history_size=HISTORY, initial_patience=100.0),
             reward=RewardConfig(),
@@ -58,7 +58,7 @@ def make_sessions(*, exclude_shown=True, horizon=5):
 
 def test_one_start_per_person_with_all_that_is_known():
     log = make_log()
-    pool = pool_for_judge(JUDGE, log.test, log, USERS, HISTORY)
+    pool = pool_for_judge(JUDGE, log.test, log, USERS, SessionConfig(history_size=HISTORY))
     first = pool.observation(torch.arange(2))
     assert pool.users.tolist() == [1, 3]
     assert first.user_categories.tolist() == [[1], [3]]
@@ -69,7 +69,7 @@ def test_one_start_per_person_with_all_that_is_known():
 def test_a_model_judges_sessions_of_the_split():
     log = make_log()
     model = ConstantResponse(0.5, N_ITEMS, HISTORY)
-    pool = pool_for_judge(model, log.test, log, USERS, HISTORY)
+    pool = pool_for_judge(model, log.test, log, USERS, SessionConfig(history_size=HISTORY))
     assert pool.n_seen == 0
     assert pool.observation(torch.arange(2)).history.tolist() == [[0, 0, 0], [0, 0, 0]]
 

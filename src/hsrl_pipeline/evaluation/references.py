@@ -77,6 +77,8 @@ class GreedyPolicy:
             is told who the user is.
     """
 
+    simulates = True
+
     def __init__(self, name: str, selector: SlateSelector, response: UserResponseModel) -> None:
         self.name = name
         self.identified = response.identified
@@ -96,6 +98,7 @@ class _Averaging:
     """Acts as another policy and adds up what every item would have got in the states it saw."""
 
     name = "averaging"
+    simulates = True
 
     def __init__(self, policy: Policy, response: UserResponseModel) -> None:
         self._policy = policy

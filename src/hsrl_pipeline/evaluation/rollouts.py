@@ -124,6 +124,7 @@ def evaluate_policy(
     check_shape("item_vectors", setting.item_vectors, n_items + 1, None)
     refuse_training_mode(response)
     setting.pool.check_items(n_items)
+    setting.pool.check_history(sessions.session)
     horizon, slate_size = sessions.session.horizon, sessions.slate_size
     device = str(sessions.device)
     rules = sessions.session_rules()
@@ -134,21 +135,23 @@ def evaluate_policy(
     exposures = torch.zeros(n_items + 1, dtype=torch.int64, device=device)
     judge_knows = getattr(response, "identified", False)
     policy_knows = getattr(policy, "identified", False)
+    policy_simulates = getattr(policy, "simulates", False)
     users, parts = [], []
     for start in range(0, setting.n_episodes, setting.batch_size):
         stop = min(start + setting.batch_size, setting.n_episodes)
         rows, uniforms = (part.to(device) for part in draws.episodes(start, stop))
         generator = torch_generator(setting.seed, f"evaluation.policy.{start}", device)
         record = _Recorder(stop - start, horizon, slate_size, device)
-        state = rules.start(pool.observation(rows))
+        state = rules.start(pool.observation(rows), pool.clicked(rows))
         playing = torch.arange(stop - start, device=device)
         numbers = pool.users[rows].to(torch.int64)
         for step in range(horizon):
-            asked = told = state.observation
-            if judge_knows or policy_knows:
-                named = with_user_numbers(state.observation, numbers[playing])
-                asked = named if judge_knows else asked
-                told = named if policy_knows else told
+            asked = state.simulator_view
+            told = asked if policy_simulates else state.observation
+            if judge_knows:
+                asked = with_user_numbers(asked, numbers[playing])
+            if policy_knows:
+                told = with_user_numbers(told, numbers[playing])
             slates = policy.act(told, explore=False, generator=generator).slates
             candidates.check(slates, state.observation.shown)
             probabilities = response.probabilities(asked, slates)

@@ -85,6 +85,7 @@ class _Blindfolded:
 
     def __init__(self, policy: Policy) -> None:
         self.name = policy.name
+        self.simulates = getattr(policy, "simulates", False)
         self._policy = policy
 
     def act(

@@ -79,10 +79,9 @@ class _EnvParts:
                 where="split",
                 remedy="Leave it out: they start from the people whose answers are recorded.",
             )
-        history_size = self._setting.session.history_size
         self.sessions: SlateSessions = SlateSessions(
             judge,
-            pool_for_judge(judge, splits[chosen], log, users, history_size),
+            pool_for_judge(judge, splits[chosen], log, users, self._setting.session),
             self._setting,
             batch_size=n_sessions,
             seed=seed,
@@ -101,6 +100,7 @@ class _EnvParts:
             self._vectors(),
             self._setting.session.horizon,
             self._setting.device,
+            self._setting.session.history,
         )
 
     def decoder(self, actions: Actions) -> ActionDecoder | None:
