@@ -108,3 +108,13 @@ def test_with_repeats_everything_may_be_shown():
 def test_a_session_too_long_for_what_is_left_is_refused():
     with pytest.raises(UserError, match="12 different items from a set of 10"):
         make_sessions(horizon=6)
+
+
+def test_policies_see_what_people_were_shown_in_vain_before_they_judge():
+    log = make_log().with_shown()
+    session = SessionConfig(history_size=HISTORY, history="responses")
+    pool = pool_for_judge(JUDGE, log.test, log, USERS, session)
+    first = pool.observation(torch.arange(2))
+    assert first.history.tolist() == [[0, 1, 2], [0, 3, 8]]
+    assert first.responses.tolist() == [[0, 1, 0], [0, 1, 0]]
+    assert pool.clicked(torch.arange(2)).tolist() == [[0, 0, 1], [0, 0, 3]]
