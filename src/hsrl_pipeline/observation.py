@@ -37,7 +37,7 @@ class Observation(_ObservationFields):
 
     __slots__ = ()
 
-    def __new__(
+    def __new__(  # noqa: PLR0917 (a tuple of its fields makes an observation)
         cls,
         user_categories: torch.Tensor,
         user_dense: torch.Tensor,

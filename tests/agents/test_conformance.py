@@ -146,7 +146,12 @@ def random_slates(batch: int, generator: torch.Generator) -> torch.Tensor:
 
 
 def make_transitions(
-    agent: Agent, batch: int, generator: torch.Generator, *, explore: bool = True, see: See = observe
+    agent: Agent,
+    batch: int,
+    generator: torch.Generator,
+    *,
+    explore: bool = True,
+    see: See = observe,
 ) -> TransitionBatch:
     observation = see(batch, generator)
     action = agent.act(observation, explore=explore, generator=generator)

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hsrl_pipeline.data.shown_timeline import build_shown_timeline
 
 
-def build(slates, labels, users, history_start, history_end, timeline):
+def build(slates, labels, users, history_start, history_end, *, timeline):
     return build_shown_timeline(
         slates=np.array(slates, np.int32),
         labels=np.array(labels, np.int8),
@@ -65,14 +65,14 @@ def test_a_slate_that_interleaves_with_another_is_not_before_it():
 
 
 def test_rows_share_the_events():
-    shown = build([[1, 2], [3, 4]], [[0, 0], [0, 0]], [1, 1], [0, 0], [0, 0], [])
+    shown = build([[1, 2], [3, 4]], [[0, 0], [0, 0]], [1, 1], [0, 0], [0, 0], timeline=[])
     later = shown.select(np.array([False, True]))
     assert before(later) == [[-1, -2]]
     assert later.events is shown.events
 
 
 def test_a_log_without_slates():
-    shown = build(np.zeros((0, 2)), np.zeros((0, 2)), [], [], [], [])
+    shown = build(np.zeros((0, 2)), np.zeros((0, 2)), [], [], [], timeline=[])
     assert len(shown.events) == len(shown.start) == 0
 
 
@@ -100,7 +100,8 @@ def test_equals_a_log_cut_one_event_after_the_other(data):
     order = data.draw(st.permutations([row[2] for row in rows]))
     queues = {user: [i for i, row in enumerate(rows) if row[2] == user] for user in set(order)}
     mixed = [queues[user].pop(0) for user in order]
-    shown = build(*(list(column) for column in zip(*[rows[i] for i in mixed], strict=True)), timeline)
+    columns = zip(*[rows[i] for i in mixed], strict=True)
+    shown = build(*map(list, columns), timeline=timeline)
     assert before(shown) == [expected[i] for i in mixed]
 
 
@@ -111,7 +112,9 @@ def test_nothing_of_the_slate_itself_or_after_it(seed):
     users = rng.integers(1, 4, 30)
     ends = rng.integers(0, 20, 30)
     slates = np.arange(100, 160).reshape(30, 2)
-    shown = build(slates, rng.integers(0, 2, (30, 2)), users, np.zeros(30), ends, range(1, 21))
+    shown = build(
+        slates, rng.integers(0, 2, (30, 2)), users, np.zeros(30), ends, timeline=range(1, 21)
+    )
     for row, events in enumerate(before(shown)):
         from_slates = [abs(event) for event in events if abs(event) >= 100]
         assert all((item - 100) // 2 < row for item in from_slates)

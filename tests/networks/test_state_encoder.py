@@ -214,9 +214,7 @@ def test_responses_decide_what_an_item_says(vectors):
 def test_responses_of_padding_do_not_matter(vectors):
     encoder = make_encoder(vectors, reads_responses=True).eval()
     seen = observe([[0, 0, 0, 2, 3]])
-    states = [
-        encoder(seen._replace(responses=torch.tensor([[y, y, y, 1, 0]]))) for y in (0, 1)
-    ]
+    states = [encoder(seen._replace(responses=torch.tensor([[y, y, y, 1, 0]]))) for y in (0, 1)]
     torch.testing.assert_close(states[0], states[1])
 
 

@@ -8,7 +8,6 @@ from pydantic import Field
 
 from hsrl_pipeline.config.base import FrozenConfig
 
-
 HistoryForm = Literal["clicks", "responses"]
 
 

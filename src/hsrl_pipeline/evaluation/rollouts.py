@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from hsrl_pipeline.agents.base import Policy
 from hsrl_pipeline.evaluation.session_draws import SessionDraws
+from hsrl_pipeline.observation import Observation
 from hsrl_pipeline.progress import Progress
 from hsrl_pipeline.seeding import torch_generator
 from hsrl_pipeline.shapes import PAD_ID, check_shape
@@ -133,8 +134,6 @@ def evaluate_policy(
     directions = _directions(setting.item_vectors, device)
     draws = SessionDraws(setting.seed, len(pool), horizon, slate_size)
     exposures = torch.zeros(n_items + 1, dtype=torch.int64, device=device)
-    judge_knows = getattr(response, "identified", False)
-    policy_knows = getattr(policy, "identified", False)
     policy_simulates = getattr(policy, "simulates", False)
     users, parts = [], []
     for start in range(0, setting.n_episodes, setting.batch_size):
@@ -146,12 +145,9 @@ def evaluate_policy(
         playing = torch.arange(stop - start, device=device)
         numbers = pool.users[rows].to(torch.int64)
         for step in range(horizon):
-            asked = state.simulator_view
-            told = asked if policy_simulates else state.observation
-            if judge_knows:
-                asked = with_user_numbers(asked, numbers[playing])
-            if policy_knows:
-                told = with_user_numbers(told, numbers[playing])
+            told = state.simulator_view if policy_simulates else state.observation
+            told = _as_known_to(policy, told, numbers[playing])
+            asked = _as_known_to(response, state.simulator_view, numbers[playing])
             slates = policy.act(told, explore=False, generator=generator).slates
             candidates.check(slates, state.observation.shown)
             probabilities = response.probabilities(asked, slates)
@@ -183,6 +179,15 @@ def evaluate_policy(
         similarity=similarity,
         slate_size=slate_size,
     )
+
+
+def _as_known_to(
+    reader: Policy | Response, observation: Observation, users: torch.Tensor
+) -> Observation:
+    """Return the observation, with the number of the user for a reader that is told it."""
+    if getattr(reader, "identified", False):
+        return with_user_numbers(observation, users)
+    return observation
 
 
 def _directions(item_vectors: NDArray[np.float32], device: str) -> torch.Tensor:

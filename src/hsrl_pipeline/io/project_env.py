@@ -100,7 +100,7 @@ class _EnvParts:
             self._vectors(),
             self._setting.session.horizon,
             self._setting.device,
-            self._setting.session.history,
+            history=self._setting.session.history,
         )
 
     def decoder(self, actions: Actions) -> ActionDecoder | None:

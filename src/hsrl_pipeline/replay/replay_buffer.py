@@ -149,6 +149,7 @@ class ReplayBuffer:
         if self._widths is None:
             raise ValueError("cannot read from an empty replay buffer")
         fields, dense, history, shown, slate, latent, responses = self._widths
+        read = responses > 0
         columns = [fields, history, history, 1, 1, shown, shown, slate, 1, 1]
         (
             categories,
@@ -166,11 +167,11 @@ class ReplayBuffer:
             self._floats.index_select(0, rows), [dense, slate, 1, 1, latent], dim=1
         )
         return TransitionBatch(
-            _observation(categories, user_dense, before, step, shown_before, responses),
+            _observation(categories, user_dense, before, step, shown_before, has_responses=read),
             slates,
             clicks,
             reward[:, 0],
-            _observation(categories, user_dense, after, next_step, shown_after, responses),
+            _observation(categories, user_dense, after, next_step, shown_after, has_responses=read),
             terminated[:, 0].bool(),
             truncated[:, 0].bool(),
             latent_action,
@@ -204,9 +205,10 @@ def _observation(
     signed_history: torch.Tensor,
     step: torch.Tensor,
     shown: torch.Tensor,
-    n_responses: int,
+    *,
+    has_responses: bool,
 ) -> Observation:
-    if not n_responses:
+    if not has_responses:
         return Observation(categories, dense, signed_history, step[:, 0], shown)
     clicked = (signed_history > 0).to(signed_history.dtype)
     return Observation(categories, dense, signed_history.abs(), step[:, 0], shown, clicked)

@@ -29,8 +29,8 @@ class SessionState(NamedTuple):
     Attributes:
         observation: What a policy sees.
         patience: (batch,) float64. Patience left, tau.
-        clicked: (batch, history) int64. The clicks that the simulated user goes by, left-padded with
-            PAD_ID, newest last; width 0 where the observation's own history holds clicks alone.
+        clicked: (batch, history) int64. The clicks that the simulated user goes by, left-padded
+            with PAD_ID, newest last; width 0 where the observation's own history holds clicks.
         showings: (batch, showing) int64. All items shown so far, an item as often as it was,
             filled up with PAD_ID; width 0 unless items may be shown more than once, but not
             always. Policies do not see it: ``Observation.shown`` says what may not be shown again.

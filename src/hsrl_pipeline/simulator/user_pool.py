@@ -226,7 +226,9 @@ class UserPool:
         Returns:
             (batch, history) int64. Left-padded with PAD_ID, newest last.
         """
-        return _latest(self.timeline, self.history_start[rows], self.history_end[rows], self.history_size)
+        return _latest(
+            self.timeline, self.history_start[rows], self.history_end[rows], self.history_size
+        )
 
     def clicked(self, rows: torch.Tensor) -> torch.Tensor:
         """Return what simulated users go by where it is not what policies see.

@@ -36,6 +36,7 @@ class StateFeatures:
         item_vectors: np.ndarray,
         horizon: int,
         device: torch.device | str = "cpu",
+        *,
         history: HistoryForm = "clicks",
     ) -> None:
         check_shape("item_vectors", item_vectors, None, None)
