@@ -40,6 +40,7 @@ def test_calibration_never_raises_the_log_loss():
         ([2.0, 1.0, -1.0, -2.0], [0, 0, 1, 1]),
         ([-2.0, -1.0, 1.0, 2.0], [1, 0, 1, 0]),
         ([-2.0, -1.0, 1.0, 2.0], [0, 0, 1, 1]),
+        ([-90.0, -80.0, 80.0, 90.0], [0, 0, 1, 1]),
     ],
     ids=[
         "all clicked",
@@ -48,6 +49,7 @@ def test_calibration_never_raises_the_log_loss():
         "perfectly wrong",
         "worse than chance",
         "perfect",
+        "perfect and far apart",
     ],
 )
 def test_nothing_is_done_where_nothing_can_be_learned(log_odds, labels):
