@@ -37,6 +37,7 @@ class PersonalResponse(UserResponseModel):
     precision: torch.Tensor
     scales: torch.Tensor
     tastes: torch.Tensor
+    effective: torch.Tensor
 
     def __init__(self, base: AttentionResponse, **tables: torch.Tensor) -> None:
         super().__init__()
@@ -50,7 +51,7 @@ class PersonalResponse(UserResponseModel):
         self.history_size = base.history_size
         for name in self.TABLES:
             self.register_buffer(name, tables[name].to(torch.float32))
-        self._effective = self._scaled()
+        self.register_buffer("effective", self.tastes * self.scales, persistent=False)
 
     @classmethod
     def of(cls, base: AttentionResponse, tastes: UserTastes) -> PersonalResponse:
@@ -106,7 +107,7 @@ class PersonalResponse(UserResponseModel):
         Returns:
             (batch, slate) or (batch, item) float32.
         """
-        own = self._effective[self._rows(users)]
+        own = self.effective[self._rows(users)]
         vectors, bias = own[:, :-1], own[:, -1:]
         if slates is None:
             return torch.addmm(bias, vectors, self.item_vectors.T)
@@ -122,6 +123,3 @@ class PersonalResponse(UserResponseModel):
         """Return the rows of the table of tastes; row 0 is the user without rows."""
         numbers = users.to(torch.int64)
         return numbers.where((numbers >= 0) & (numbers < len(self.tastes)), 0)
-
-    def _scaled(self) -> torch.Tensor:
-        return self.tastes * self.scales

@@ -1,4 +1,4 @@
-"""Tastes of the users of a log: how much they are shrunk is decided by rows held out of the same users.
+"""Tastes of a log's users, shrunk by what rows held out of the same users say.
 
 No row is explained by itself: the tastes that go with the fitting rows come from fits to the
 users' other rows. The shipped tastes are inferred from every row.
