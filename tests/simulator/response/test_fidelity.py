@@ -56,12 +56,14 @@ def test_every_simulator_and_split_has_its_row(tables):
     assert list(zip(tables.scores.simulator, tables.scores.split, strict=True)) == [
         ("train", "train"),
         ("train", "test"),
+        ("train", "known"),
         ("train", "latest"),
         ("eval", "train"),
         ("eval", "test"),
+        ("eval", "known"),
     ]
-    assert tables.scores.seen.tolist() == [True, False, False, True, True]
-    assert tables.scores.n_slates.tolist() == [800, 200, 80, 800, 200]
+    assert tables.scores.seen.tolist() == [True, False, False, False, True, True, True]
+    assert tables.scores.n_slates.tolist() == [800, 200, 200, 80, 800, 200, 200]
 
 
 def test_scores_of_a_constant_are_known(tables):

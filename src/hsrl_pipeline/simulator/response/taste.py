@@ -117,6 +117,10 @@ class Feedback:
         owners = np.repeat(log.users.astype(np.int64), log.slate_size)
         return cls.of(owners, log.slates.ravel().astype(np.int64), log.labels.ravel(), n_owners)
 
+    def without_events(self) -> Feedback:
+        """Return the same owners before they answered anything."""
+        return Feedback(self.owners[:0], self.items[:0], self.clicks[:0], self.n_owners)
+
     def blocks(self) -> Iterator[tuple[slice, Feedback]]:
         """Yield slices of owners, and their events with owners counted from the slice's start."""
         for first in range(0, self.n_owners, OWNERS_PER_BLOCK):
