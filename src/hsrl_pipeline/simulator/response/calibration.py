@@ -84,7 +84,7 @@ def fit_part_scales(
 
     Args:
         given: (row, slate) or any shape, the rest of the log-odds; it counts as it is.
-        parts: Of the same shape and one more axis, the parts.
+        parts: Of the same shape and one more axis, the parts; there may be none.
         labels: Of the shape of ``given``; 0 or 1.
         precision: Of the normal prior of each factor around 1; 0 for none.
 
@@ -92,7 +92,7 @@ def fit_part_scales(
         (part,) float64 factors, none below 0, and the shift.
     """
     fixed = np.ravel(given).astype(np.float64)
-    design = np.reshape(parts, (fixed.size, -1)).astype(np.float64)
+    design = np.reshape(parts, (fixed.size, np.shape(parts)[-1])).astype(np.float64)
     n_parts = design.shape[1]
     weights = _regress(fixed, design, labels, precision)
     return np.maximum(weights[:n_parts], 0.0), float(weights[n_parts])

@@ -25,8 +25,11 @@ from hsrl_pipeline.simulator.response.taste import (
     infer_tastes,
 )
 
-PRECISIONS = (10.0, 30.0, 100.0, 300.0, 1000.0)
-"""Prior precisions of the users' vectors that are tried, until one is worse than the last."""
+PRECISIONS = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
+"""Prior precisions of the users' vectors to choose from."""
+
+FIRST_PRECISION = 2
+"""Place of the precision that is tried first; from there the search goes up or down."""
 
 BIAS_SHARE = 0.05
 """Prior precision of a user's bias as a share of the vector's."""
@@ -47,7 +50,8 @@ class TasteReport(NamedTuple):
     """What held-out rows of known users said, and what was made of it.
 
     Attributes:
-        held_out: ``visits`` (later visits of the same users) or ``latest`` (their latest rows).
+        held_out: ``visits`` (later visits of the same users), ``latest`` (their latest rows), or
+            ``none``: nobody has two rows, so nothing is known of tastes and both scales are 0.
         n_slates: Number of held-out slates.
         precision: Chosen prior precision of the users' vectors.
         vector_scale: Share of the vector's part that held-out clicks confirm, at least 0.
@@ -116,17 +120,26 @@ class TasteFit:
         kind = "visits"
         if held_out.sum() * log.slate_size < FEWEST_HELD_OUT:
             held_out, kind = hold_out_latest(log, LATEST_SHARE), "latest"
+        if not held_out.any():
+            return TasteReport("none", 0, PRECISIONS[-1], 0.0, 0.0, np.nan, np.nan, np.nan)
         rest, judged = log.select(~held_out), log.select(held_out)
-        best: TasteReport | None = None
-        for precision in PRECISIONS:
-            items = self._fit_items(rest, precision)
-            tastes = infer_tastes(items, Feedback.from_log(rest, self._n_users))
-            report = _judge(kind, items, tastes, rest, judged)
-            if best is not None and report.log_loss >= best.log_loss:
-                break
-            best = report
-        assert best is not None  # there is at least one precision
-        return best
+        tried: dict[int, tuple[float, ItemTastes, NDArray[np.float64]]] = {}
+
+        def loss(place: int) -> float:
+            if not 0 <= place < len(PRECISIONS):
+                return np.inf
+            if place not in tried:
+                items = self._fit_items(rest, PRECISIONS[place])
+                tastes = infer_tastes(items, Feedback.from_log(rest, self._n_users))
+                tried[place] = (_plain_loss(items, tastes, judged), items, tastes)
+            return tried[place][0]
+
+        best = FIRST_PRECISION
+        direction = 1 if loss(best + 1) < loss(best) else -1
+        while loss(best + direction) < loss(best):
+            best += direction
+        _, items, tastes = tried[best]
+        return _judge(kind, items, tastes, rest, judged)
 
     def fit(self, log: SlateLog, report: TasteReport) -> UserTastes:
         """Return the tastes of a log's users as ``choose`` wants them, from all their rows."""
@@ -207,6 +220,17 @@ def _ranks(log: SlateLog) -> NDArray[np.int64]:
     ranks = np.empty(len(log), dtype=np.int64)
     ranks[order] = np.arange(len(log)) - np.searchsorted(users, users)
     return ranks
+
+
+def _plain_loss(items: ItemTastes, tastes: NDArray[np.float64], judged: SlateLog) -> float:
+    """Return the log-loss of held-out rows with tastes as they are and the level they want.
+
+    The level drifts with time, for which no taste is to blame.
+    """
+    parts = items.personal_parts(tastes, judged.users, judged.slates)
+    log_odds = items.log_odds[judged.slates] + parts.sum(axis=-1)
+    _, shift = fit_part_scales(log_odds, np.zeros((*log_odds.shape, 0)), judged.labels)
+    return log_loss(log_odds + shift, judged.labels)
 
 
 def _judge(
