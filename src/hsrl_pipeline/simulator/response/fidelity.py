@@ -269,8 +269,13 @@ def _detail(
 
 
 def _warn(score: Mapping[str, Any], threshold: float) -> str:
-    """Return the warning of one row of scores, empty if calibration is good, and log it."""
-    if not score["ece"] > threshold:
+    """Return the warning of one row of scores, empty if calibration is good, and log it.
+
+    Tastes are as sure as unseen rows allow, so that they are less sure than they might be of the
+    rows that they were inferred from: nothing to be warned of.
+    """
+    modest = score["seen"] and np.isfinite(score["slope_of_taste"])
+    if modest or not score["ece"] > threshold:
         return ""
     message = f"calibration error {score['ece']:.3f} is above {threshold:g}"
     if score["split"] == HELD_OUT_SPLIT:
