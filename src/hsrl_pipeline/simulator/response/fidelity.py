@@ -23,6 +23,7 @@ from hsrl_pipeline.simulator.response.fidelity_metrics import (
 )
 from hsrl_pipeline.simulator.response.fidelity_personal import (
     GAINS,
+    known_rows,
     measure_gains,
     taste_agreement,
 )
@@ -81,8 +82,8 @@ class FidelityTables:
         popularity: One row per tenth of the catalogue, by exposures in the training split:
             ``decile`` (10 is the most shown), ``n_shown``, ``click_rate_log``,
             ``click_rate_model``.
-        personal: One row per simulator and regime, the split being ``test`` where there is one:
-            what taste is worth, see `measure_gains`.
+        personal: One row per simulator and regime: what taste is worth, see `measure_gains`, in
+            sessions of users whom the simulator knows, from their test rows where there are any.
         taste_agreement: Correlation of Psi_train's and Psi_eval's tastes, NaN without.
     """
 
@@ -168,7 +169,7 @@ def measure_fidelity(
                     | {"disagreement": _disagreement(model, rows) if name == split else np.nan}
                 )
             tables.append(_detail(place, log_odds, own, groups, config.n_calibration_bins))
-        starts = parts["test"] if len(parts["test"]) else parts["train"]
+        starts = _starts(model, log)
         gains = measure_gains(model, ResponseRows(starts, read_users, model.history_size), log)
         gains.insert(0, "simulator", simulator)
         personal.append(gains)
@@ -193,6 +194,15 @@ def popularity_groups(log: SlateLog, n_items: int) -> NDArray[np.int64]:
     ranks = np.empty(n_items, dtype=np.int64)
     ranks[np.argsort(exposures, kind="stable")] = np.arange(n_items)
     return np.concatenate([[0], 1 + ranks * N_POPULARITY_GROUPS // max(n_items, 1)])
+
+
+def _starts(model: UserResponseModel, log: SlateLog) -> SlateLog:
+    """Return the rows of users whom a simulator knows: test rows, or training rows if none."""
+    for split in (log.test, log.train):
+        known = known_rows(model, split)
+        if known.any():
+            return split.select(known)
+    return log
 
 
 def _disagreement(model: UserResponseModel, rows: ResponseRows) -> float:

@@ -40,6 +40,17 @@ def personal_members(model: UserResponseModel) -> list[PersonalResponse]:
     return [member for member in members if isinstance(member, PersonalResponse)]
 
 
+def known_rows(model: UserResponseModel, log: SlateLog) -> NDArray[np.bool_]:
+    """Return (row,) bool: whether the row's user is one whose taste the simulator knows.
+
+    True everywhere for a simulator without tastes: it knows all that there is to know.
+    """
+    members = personal_members(model)
+    if not members:
+        return np.ones(len(log), dtype=bool)
+    return np.asarray(members[0].knows(torch.from_numpy(log.users.astype(np.int64))).numpy())
+
+
 def personal_log_odds(model: UserResponseModel, log: SlateLog) -> NDArray[np.float64] | None:
     """Return (row, slate) float64: what tastes add to a log's log-odds; None without tastes."""
     members = personal_members(model)
@@ -92,8 +103,6 @@ def measure_gains(
 ) -> pd.DataFrame:
     """Return what policies get that know more and more about the users of a simulator.
 
-    Sessions start from users whom the simulator knows, if it knows any of them.
-
     Args:
         model: The simulator.
         rows: Slates that sessions may start from, with users as the simulator reads them.
@@ -108,11 +117,7 @@ def measure_gains(
     """
     generator = np.random.default_rng(seed)
     members = personal_members(model)
-    places = np.arange(len(rows))
-    if members:
-        known_users = members[0].knows(torch.from_numpy(rows.log.users.astype(np.int64)))
-        places = places[known_users.numpy()] if known_users.any() else places
-    drawn = generator.permutation(places)[:N_USERS]
+    drawn = generator.permutation(len(rows))[:N_USERS]
     starts = _starts(model, rows, log, drawn)
     size = rows.log.slate_size
     steps = max(1, min(N_STEPS, model.n_items // size))
