@@ -95,7 +95,8 @@ def fit_part_scales(
     design = np.reshape(parts, (fixed.size, np.shape(parts)[-1])).astype(np.float64)
     n_parts = design.shape[1]
     weights = _regress(fixed, design, labels, precision)
-    return np.maximum(weights[:n_parts], 0.0), float(weights[n_parts])
+    scales: NDArray[np.float64] = np.maximum(weights[:n_parts], 0.0)
+    return scales, float(weights[n_parts])
 
 
 def slope_of_part(given: Floats, part: Floats, labels: NDArray[np.int8]) -> float:
