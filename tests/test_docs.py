@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -20,6 +22,7 @@ LINK = re.compile(r"\]\(([^)\s]+)\)")
 CITED_PAGE = re.compile(r"\bdocs/[\w/-]+\.md(?:#[\w-]+)?")
 CITED_RECORD = re.compile(r"\bADR (\d{4})")
 CITED_TEST = re.compile(r"(tests/[\w/]+\.py)::(test_\w+)")
+PYTHON_BLOCK = re.compile(r"^```python\n(.*?)^```", flags=re.DOTALL | re.MULTILINE)
 TREE_LINE = re.compile(r"^(?P<indent> *)(?P<folder>\w+)/ ")
 
 
@@ -43,6 +46,18 @@ def anchors_of(page: Path) -> frozenset[str]:
         seen = sum(anchor == slug or anchor.startswith(f"{slug}-") for anchor in anchors)
         anchors.append(slug if slug not in anchors else f"{slug}-{seen}")
     return frozenset(anchors)
+
+
+@cache
+def names_used_by(page: Path) -> frozenset[tuple[str, str]]:
+    """Return what the Python blocks of a page import from this package, as (module, name)."""
+    return frozenset(
+        (str(node.module), alias.name)
+        for block in PYTHON_BLOCK.findall(page.read_text())
+        for node in ast.walk(ast.parse(block))
+        if isinstance(node, ast.ImportFrom) and str(node.module).startswith("hsrl_pipeline")
+        for alias in node.names
+    )
 
 
 def is_missing(target: str, folder: Path) -> bool:
@@ -91,6 +106,20 @@ def test_tests_that_pages_name_exist() -> None:
         if not (PROJECT / path).is_file() or f"def {test}(" not in (PROJECT / path).read_text()
     ]
     assert missing == []
+
+
+def test_python_on_pages_takes_its_names_from_the_faces_of_the_library() -> None:
+    used = {(name_of(page), *pair) for page in PAGES for pair in names_used_by(page)}
+    assert {"docs/semantic_ids.md", "docs/simulators.md", "docs/agents.md"} <= {
+        page for page, _, _ in used
+    }
+    for page, module, name in sorted(used):
+        face = import_module(module)
+        offered = face.__all__ if hasattr(face, "__path__") else vars(face)
+        assert name in offered, f"{page}: {module} does not offer {name}"
+        getattr(face, name)
+        part = module.split(".")[1]
+        assert part not in {"io", "pipelines"}, f"{page} needs Kedro for {module}.{name}"
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,9 @@ IMPORT_ALL = """
 import sys
 from importlib import import_module
 for name in sys.argv[1:]:
-    import_module(name)
+    module = import_module(name)
+    for offered in getattr(module, "__all__", []):
+        getattr(module, offered)
 print(*sorted({name.split(".")[0] for name in sys.modules} & {"kedro", "kedro_datasets", "mlflow"}))
 """
 

@@ -24,7 +24,17 @@ LAYERS = (
     "model_output",
     "reporting",
 )
-HEAVY = ("torch", "mlflow", "sklearn", "ibis", "duckdb", "matplotlib", "kedro_datasets")
+HEAVY = (
+    "torch",
+    "mlflow",
+    "pandas",
+    "pyarrow",
+    "sklearn",
+    "ibis",
+    "duckdb",
+    "matplotlib",
+    "kedro_datasets",
+)
 
 LIST_PIPELINES = f"""
 import sys

@@ -1,34 +1,26 @@
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from kedro.io import DatasetError
 
+from hsrl_pipeline.checkpoint import Checkpoint, write_checkpoint
+from hsrl_pipeline.errors import user_error_in
 from hsrl_pipeline.io.checkpoint_dataset import CheckpointDataset
 
 
-def test_round_trip_keeps_values_dtypes_and_config(tmp_path: Path) -> None:
+def test_the_catalog_saves_the_file_that_the_library_writes(tmp_path: Path) -> None:
+    content: Checkpoint = {"config": {"gamma": 0.9}, "state": {"w": torch.arange(3.0)}}
     dataset = CheckpointDataset(filepath=str(tmp_path / "model" / "policy.safetensors"))
-    shared = torch.arange(6.0).reshape(2, 3)
-    state = {"weight": shared, "transposed": shared.T, "codes": np.array([[1, 2]], dtype=np.int64)}
-    config = {"agent": "hsrl", "sizes": [1, 2], "nested": {"gamma": 0.9}}
     assert not dataset.exists()
-    dataset.save({"config": config, "state": state})
-    loaded = dataset.load()
+    dataset.save(content)
     assert dataset.exists()
-    assert loaded["config"] == config
-    assert torch.equal(loaded["state"]["weight"], shared)
-    assert torch.equal(loaded["state"]["transposed"], shared.T)
-    assert loaded["state"]["codes"].dtype == torch.int64
-
-
-def test_same_content_same_bytes(tmp_path: Path) -> None:
-    for name in ("a", "b"):
-        CheckpointDataset(filepath=str(tmp_path / name)).save(
-            {"config": {"x": 1, "y": 2}, "state": {"w": torch.ones(3)}}
-        )
-    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+    write_checkpoint(tmp_path / "plain", content)
+    saved = tmp_path / "model" / "policy.safetensors"
+    assert saved.read_bytes() == (tmp_path / "plain").read_bytes()
+    loaded = dataset.load()
+    assert loaded["config"] == content["config"]
+    assert torch.equal(loaded["state"]["w"], content["state"]["w"])
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no checkpoint at all"])
@@ -36,8 +28,9 @@ def test_missing_or_corrupt_files_are_named(tmp_path: Path, content: bytes | Non
     path = tmp_path / "policy.safetensors"
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(DatasetError, match=r"policy\.safetensors"):
+    with pytest.raises(DatasetError, match=r"policy\.safetensors") as caught:
         CheckpointDataset(filepath=str(path)).load()
+    assert str(user_error_in(caught.value)) == str(caught.value)  # one message, no traceback
 
 
 def test_a_failed_save_keeps_the_last_state(tmp_path: Path) -> None:

@@ -8,4 +8,4 @@ from pydantic import BaseModel, ConfigDict
 class FrozenConfig(BaseModel):
     """Immutable parameters that refuse unknown names."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)

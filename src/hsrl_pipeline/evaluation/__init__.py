@@ -1,1 +1,34 @@
 """Rollouts, metrics, intervals and the policies that do not learn."""
+
+from typing import TYPE_CHECKING
+
+from hsrl_pipeline.lazy_names import lazy_names
+
+if TYPE_CHECKING:
+    from hsrl_pipeline.evaluation.bootstrap import bootstrap_intervals as bootstrap_intervals
+    from hsrl_pipeline.evaluation.comparison import paired_differences as paired_differences
+    from hsrl_pipeline.evaluation.comparison import train_eval_gap as train_eval_gap
+    from hsrl_pipeline.evaluation.policy_evaluation import evaluate_agent as evaluate_agent
+    from hsrl_pipeline.evaluation.references import GreedyPolicy as GreedyPolicy
+    from hsrl_pipeline.evaluation.references import RandomPolicy as RandomPolicy
+    from hsrl_pipeline.evaluation.references import fit_static_slate as fit_static_slate
+    from hsrl_pipeline.evaluation.references import popularity_policy as popularity_policy
+    from hsrl_pipeline.evaluation.rollouts import EvaluationSetting as EvaluationSetting
+    from hsrl_pipeline.evaluation.rollouts import SessionRecords as SessionRecords
+    from hsrl_pipeline.evaluation.rollouts import evaluate_policy as evaluate_policy
+else:
+    __getattr__, __dir__, __all__ = lazy_names(
+        __name__,
+        {
+            ".bootstrap": ["bootstrap_intervals"],
+            ".comparison": ["paired_differences", "train_eval_gap"],
+            ".policy_evaluation": ["evaluate_agent"],
+            ".references": [
+                "GreedyPolicy",
+                "RandomPolicy",
+                "fit_static_slate",
+                "popularity_policy",
+            ],
+            ".rollouts": ["EvaluationSetting", "SessionRecords", "evaluate_policy"],
+        },
+    )

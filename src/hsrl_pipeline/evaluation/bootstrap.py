@@ -1,4 +1,4 @@
-"""Percentile-bootstrap intervals of means over sessions."""
+"""Percentile-bootstrap intervals of means over sessions; ADR 0005 says why not SciPy's."""
 
 from __future__ import annotations
 

@@ -1,31 +1,18 @@
-"""Model state on disk: a JSON-able config and named tensors in one safetensors file."""
+"""Model state as a dataset of the catalog."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any
 
-import numpy as np
 from kedro.io import AbstractDataset, DatasetError
 
-from hsrl_pipeline.atomic import staged_path
-
-
-class Checkpoint(TypedDict):
-    """What is needed to rebuild a model.
-
-    Attributes:
-        config: JSON-able description: sizes, settings, provenance.
-        state: Named arrays or tensors; loaded as torch tensors on the CPU.
-    """
-
-    config: dict[str, Any]
-    state: dict[str, Any]
+from hsrl_pipeline.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
+from hsrl_pipeline.errors import UserError
 
 
 class CheckpointDataset(AbstractDataset[Checkpoint, Checkpoint]):
-    """Symmetric, atomic dataset for a ``Checkpoint``; executes no code when it loads.
+    """Symmetric, atomic dataset for a ``Checkpoint``, see ``hsrl_pipeline.checkpoint``.
 
     Args:
         filepath: The ``.safetensors`` file.
@@ -42,34 +29,14 @@ class CheckpointDataset(AbstractDataset[Checkpoint, Checkpoint]):
         Raises:
             DatasetError: The file is missing or is no safetensors file with a config.
         """
-        from safetensors import SafetensorError, safe_open
-
-        if not self._filepath.exists():
-            raise DatasetError(f"{self._filepath} does not exist")
         try:
-            with safe_open(self._filepath, framework="pt") as file:
-                config = json.loads(file.metadata()["config"])
-                state = {name: file.get_tensor(name) for name in file.keys()}
-        except (SafetensorError, KeyError, TypeError, ValueError) as error:
-            raise DatasetError(f"{self._filepath} is not a readable checkpoint: {error}") from error
-        return {"config": config, "state": state}
+            return read_checkpoint(self._filepath)
+        except UserError as error:
+            raise DatasetError(str(error)) from error
 
     def save(self, data: Checkpoint) -> None:
         """Save config and state in one atomic write."""
-        import torch
-        from safetensors.torch import save_file
-
-        tensors = {
-            name: (torch.from_numpy(value) if isinstance(value, np.ndarray) else value)
-            .detach()
-            .cpu()
-            .contiguous()
-            .clone()  # shared storage can't be stored twice
-            for name, value in data["state"].items()
-        }
-        header = {"config": json.dumps(data["config"], sort_keys=True)}
-        with staged_path(self._filepath) as staging:
-            save_file(tensors, staging, metadata=header)
+        write_checkpoint(self._filepath, data)
 
     def _exists(self) -> bool:
         return self._filepath.exists()

@@ -1,4 +1,7 @@
-"""Scratch folders, swept by the next run when a killed one leaves them."""
+"""Scratch folders, swept by the next run when a killed one leaves them.
+
+Folders of ``tempfile`` stay after a kill and are closed to other users, see ADR 0005.
+"""
 
 from __future__ import annotations
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import pandas as pd
-
+import hsrl_pipeline.pipelines.lazy_pandas as pd
 from hsrl_pipeline.config.agent import AgentConfig, AgentsConfig
 from hsrl_pipeline.config.search import SearchConfig
 from hsrl_pipeline.config.session import CandidatesConfig, RewardConfig, SessionConfig

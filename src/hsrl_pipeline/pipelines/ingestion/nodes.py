@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
+import hsrl_pipeline.pipelines.lazy_pandas as pd
 from hsrl_pipeline.config.ingestion import IngestionConfig
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-import pandas as pd
-
+import hsrl_pipeline.pipelines.lazy_pandas as pd
 from hsrl_pipeline.config.session import SessionConfig
 from hsrl_pipeline.config.simulator import SimulatorConfig
 

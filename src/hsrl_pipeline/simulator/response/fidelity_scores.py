@@ -7,7 +7,6 @@ from numpy.typing import NDArray
 
 from hsrl_pipeline.data.slate_log import SlateLog
 from hsrl_pipeline.simulator.response.base import UserResponseModel
-from hsrl_pipeline.simulator.response.calibration import slope_of_part
 from hsrl_pipeline.simulator.response.fidelity_metrics import (
     area_under_curve,
     area_within_slates,
@@ -17,6 +16,7 @@ from hsrl_pipeline.simulator.response.fidelity_metrics import (
     sigmoid,
 )
 from hsrl_pipeline.simulator.response.fidelity_personal import personal_log_odds
+from hsrl_pipeline.simulator.response.part_scaling import slope_of_part
 
 SUREST_SHARE = 0.1
 """Share of the predictions, those farthest from 1/2, whose calibration is told apart."""

@@ -15,6 +15,7 @@ from hsrl_pipeline.simulator.response.fidelity_metrics import (
     reliability,
     sigmoid,
 )
+from hsrl_pipeline.simulator.response.part_scaling import fit_platt_scaling_beside
 
 
 @dataclass(frozen=True)
@@ -56,8 +57,10 @@ class HoldoutReport:
 
         Users' tastes add ``personal`` to the log-odds; they are calibrated already.
         """
-        calibration = fit_platt_scaling(log_odds, labels, personal)
-        if personal is not None:
+        if personal is None:
+            calibration = fit_platt_scaling(log_odds, labels)
+        else:
+            calibration = fit_platt_scaling_beside(personal, log_odds, labels)
             log_odds = log_odds + personal
         probabilities = sigmoid(log_odds)
         return cls(
