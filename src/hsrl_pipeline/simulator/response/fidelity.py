@@ -177,9 +177,16 @@ def measure_fidelity(
     for score in scores:
         score["warning"] = _warn(score, config.calibration_warning)
     details = [pd.concat(pieces, ignore_index=True) for pieces in zip(*tables, strict=True)]
-    agreement = taste_agreement(*models.values()) if len(models) == 2 else float("nan")
+    reliability_table, slate_clicks, popularity = details
     return FidelityTables(
-        pd.DataFrame(scores), *details, pd.concat(personal, ignore_index=True), agreement
+        scores=pd.DataFrame(scores),
+        reliability=reliability_table,
+        slate_clicks=slate_clicks,
+        popularity=popularity,
+        personal=pd.concat(personal, ignore_index=True),
+        taste_agreement=(
+            taste_agreement(models["train"], models["eval"]) if len(models) == 2 else float("nan")
+        ),
     )
 
 

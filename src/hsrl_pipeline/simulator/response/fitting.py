@@ -131,7 +131,8 @@ def fit_response_model(
                 fit.run_epoch()
     else:
         fit.model.load_state_dict(best)
-        if config.calibrate:
+        # Rows of nobody with a taste say nothing of the level of users who have one.
+        if config.calibrate and (personal is None or personal.any()):
             fit.model.calibrate(report.scale, report.shift)
     model = fit.model.eval()
     if tastes is None:

@@ -33,9 +33,10 @@ def fit_platt_scaling_beside(
     Returns:
         The identity where no sensible scale exists, as in `fit_platt_scaling`.
     """
-    if np.ptp(labels, axis=None) == 0 or np.ptp(log_odds, axis=None) < 1e-9:
+    if _says_nothing(log_odds, labels):
         return PlattScaling(1.0, 0.0)
-    scales, shift = fit_part_scales(given, np.asarray(log_odds)[..., None], labels, 0.0)
+    part = np.ravel(log_odds).astype(np.float64)[:, None]
+    scales, shift = fit_part_scales(given, part, labels, 0.0)
     if not ALLOWED_SCALES[0] < scales[0] < ALLOWED_SCALES[1]:
         return PlattScaling(1.0, 0.0)
     return PlattScaling(float(scales[0]), shift)
@@ -77,10 +78,15 @@ def slope_of_part(given: Floats, part: Floats, labels: NDArray[np.int8]) -> floa
         The factor of the part in a logistic regression with a free shift; NaN where there is
         nothing to regress on.
     """
-    if np.ptp(labels, axis=None) == 0 or np.ptp(part, axis=None) < 1e-9:
+    if _says_nothing(part, labels):
         return float("nan")
     fixed = np.ravel(given).astype(np.float64)
     return float(_regress(fixed, np.reshape(part, (-1, 1)).astype(np.float64), labels, 0.0)[0])
+
+
+def _says_nothing(part: Floats, labels: NDArray[np.int8]) -> bool:
+    """Return whether all labels or all numbers of a part are alike."""
+    return bool(labels.min() == labels.max() or part.max() - part.min() < 1e-9)
 
 
 def _regress(
@@ -94,14 +100,14 @@ def _regress(
     hits = np.ravel(labels).astype(np.float64)
     centre = np.r_[np.ones(parts.shape[1]), 0.0]
     prior = precision * centre
-    weights = centre.copy()
+    weights: NDArray[np.float64] = centre.copy()
     for _ in range(STEPS):
         predicted = sigmoid(fixed + design @ weights)
         gradient = design.T @ (hits - predicted) - prior * (weights - centre)
         curvature = (design * (predicted * (1.0 - predicted))[:, None]).T @ design
         step = np.linalg.solve(curvature + np.diag(prior + 1e-9), gradient)
         step *= min(1.0, LONGEST_STEP / max(float(np.abs(step).max()), 1e-12))
-        weights = weights + step
+        weights += step
         if np.abs(step).max() < 1e-9:
             break
     return weights

@@ -32,6 +32,8 @@ VECTOR_PRECISION = 1.0
 LOG_ODDS_PRECISION = 1.0
 """Prior precision of an item's log-odds around those of all items together."""
 
+Integers = NDArray[np.int32] | NDArray[np.int64]
+
 
 class ItemTastes(NamedTuple):
     """What the taste of a user is multiplied with, and how far it is shrunk.
@@ -52,7 +54,7 @@ class ItemTastes(NamedTuple):
         return np.concatenate([self.vectors, np.ones((len(self.vectors), 1))], axis=1)
 
     def personal_parts(
-        self, tastes: NDArray[np.float64], users: NDArray[np.int64], slates: NDArray[np.int64]
+        self, tastes: NDArray[np.float64], users: Integers, slates: Integers
     ) -> NDArray[np.float64]:
         """Return what users' vectors and biases add to the log-odds of items.
 
@@ -90,7 +92,7 @@ class Feedback:
         cls,
         owners: NDArray[np.int64],
         items: NDArray[np.int64],
-        clicks: NDArray[np.int8] | NDArray[np.float32],
+        clicks: NDArray[np.int8] | NDArray[np.float64],
         n_owners: int,
     ) -> Feedback:
         """Return the feedback of events in any order.
@@ -263,7 +265,9 @@ def _curvature(log_odds: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _products(rows: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return (row, width * width) float64: each row times itself."""
-    return (rows[:, :, None] * rows[:, None, :]).reshape(len(rows), -1)
+    products: NDArray[np.float64] = rows[:, :, None] * rows[:, None, :]
+    flat: NDArray[np.float64] = products.reshape(len(rows), -1)
+    return flat
 
 
 def _solve_tastes(

@@ -90,7 +90,8 @@ class UserTastes:
 
     def log_odds(self, log: SlateLog) -> NDArray[np.float64]:
         """Return (row, slate) float64: what users' tastes add to the log-odds of a log's items."""
-        return self.items.personal_parts(self.tastes * self.scales, log.users, log.slates).sum(-1)
+        parts = self.items.personal_parts(self.tastes * self.scales, log.users, log.slates)
+        return np.asarray(parts.sum(axis=-1))
 
     def inferred_from(self, log: SlateLog) -> UserTastes:
         """Return the tastes that follow from other rows, with the same items."""
@@ -259,4 +260,4 @@ def _judge(
 
 def _scales(items: ItemTastes, report: TasteReport) -> NDArray[np.float64]:
     size = items.vectors.shape[1]
-    return np.r_[np.full(size, report.vector_scale), report.bias_scale]
+    return np.array([report.vector_scale] * size + [report.bias_scale])
