@@ -265,9 +265,8 @@ def _curvature(log_odds: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _products(rows: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return (row, width * width) float64: each row times itself."""
-    products: NDArray[np.float64] = rows[:, :, None] * rows[:, None, :]
-    flat: NDArray[np.float64] = products.reshape(len(rows), -1)
-    return flat
+    products: NDArray[np.float64] = np.einsum("rd,re->rde", rows, rows).reshape(len(rows), -1)
+    return products
 
 
 def _solve_tastes(
