@@ -165,8 +165,8 @@ def test_runs_of_other_seeds_meet_the_same_sessions_and_add_their_rows(tmp_path)
     ("config", "message"),
     [
         ({"agent": "td3"}, "agent 'td3', this run has 'sl'"),
-        ({"codebook_version": "old"}, "codebook_version 'old'"),
-        ({"dataset_version": "old"}, "dataset_version 'old'"),
+        ({"codebook_version": "old"}, "trained_policy was made from codebook version old, this is"),
+        ({"dataset_version": "old"}, "trained_policy was made from dataset version old, this is"),
     ],
 )
 def test_a_policy_of_another_run_is_refused(tmp_path, config, message):

@@ -3,11 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Mapping
-from typing import Any
-
-import numpy as np
 
 from hsrl_pipeline.config.evaluation import EvaluationConfig
 from hsrl_pipeline.evaluation.rollouts import EvaluationSetting
@@ -38,13 +33,3 @@ def sessions_version(
         rules.candidates.model_dump_json(exclude_none=True),
     )
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:12]
-
-
-def checkpoint_version(checkpoint: Mapping[str, Any]) -> str:
-    """Return a hash of a checkpoint's description and weights: 12 hexadecimal digits."""
-    digest = hashlib.sha256(json.dumps(checkpoint["config"], sort_keys=True).encode())
-    for name in sorted(checkpoint["state"]):
-        array = np.ascontiguousarray(np.asarray(checkpoint["state"][name]))
-        digest.update(f"{name}{array.dtype}{array.shape}".encode())
-        digest.update(array.tobytes())
-    return digest.hexdigest()[:12]

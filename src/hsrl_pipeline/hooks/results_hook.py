@@ -44,7 +44,12 @@ class ResultsHook:
         console = Console()
         console.width = max(console.width, NARROWEST)
         console.print()
-        console.print(results_table(summary.load(), self._dataset))
+        rows = summary.load()
+        shown = rows_of_dataset(rows, _dataset_version(catalog))
+        console.print(results_table(shown, self._dataset))
+        if len(shown) < len(rows):
+            others = len(rows) - len(shown)
+            console.print(f"Of other versions of the dataset: {others} rows, in the file alone")
         path = Path(str(summary._filepath)).relative_to(self._project)
         env = f" --env {run_params['env']}" if run_params.get("env") else ""
         console.print(f"All columns:    {path}", highlight=False)
@@ -56,6 +61,26 @@ class ResultsHook:
             highlight=False,
             soft_wrap=True,
         )
+
+
+def _dataset_version(catalog: DataCatalog) -> str | None:
+    """Return the version of the dataset that the run evaluated on, None where nothing says it."""
+    if "dataset_info" not in catalog or not catalog.exists("dataset_info"):
+        return None
+    info: Any = catalog.load("dataset_info")
+    return str(info["version"])
+
+
+def rows_of_dataset(summary: pd.DataFrame, version: str | None) -> pd.DataFrame:
+    """Return the rows that were evaluated on one version of the dataset: only they compare.
+
+    Args:
+        summary: As for `results_table`.
+        version: The dataset's version; None for all rows.
+    """
+    if version is None or "dataset_version" not in summary.columns:
+        return summary
+    return summary[summary["dataset_version"] == version]
 
 
 def results_table(summary: pd.DataFrame, dataset: str) -> Table:
