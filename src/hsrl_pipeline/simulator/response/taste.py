@@ -254,7 +254,7 @@ def _log_odds(
 ) -> NDArray[np.float64]:
     """Return (event,) float64: the log-odds of each event's click."""
     personal = items.personal_parts(tastes, feedback.owners, feedback.items[:, None])
-    return items.log_odds[feedback.items] + personal.sum(axis=-1)[:, 0]
+    return np.asarray(items.log_odds[feedback.items] + personal.sum(axis=-1)[:, 0])
 
 
 def _curvature(log_odds: NDArray[np.float64]) -> NDArray[np.float64]:
