@@ -62,7 +62,7 @@ def test_policies_do_not_see_who_the_user_is(truth, selector):
 def test_a_policy_that_must_know_the_user_is_told_the_number(truth, selector):
     policy = FixedPolicy([1, 2, 3])
     policy.identified = True
-    roll_out_on_truth([policy], truth, selector, make_setting(20))
+    on_truth([policy], truth, selector, make_setting(20))
     assert all(seen.user_dense.shape[1] == 1 for seen in policy.seen)
 
 
