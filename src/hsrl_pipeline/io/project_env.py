@@ -47,6 +47,7 @@ class _EnvParts:
         from hsrl_pipeline.data.slate_log import DatasetInfo, ItemTable, SlateLog, UserTable
         from hsrl_pipeline.simulator.judge_pool import pool_for_judge
         from hsrl_pipeline.simulator.response.checkpoint import build_response_model
+        from hsrl_pipeline.simulator.response.recorded import RecordedResponse
         from hsrl_pipeline.simulator.response.user_identity import users_as_read
         from hsrl_pipeline.simulator.session_setting import SessionSetting
         from hsrl_pipeline.simulator.slate_env import SlateSessions
@@ -77,7 +78,7 @@ class _EnvParts:
         self._info, users = users_as_read(self._info, users, response)
         self.category_sizes = users.category_sizes
         judge = build_response_model(response, device)
-        if judge.identified and split is not None:
+        if isinstance(judge, RecordedResponse) and split is not None:
             raise UserError(
                 f"Sessions judged by recorded answers do not start from the split {split!r}",
                 where="split",
