@@ -92,6 +92,13 @@ def make_reader(name: str, **overrides: object) -> Agent:
 LEARNERS = [name for name in AGENT_NAMES if make_agent(name).experience != "log"]
 
 
+def shown_items(batch: int, count: int, generator: torch.Generator) -> torch.Tensor:
+    """Distinct items of each row, some places of which are free."""
+    items = torch.rand(batch, N_ITEMS, generator=generator).argsort(1)[:, :count] + 1
+    free = torch.rand(batch, count, generator=generator) < 0.2
+    return items.masked_fill(free, 0)
+
+
 def observe(batch: int, generator: torch.Generator, *, shown: int = 0) -> Observation:
     history = torch.randint(0, N_ITEMS + 1, (batch, HISTORY), generator=generator)
     # left-padded: nothing before a padded position
@@ -101,7 +108,7 @@ def observe(batch: int, generator: torch.Generator, *, shown: int = 0) -> Observ
         torch.randn(batch, 1, generator=generator),
         history,
         torch.randint(0, 20, (batch,), generator=generator),
-        torch.randint(0, N_ITEMS + 1, (batch, shown), generator=generator),
+        shown_items(batch, shown, generator),
     )
 
 
