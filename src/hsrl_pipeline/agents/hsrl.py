@@ -72,7 +72,7 @@ class HsrlAgent(TorchAgent[HsrlSettings]):
             self._slates = CatalogueSlates(head, self._selector)
         else:
             self._slates = TrieSlates(head, context.slate_size, settings.beam_width)
-        live = torch.from_numpy((codes >= 0).all(axis=1).nonzero()[0])
+        live = torch.from_numpy(np.flatnonzero((codes >= 0).all(axis=1)))
         self._live_items = live.to(context.device)
         self._log_n_items = math.log(len(live))
         self._target_encoder = self._add_target("encoder", encoder)
