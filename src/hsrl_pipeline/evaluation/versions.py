@@ -3,9 +3,25 @@
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
 
 from hsrl_pipeline.config.evaluation import EvaluationConfig
 from hsrl_pipeline.evaluation.rollouts import EvaluationSetting
+from hsrl_pipeline.provenance import checkpoint_version
+
+SESSION_CODE = ("evaluation", "simulator")
+SESSION_MODULES = (
+    "agents/slate_selection.py",
+    "data/slate_log.py",
+    "observation.py",
+    "seeding.py",
+    "shapes.py",
+)
+"""Where the code lies that decides what references do in sessions."""
 
 
 def sessions_version(
@@ -28,8 +44,31 @@ def sessions_version(
         evaluation.split if judge is None else judge,
         setting.seed,
         rules.slate_size,
-        *(part.model_dump_json() for part in (rules.session, rules.reward)),
+        # what policies see of a session is not part of it
+        rules.session.model_dump_json(exclude={"history"}),
+        rules.reward.model_dump_json(),
         # without a cap the hash is what it was before there was one
         rules.candidates.model_dump_json(exclude_none=True),
     )
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:12]
+
+
+def code_version() -> str:
+    """Return a hash of the code that decides what references do in sessions.
+
+    Also of torch's version, because the last bits of its sums may change with it.
+    """
+    package = Path(__file__).parents[1]
+    paths = sorted(path for part in SESSION_CODE for path in (package / part).rglob("*.py"))
+    digest = hashlib.sha256(torch.__version__.encode())
+    for path in [*paths, *(package / name for name in SESSION_MODULES)]:
+        digest.update(path.relative_to(package).as_posix().encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def array_version(*arrays: NDArray[np.generic]) -> str:
+    """Return a hash of arrays: 12 hexadecimal digits."""
+    return checkpoint_version(
+        {"config": {}, "state": {str(number): array for number, array in enumerate(arrays)}}
+    )

@@ -47,6 +47,7 @@ class _EnvParts:
         from hsrl_pipeline.data.slate_log import DatasetInfo, ItemTable, SlateLog, UserTable
         from hsrl_pipeline.simulator.judge_pool import pool_for_judge
         from hsrl_pipeline.simulator.response.checkpoint import build_response_model
+        from hsrl_pipeline.simulator.response.recorded import RecordedResponse
         from hsrl_pipeline.simulator.response.user_identity import users_as_read
         from hsrl_pipeline.simulator.session_setting import SessionSetting
         from hsrl_pipeline.simulator.slate_env import SlateSessions
@@ -77,16 +78,15 @@ class _EnvParts:
         self._info, users = users_as_read(self._info, users, response)
         self.category_sizes = users.category_sizes
         judge = build_response_model(response, device)
-        if judge.identified and split is not None:
+        if isinstance(judge, RecordedResponse) and split is not None:
             raise UserError(
                 f"Sessions judged by recorded answers do not start from the split {split!r}",
                 where="split",
                 remedy="Leave it out: they start from the people whose answers are recorded.",
             )
-        history_size = self._setting.session.history_size
         self.sessions: SlateSessions = SlateSessions(
             judge,
-            pool_for_judge(judge, splits[chosen], log, users, history_size),
+            pool_for_judge(judge, splits[chosen], log, users, self._setting.session),
             self._setting,
             batch_size=n_sessions,
             seed=stream,
@@ -105,6 +105,7 @@ class _EnvParts:
             self._vectors(),
             self._setting.session.horizon,
             self._setting.device,
+            history=self._setting.session.history,
         )
 
     def decoder(self, actions: Actions) -> ActionDecoder | None:

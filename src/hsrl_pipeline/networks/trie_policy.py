@@ -6,9 +6,11 @@ from typing import Literal, NamedTuple
 
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from hsrl_pipeline.networks.row_scores import row_scores
 from hsrl_pipeline.semantic_ids.code_trie import CodeTrie
+from hsrl_pipeline.shapes import PAD_ID
 
 ContextUpdate = Literal["taken", "expected", "none"]
 
@@ -41,6 +43,9 @@ class TriePolicy(nn.Module):
         vocab_sizes: Number of codes per level.
         trie: The catalogue's prefixes.
         context_update: ``taken`` as above, ``expected`` as Eq. 13, ``none`` leaves the state.
+        gated: Whether a taken code also scales the context, ``c (1 + G_l[z]) - E_l[z]``: the
+            subtraction alone is additive in state and prefix, so that a prefix cannot change what
+            the state says of the codes below it.
         temperature: Divides all scores; small values let distributions sharpen quickly.
         valid_only: Normalise over valid children; otherwise over the vocabulary, so that mass is
             lost on codes without items.
@@ -58,6 +63,7 @@ class TriePolicy(nn.Module):
         trie: CodeTrie,
         *,
         context_update: ContextUpdate = "taken",
+        gated: bool = False,
         temperature: float = 1.0,
         valid_only: bool = True,
         item_vectors: torch.Tensor | None = None,
@@ -69,12 +75,16 @@ class TriePolicy(nn.Module):
         self._valid_only = valid_only
         self.heads = nn.ModuleList(nn.Linear(embedding_size, size) for size in vocab_sizes)
         self.code_embeddings = nn.ParameterList()
+        self.gates = nn.ParameterList()
         self.norms = nn.ModuleList()
         if context_update != "none":
             for size in vocab_sizes[:-1]:
                 table = torch.empty(size, embedding_size)
                 self.code_embeddings.append(nn.Parameter(nn.init.normal_(table)))
                 self.norms.append(nn.LayerNorm(embedding_size))
+                if gated:
+                    gate = torch.empty(size, embedding_size)
+                    self.gates.append(nn.Parameter(nn.init.normal_(gate, std=0.1)))
         self.vector_query: nn.Linear | None = None
         leaf_vectors = None
         if item_vectors is not None:
@@ -118,7 +128,8 @@ class TriePolicy(nn.Module):
                 vectors = nn.functional.embedding(children, self.leaf_vectors)
                 scores = scores + query @ vectors.flatten(0, -2).t()
             else:
-                scores = scores + row_scores(query, self.leaf_vectors, children)
+                used = self.trie.n_children(level, nodes)
+                scores = scores + row_scores(query, self.leaf_vectors, children, used)
         scores = scores.masked_fill(~valid, -torch.inf)
         children = children.expand(*leading, -1)
         return (scores.log_softmax(-1) if self._valid_only else scores), children, codes
@@ -136,13 +147,17 @@ class TriePolicy(nn.Module):
         """
         if self._context_update == "none":
             return context
-        table = self.code_embeddings[level - 1]
+        embedding = self.code_embeddings[level - 1]
+        gate = self.gates[level - 1] if self.gates else None
         if self._context_update == "taken":
-            removed = nn.functional.embedding(codes, table)
+            removed = F.embedding(codes, embedding)
+            scale = None if gate is None else F.embedding(codes, gate)
         else:
-            scores = self.heads[level - 1](context) / self._temperature
-            removed = scores.softmax(-1) @ table
-        refined: torch.Tensor = self.norms[level - 1](context - removed)
+            probs = (self.heads[level - 1](context) / self._temperature).softmax(-1)
+            removed = probs @ embedding
+            scale = None if gate is None else probs @ gate
+        kept = context if scale is None else context * (1.0 + scale)
+        refined: torch.Tensor = self.norms[level - 1](kept - removed)
         return refined
 
     def item_likelihood(
@@ -184,5 +199,33 @@ class TriePolicy(nn.Module):
     def item_log_prob(
         self, state: torch.Tensor, items: torch.Tensor, shown: torch.Tensor | None = None
     ) -> torch.Tensor:
-        """Return (batch, slate) float32, the log-probabilities alone of ``item_likelihood``."""
-        return self.item_likelihood(state, items, shown).log_prob
+        """Return the log-probabilities alone of ``item_likelihood``.
+
+        Args:
+            state: (batch, embed) float32. c_0.
+            items: (batch, any) int64. PAD_ID costs nothing: many places of what was shown are
+                free.
+            shown: (batch, shown) int64. Items that may not be shown again, as there.
+
+        Returns:
+            (batch, any) float32. 0 for PAD_ID.
+        """
+        trie = self.trie
+        log_shares = trie.item_log_shares(items, shown).to(state.dtype)
+        rows, places = (items != PAD_ID).nonzero(as_tuple=True)
+        listed = items[rows, places]
+        paths, slots = trie.item_nodes[listed], trie.item_slots[listed]
+        log_prob, context = log_shares[rows, places], state[rows]
+        for level in range(1, trie.n_levels + 1):
+            nodes = paths[:, level - 1]
+            if level == 1 and trie.n_roots == 1:
+                of_states, _, _ = self.choose(level, state, nodes.new_zeros(1))
+                taken = of_states[rows, slots[:, 0]]
+            else:
+                log_probs, _, _ = self.choose(level, context, nodes)
+                taken = log_probs.gather(-1, slots[:, level - 1 : level])[:, 0]
+            log_prob = log_prob + taken
+            if level < trie.n_levels:
+                code = trie.get_buffer(f"code_{level}")[paths[:, level]]
+                context = self.refine(level, context, code)
+        return log_shares.new_zeros(items.shape).index_put((rows, places), log_prob)

@@ -83,7 +83,7 @@ def report_fidelity(
     timeline: pd.DataFrame,
     dataset_info: dict[str, Any],
     simulator: SimulatorConfig,
-) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame, dict[str, float], Any, Any, Any]:
+) -> tuple[Any, ...]:
     """Compare both simulators with the log, split by split.
 
     Args:
@@ -96,8 +96,8 @@ def report_fidelity(
         simulator: Bins and warning threshold.
 
     Returns:
-        Scores, reliability, slate clicks and popularity as tables; figures for MLflow by name;
-        the reliability, slate-click and popularity plots.
+        Scores, reliability, slate clicks, popularity and what taste is worth as tables; figures
+        for MLflow by name; the reliability, slate-click and popularity plots.
     """
     from hsrl_pipeline.data.slate_log import DatasetInfo, SlateLog, UserTable
     from hsrl_pipeline.simulator.response.fidelity import measure_fidelity
@@ -120,6 +120,7 @@ def report_fidelity(
         tables.reliability,
         tables.slate_clicks,
         tables.popularity,
+        tables.personal,
         tables.metrics(),
         plot_reliability(tables),
         plot_slate_clicks(tables),

@@ -100,7 +100,8 @@ class SlateSpace(spaces.MultiDiscrete[np.int64]):
 
     def _slot_weights(self, mask: Any, probability: Any) -> NDArray[np.float64]:
         """Return (batch, slate, item) float64: how much each slot wants each item from 1 on."""
-        name, given, kind = "mask", mask, np.dtype(np.int8)
+        name, given = "mask", mask
+        kind: np.dtype[Any] = np.dtype(np.int8)
         if mask is None:
             name, given, kind = "probability", probability, np.dtype(np.float64)
         shape = (*self.shape, self.n_items)
@@ -210,4 +211,6 @@ def observation_space(
     fields["step"] = spaces.Box(0, horizon, (1,), np.int64)
     if first.shown.shape[1]:
         fields["shown"] = spaces.Box(0, n_items, (first.shown.shape[1],), np.int64)
+    if first.responses.shape[1]:
+        fields["responses"] = spaces.Box(0, 1, (first.responses.shape[1],), np.int64)
     return spaces.Dict(fields)
