@@ -26,7 +26,8 @@ class Log:
         self.raw, self.work = folder / "raw", folder / "work"
         (self.raw / "tabular").mkdir(parents=True)
         (self.work / "events").mkdir(parents=True)
-        (self.raw / "tabular" / "items.csv").write_text("item_id,length\n0,2\n")
+        items = "".join(f"{item},2\n" for item in range(7))
+        (self.raw / "tabular" / "items.csv").write_text(f"item_id,length\n{items}")
         self.write()
 
     def write(self, scale: int = 1, label: str = "label") -> None:

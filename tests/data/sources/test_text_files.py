@@ -92,7 +92,9 @@ def test_quoting_can_be_switched_off(ingest: Callable[..., Any]) -> None:
     }
     settings = {"events": "events.tsv", "delimiter": "\t", "quoting": False}
     items = {"file": "items.tsv", "title": "name"}
-    tables = ingest("tabular", files, **tabular_settings(**settings, items=items))
+    tables = ingest(
+        "tabular", files, min_feature_match=0, **tabular_settings(**settings, items=items)
+    )
     assert tables.event_accounts.rows_out == 24
     titles = tables.items.set_index("item_id").title
     assert (titles["0"], titles["1"]) == ('"Zero', '15" tv')
@@ -199,7 +201,8 @@ def test_rows_of_feature_files_are_accounted_apart(ingest: Callable[..., Any]) -
         "tabular/items.csv": b'item_id,price\n0,1\n\n1,dear\n0,2\n,3\n2,"4\n3,5\n , \n',
     }
     items = {"file": "items.csv", "numbers": ["price"]}
-    tables = ingest("tabular", files, on_bad_rows="drop", **tabular_settings(items=items))
+    settings = tabular_settings(items=items)
+    tables = ingest("tabular", files, on_bad_rows="drop", min_feature_match=0, **settings)
     events = tables.event_accounts
     assert (events.rows_in, events.rows_out, events.bad) == (24, 24, ())
     both = tables.accounts
@@ -331,7 +334,7 @@ def test_features_and_answers_may_be_compressed_and_in_parts(ingest: Callable[..
     items = {"file": "items/*.csv*", "numbers": ["price"]}
     users = {"file": "users.dat.zst", "categories": ["kind"]}
     settings = tabular_settings(items=items, users=users)
-    tables = ingest("tabular", files, on_bad_rows="drop", **settings)
+    tables = ingest("tabular", files, on_bad_rows="drop", min_feature_match=0, **settings)
     (defect,) = tables.accounts.bad
     assert (defect.file, defect.line, defect.example) == ("b.csv.gz", 3, "dear")
     assert tables.accounts.repeated == 1
