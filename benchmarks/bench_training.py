@@ -50,17 +50,14 @@ class Iteration:
         name: ``hsrl`` (after its warm start) or ``hsrl_paper``.
         n_items: Size of the catalogue.
         batch_size: Transitions per update.
+        exclude_shown: Whether an item is shown once per session at most.
     """
 
-    def __init__(self, name: str, n_items: int, batch_size: int = BATCH) -> None:
+    def __init__(
+        self, name: str, n_items: int, batch_size: int = BATCH, *, exclude_shown: bool = False
+    ) -> None:
         rng = np.random.default_rng(0)
-        codes = rng.integers(0, VOCAB, (n_items + 1, LEVELS))
-        codes[0] = -1
-        vectors = rng.normal(size=(n_items + 1, 32)).astype(np.float32)
-        vectors[0] = 0.0
-        context = AgentContext(
-            n_items, SLATE, HISTORY, (3, 8, 22), 0, 20, vectors, codes, (VOCAB,) * LEVELS, CPU, 0
-        )
+        context = make_context(rng, n_items)
         self.agent: HsrlAgent | HsrlPaperAgent
         if name == "hsrl":
             self.agent = build_hsrl(HsrlSettings(warm_start_iterations=0), context)
@@ -71,15 +68,15 @@ class Iteration:
                 update={"use_item_ids": False, "use_item_codes": True}
             )
             self.agent = build_hsrl_paper(paper.model_copy(update={"encoder": encoder}), context)
-        log, users = _make_log(rng, n_items), _make_users(rng)
-        self._response = _make_response(n_items)
+        log, users = make_log(rng, n_items), make_users(rng)
+        self._response = make_response(n_items)
         sessions = SlateSessions(
             self._response,
             UserPool.from_log(log, users, HISTORY),
             SessionSetting(
                 session=SessionConfig(),
                 reward=RewardConfig(),
-                candidates=CandidatesConfig(),
+                candidates=CandidatesConfig(exclude_shown=exclude_shown),
                 slate_size=SLATE,
                 n_items=n_items,
             ),
@@ -138,10 +135,23 @@ def run() -> list[BenchmarkLine]:
                         full / bare,
                     )
                 )
+                lines.append(_without_repeats(name, one, threads))
                 if threads == 1:
                     lines += _growth(name, one)
         lines.append(_long_run(threads))
     return lines
+
+
+def _without_repeats(name: str, repeats: Iteration, threads: int) -> BenchmarkLine:
+    """Return what an iteration costs where an item is shown once per session at most."""
+    once, often = _compare(Iteration(name, SMALL, exclude_shown=True).full, repeats.full)
+    return BenchmarkLine(
+        f"training.{name}.iteration.no_repeats.{threads}_threads",
+        once,
+        "ms",
+        f"with repeats {often:.3g} ms, bar 1.3",
+        once / often,
+    )
 
 
 def _long_run(threads: int) -> BenchmarkLine:
@@ -219,7 +229,19 @@ def _threads(count: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _make_log(rng: np.random.Generator, n_items: int, rows: int = 4_000) -> SlateLog:
+def make_context(rng: np.random.Generator, n_items: int) -> AgentContext:
+    """Return a catalogue of random codes and vectors."""
+    codes = rng.integers(0, VOCAB, (n_items + 1, LEVELS))
+    codes[0] = -1
+    vectors = rng.normal(size=(n_items + 1, 32)).astype(np.float32)
+    vectors[0] = 0.0
+    return AgentContext(
+        n_items, SLATE, HISTORY, (3, 8, 22), 0, 20, vectors, codes, (VOCAB,) * LEVELS, CPU, 0
+    )
+
+
+def make_log(rng: np.random.Generator, n_items: int, rows: int = 4_000) -> SlateLog:
+    """Return random slates of 1,000 users, with histories of 20 to 100 items."""
     return SlateLog(
         slates=np.stack(
             [rng.choice(n_items, SLATE, replace=False) + 1 for _ in range(rows)]
@@ -234,12 +256,14 @@ def _make_log(rng: np.random.Generator, n_items: int, rows: int = 4_000) -> Slat
     )
 
 
-def _make_users(rng: np.random.Generator) -> UserTable:
+def make_users(rng: np.random.Generator) -> UserTable:
+    """Return 1,000 users with three random categories."""
     codes = np.stack([rng.integers(0, size, 1_001) for size in (3, 8, 22)], axis=1)
     return UserTable(codes.astype(np.int64), np.zeros((1_001, 0), np.float32), (3, 8, 22))
 
 
-def _make_response(n_items: int) -> AttentionResponse:
+def make_response(n_items: int) -> AttentionResponse:
+    """Return a response model with random weights."""
     none = np.zeros(n_items + 1, np.int64)
     sizes = ResponseSizes(n_items, (3, 8, 22), 0, 0, HISTORY, 32, 4)
     content = np.zeros((n_items + 1, 0), np.float32)

@@ -119,7 +119,9 @@ def test_shown_items_are_kept_out(explore):
     for row, gone in enumerate(shown.tolist()):
         expected, left_over = among_remaining(policy, probs[row], gone)
         torch.testing.assert_close(expected[slates[row] - 1].log(), log_prob[row])
-        torch.testing.assert_close(excluded[row, 0], torch.as_tensor(left_over))
+        if explore:
+            torch.testing.assert_close(excluded[row, 0], torch.as_tensor(left_over))
+    assert explore or excluded is None
 
 
 def test_draws_keep_their_distribution_when_items_are_kept_out():
@@ -137,6 +139,68 @@ def test_draws_keep_their_distribution_when_items_are_kept_out():
     first, second = slates[0] - 1
     expected = torch.stack([probs[first], probs[second] / (1 - probs[first])]).log()
     torch.testing.assert_close(positions[0], expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("priors", [None, np.linspace(-1, 1, 61, dtype=np.float32)])
+@pytest.mark.parametrize("n_shown", [1, 20, 50])
+def test_greedy_slates_without_shown_items_are_those_of_a_full_search(priors, n_shown):
+    rng = np.random.default_rng(n_shown)
+    codes = np.concatenate([np.full((1, 3), -1), rng.integers(0, 4, (60, 3))])
+    torch.manual_seed(1)
+    trie = CodeTrie(codes, (4, 4, 4), None, priors)
+    policy = TriePolicy(4, (4, 4, 4), trie, item_vectors=torch.randn(61, 3)).eval()
+    state = torch.randn(12, 4) * 3
+    shown = torch.stack([torch.randperm(60)[:n_shown] + 1 for _ in range(12)])
+    shown = torch.nn.functional.pad(shown, (3, 5))
+    with torch.no_grad():
+        slates, log_prob, _ = ShelfDecoder(policy, 6, 16).decode(state, shown, draw=False)
+        everything = torch.arange(1, 61).expand(12, -1)
+        scores = policy.item_log_prob(state, everything, shown)
+    expected = []
+    for row, gone in zip(scores, shown.tolist(), strict=True):
+        kept = [item for item in range(1, 61) if item not in gone]
+        expected.append(sorted((float(row[item - 1]) for item in kept), reverse=True)[:6])
+    torch.testing.assert_close(log_prob, torch.tensor(expected))
+    for slate, gone in zip(slates.tolist(), shown.tolist(), strict=True):
+        assert len(set(slate) - set(gone)) == 6
+
+
+def test_prefixes_that_lost_their_likely_items_do_not_take_the_place_of_others():
+    """Six first codes of three items; of four of them the two likeliest were shown."""
+    rows, generator = 20_000, torch.Generator().manual_seed(0)
+    codes = np.array([[-1, -1], *itertools.product(range(6), range(3))])
+    torch.manual_seed(0)
+    trie = CodeTrie(codes, (6, 3))
+    policy = TriePolicy(2, (6, 3), trie, item_vectors=None, context_update="none").eval()
+    with torch.no_grad():
+        policy.heads[0].bias.copy_(torch.tensor([2.0, 2.0, 2.0, 2.0, 0.0, 0.0]))
+        policy.heads[1].bias.copy_(torch.tensor([2.0, 2.0, -1.0]))
+        shown = torch.tensor([[1, 2, 4, 5, 7, 8, 10, 11]])
+        state = torch.zeros(1, 2)
+        probs = policy.item_log_prob(state, torch.arange(1, 19).unsqueeze(0))[0].exp()
+        probs[shown[0] - 1] = 0.0
+        probs = probs / probs.sum()
+        drawn, _, _ = ShelfDecoder(policy, 2, 2).decode(
+            state.expand(rows, -1), shown.expand(rows, -1), draw=True, generator=generator
+        )
+        best, _, _ = ShelfDecoder(policy, 2, 2).decode(state, shown, draw=False)
+    second = (probs.unsqueeze(1) * probs / (1 - probs.unsqueeze(1))).fill_diagonal_(0.0).sum(0)
+    for position, expected in enumerate((probs, second)):
+        shares = torch.bincount(drawn[:, position], minlength=19)[1:] / rows
+        assert (shares - expected).abs().max() < 0.015
+    torch.testing.assert_close(probs[best[0] - 1], probs.topk(2).values)
+
+
+@pytest.mark.parametrize("explore", [False, True])
+def test_nothing_shown_yet_is_the_same_as_nothing_kept_out(explore):
+    policy, state = make_policy(), torch.randn(20, 4)
+    decoder, found = ShelfDecoder(policy, 4, 4), []
+    for shown in (torch.zeros(20, 0, dtype=torch.int64), torch.zeros(20, 7, dtype=torch.int64)):
+        generator = torch.Generator().manual_seed(0)
+        found.append(decoder.decode(state, shown, draw=explore, generator=generator))
+    assert torch.equal(found[0][0], found[1][0])
+    assert found[0][2] is None
+    assert found[1][2] is None or not found[1][2].any()
 
 
 @pytest.mark.parametrize("explore", [False, True])

@@ -6,12 +6,22 @@ from hsrl_pipeline.errors import UserError
 from hsrl_pipeline.evaluation.comparison import paired_differences, train_eval_gap
 
 
-def make_sessions(policy, rewards, *, seed=0, simulator="eval", version="a", simulator_version="s"):
+def make_sessions(
+    policy,
+    rewards,
+    *,
+    seed=0,
+    simulator="eval",
+    regime="repeats",
+    version="a",
+    simulator_version="s",
+):
     return pd.DataFrame(
         {
             "policy": policy,
             "seed": seed,
             "simulator": simulator,
+            "regime": regime,
             "episode": np.arange(len(rewards)),
             "sessions_version": version,
             "simulator_version": simulator_version,
@@ -56,7 +66,13 @@ def test_each_seed_meets_its_own_partner_or_the_lowest():
 
 
 @pytest.mark.parametrize(
-    "odd", [{"version": "b"}, {"simulator_version": "t"}, {"simulator": "train"}]
+    "odd",
+    [
+        {"version": "b"},
+        {"simulator_version": "t"},
+        {"simulator": "train"},
+        {"regime": "no_repeats"},
+    ],
 )
 def test_sessions_that_differ_are_not_compared(odd):
     sessions = pd.concat(
@@ -85,3 +101,19 @@ def test_gap_is_training_minus_evaluation_reward():
     assert table["gap"].tolist() == [1.5]
     assert table["gap_ci_low"].iloc[0] >= 1.0
     assert table["gap_ci_high"].iloc[0] <= 2.0
+
+
+def test_regimes_stand_side_by_side_and_the_one_without_repeats_first():
+    sessions = pd.concat(
+        [
+            make_sessions(policy, [reward, reward], regime=regime, simulator=simulator)
+            for policy, reward in (("sl", 1.0), ("hsrl", 3.0))
+            for regime in ("repeats", "no_repeats")
+            for simulator in ("train", "eval")
+        ]
+    )
+    table = paired_differences(sessions, "sl", 100, seed=0).query("simulator == 'eval'")
+    assert table["regime"].tolist() == ["no_repeats", "repeats"]
+    assert table["total_reward_difference"].tolist() == [2.0, 2.0]
+    gaps = train_eval_gap(sessions, 100, seed=0)
+    assert gaps["regime"].tolist() == ["no_repeats", "repeats"] * 2

@@ -1,10 +1,12 @@
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
 
 from hsrl_pipeline.config.session import CandidatesConfig, SessionConfig
 from hsrl_pipeline.evaluation.references import RandomPolicy
-from hsrl_pipeline.evaluation.rollouts import evaluate_policy
+from hsrl_pipeline.evaluation.rollouts import SessionRecords, evaluate_policy
 from hsrl_pipeline.progress import Progress
 from hsrl_pipeline.simulator.response.recorded import RecordedResponse
 from hsrl_pipeline.simulator.slate_env import SlateSessions
@@ -93,6 +95,29 @@ def test_results_do_not_depend_on_the_batch_size(batch_size):
     )
     np.testing.assert_array_equal(records.rewards, expected.rewards)
     np.testing.assert_array_equal(records.exposures, expected.exposures)
+
+
+@pytest.mark.parametrize("threads", [2, 3])
+def test_results_do_not_depend_on_the_number_of_cores(threads):
+    response = TableResponse(taste_table(), boredom=1.0)
+    setting = make_setting(50, batch_size=7)
+    before = torch.get_num_threads()
+    records = []
+    try:
+        for count in (1, threads):
+            torch.set_num_threads(count)
+            records.append(evaluate_policy(FixedPolicy([1, 7, 4]), response, setting))
+            assert torch.get_num_threads() == count
+    finally:
+        torch.set_num_threads(before)
+    for field in dataclasses.fields(SessionRecords):
+        one, many = (getattr(found, field.name) for found in records)
+        np.testing.assert_array_equal(one, many)
+
+
+def test_a_broken_batch_ends_the_evaluation():
+    with pytest.raises(ValueError, match="appears earlier in the same slate"):
+        evaluate_policy(FixedPolicy([1, 1, 4]), certain([]), make_setting(50, batch_size=7))
 
 
 def test_fewer_episodes_are_the_first_of_more():

@@ -5,6 +5,7 @@ import torch
 
 from hsrl_pipeline.config.session import SessionConfig
 from hsrl_pipeline.data.synthetic_truth import SyntheticTruth, true_click_probabilities
+from hsrl_pipeline.evaluation.kept_rollouts import NOTHING_KEPT, KeptRollouts
 from hsrl_pipeline.evaluation.references import RandomPolicy
 from hsrl_pipeline.evaluation.truth_check import (
     ORACLE,
@@ -35,6 +36,13 @@ def truth():
     )
 
 
+def on_truth(policies, truth, selector, setting):
+    makers = {policy.name: lambda policy=policy: policy for policy in policies}
+    return roll_out_on_truth(
+        makers, truth, selector, setting, KeptRollouts(NOTHING_KEPT, (), "nothing")
+    )
+
+
 def test_true_probabilities_are_those_of_each_observations_user(truth):
     pool = identify_users(make_pool())
     rows = torch.tensor([3, 0, 11])
@@ -47,14 +55,14 @@ def test_true_probabilities_are_those_of_each_observations_user(truth):
 
 def test_policies_do_not_see_who_the_user_is(truth, selector):
     policy = FixedPolicy([1, 2, 3])
-    roll_out_on_truth([policy], truth, selector, make_setting(20))
+    on_truth([policy], truth, selector, make_setting(20))
     assert all(seen.user_dense.shape[1] == 0 for seen in policy.seen)
 
 
 def test_the_oracle_is_the_ceiling(truth, selector):
     setting = make_setting(300, session=SessionConfig(history_size=HISTORY))
     policies = [RandomPolicy(selector, N_ITEMS), FixedPolicy([1, 2, 3])]
-    records = roll_out_on_truth(policies, truth, selector, setting)
+    records = on_truth(policies, truth, selector, setting)
     reward = {name: record.total_reward.mean() for name, record in records.items()}
     assert reward[ORACLE] > max(reward["random"], reward["fixed"]) + 0.5
     assert np.array_equal(records[ORACLE].users, records["fixed"].users)
@@ -63,7 +71,7 @@ def test_the_oracle_is_the_ceiling(truth, selector):
 def test_ranks_are_of_the_policies_without_the_oracle(truth, selector):
     setting = make_setting(200)
     policies = [RandomPolicy(selector, N_ITEMS), FixedPolicy([1, 2, 3])]
-    records = roll_out_on_truth(policies, truth, selector, setting)
+    records = on_truth(policies, truth, selector, setting)
     simulated = {
         (policy, simulator): records[policy if simulator == "train" else other]
         for policy, other in (("random", "fixed"), ("fixed", "random"))

@@ -26,6 +26,7 @@ ROW = {
     "policy": "hsrl",
     "seed": 0,
     "simulator": "eval",
+    "regime": "repeats",
     "total_reward": 4.0,
     "total_reward_ci_low": 3.5,
     "total_reward_ci_high": 4.5,
@@ -132,6 +133,7 @@ class TestTracking:
         assert run.data.tags["dataset"] == "toy"
         assert run.data.tags["agent"] == "hsrl"
         assert run.data.tags["seed"] == "3"
+        assert run.data.tags["regime"] == "repeats"
         assert int(run.data.params["training.n_iterations"]) > 0
         agents = {name.split(".")[1] for name in run.data.params if name.startswith("agents.")}
         assert agents == {"hsrl"}
@@ -182,14 +184,16 @@ class TestResults:
     def test_table_puts_the_best_on_the_evaluation_simulator_first(self) -> None:
         eval_rows = [{**ROW, "policy": "random", "total_reward": 1.0}, ROW]
         train_rows = [{**row, "simulator": "train", "total_reward": 9.0} for row in eval_rows]
-        table = results_table(pd.DataFrame(train_rows + eval_rows), "toy")
+        table = results_table(pd.DataFrame(train_rows + eval_rows), "toy", "repeats")
         assert list(table.columns[0].cells) == ["hsrl", "random"]
         assert list(table.columns[2].cells) == ["4.00 [3.50, 4.50]", "1.00 [3.50, 4.50]"]
         assert list(table.columns[6].cells) == ["9.000", "9.000"]
 
     def test_printed_after_an_evaluation_only(self, chain, tmp_path, capsys) -> None:
         summary = AtomicCSVDataset(filepath=str(tmp_path / "summary.csv"))
-        summary.save(pd.DataFrame([ROW, {**ROW, "simulator": "train"}]))
+        rows = [ROW, {**ROW, "simulator": "train"}]
+        without = [{**row, "regime": "no_repeats", "total_reward": 3.0} for row in rows]
+        summary.save(pd.DataFrame(rows + without))
         hook = ResultsHook()
         hook.after_context_created(_context(tmp_path))
         catalog = DataCatalog({"summary": summary})
@@ -197,6 +201,8 @@ class TestResults:
         assert capsys.readouterr().out == ""
         hook.after_pipeline_run({"env": "ml1m"}, chain["offline_eval"], catalog)
         printed = capsys.readouterr().out
-        assert "4.00 [3.50, 4.50]" in printed
+        once, again = printed.index("(no_repeats)"), printed.index("(repeats)")
+        assert once < printed.index("3.00 [3.50, 4.50]") < again
+        assert again < printed.index("4.00 [3.50, 4.50]")
         assert "summary.csv" in printed
         assert "kedro run --env ml1m --pipelines agent_training,offline_eval" in printed

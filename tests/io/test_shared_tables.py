@@ -27,7 +27,7 @@ def summary(tmp_path):
 def test_columns_are_those_of_the_interface_in_order(summary):
     summary.save(make_rows(gini=0.5)[["gini", *reversed(SummaryDataset.COLUMNS)]])
     header = summary._filepath.read_text().splitlines()[0]
-    assert header == f"{FIXED},gini"
+    assert header == f"{FIXED},regime,gini"
 
 
 def test_a_run_replaces_its_own_rows_and_loses_no_others(summary):
@@ -41,6 +41,32 @@ def test_a_run_replaces_its_own_rows_and_loses_no_others(summary):
     assert rewards["hsrl", 0, "eval"] == 4.0
     assert rewards["hsrl", 1, "train"] == 3.0
     assert rewards["sl", 0, "eval"] == 2.0
+
+
+def test_regimes_do_not_replace_each_other(summary):
+    summary.save(make_rows(reward=1.0, regime="repeats"))
+    summary.save(make_rows(reward=2.0, regime="no_repeats"))
+    summary.save(make_rows(reward=3.0, regime="repeats"))
+    table = summary.load().query("simulator == 'eval'")
+    assert table["regime"].tolist() == ["no_repeats", "repeats"]
+    assert table["total_reward"].tolist() == [2.0, 3.0]
+
+
+@pytest.mark.parametrize("default", ["repeats", "no_repeats"])
+def test_rows_of_before_regimes_are_read_as_what_their_settings_were(tmp_path, default):
+    path = tmp_path / "summary.csv"
+    summary = SummaryDataset(filepath=str(path), earlier_no_repeats=default == "no_repeats")
+    rows = [
+        make_rows("popular", sessions_version="aa", repetition_rate=0.6),
+        make_rows("random", sessions_version="aa", repetition_rate=0.0),
+        make_rows("popular", sessions_version="bb", repetition_rate=0.0, seed=1),
+        make_rows("popular", seed=2),
+    ]
+    pd.concat(rows).drop(columns="regime").to_csv(path, index=False)
+    regimes = summary.load().query("simulator == 'eval'")["regime"]
+    assert regimes.tolist() == ["repeats", "repeats", "no_repeats", default]
+    summary.save(make_rows("popular", sessions_version="aa", regime="repeats"))
+    assert len(summary.load()) == 8
 
 
 def test_new_columns_are_added_and_old_rows_stay_without_them(summary):

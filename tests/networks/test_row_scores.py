@@ -51,3 +51,18 @@ def test_mixed_precision_keeps_the_gradient_in_the_type_of_the_query():
     scores.float().sum().backward()
     assert query.grad.dtype == torch.float32
     torch.testing.assert_close(query.grad, table[rows].sum(-2), rtol=0.02, atol=0.02)
+
+
+@pytest.mark.usefixtures("_piece_size")
+def test_slots_that_are_read_do_not_depend_on_how_many_are():
+    generator = torch.Generator().manual_seed(0)
+    query = torch.randn(50, 3, 16, generator=generator)
+    table = torch.randn(9, 16, generator=generator)
+    rows = torch.randint(9, (50, 3, 21), generator=generator)
+    n_used = torch.randint(22, (50, 3), generator=generator)
+    read = torch.arange(21) < n_used.unsqueeze(-1)
+    scores, everything = row_scores(query, table, rows, n_used), row_scores(query, table, rows)
+    torch.testing.assert_close(scores[read], everything[read])
+    assert scores.isfinite().all()
+    alone = row_scores(query, table, rows, torch.tensor(3))
+    torch.testing.assert_close(alone[..., :3], everything[..., :3])

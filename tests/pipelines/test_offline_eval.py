@@ -10,8 +10,10 @@ from hsrl_pipeline.config.agent import REFERENCE_NAMES, AgentConfig
 from hsrl_pipeline.config.evaluation import EvaluationConfig
 from hsrl_pipeline.config.session import CandidatesConfig, RewardConfig
 from hsrl_pipeline.errors import UserError
+from hsrl_pipeline.evaluation import kept_rollouts, policy_evaluation
 from hsrl_pipeline.io.atomic_datasets import AtomicCSVDataset
 from hsrl_pipeline.io.figure_dataset import AtomicFigureDataset
+from hsrl_pipeline.io.reference_records_dataset import ReferenceRecordsDataset
 from hsrl_pipeline.io.shared_tables import SessionDataset, SummaryDataset
 from hsrl_pipeline.pipelines.offline_eval import create_pipeline
 from hsrl_pipeline.simulator.response.recorded import record_answers
@@ -27,15 +29,25 @@ TABLES = (
 )
 
 
-def run(folder, *, seed=0, inputs=None, compare_with="static_slate", **evaluation):
+def run(
+    folder,
+    *,
+    seed=0,
+    inputs=None,
+    compare_with="static_slate",
+    evaluation_seed=0,
+    candidates=None,
+    **evaluation,
+):
     """Run the pipeline with its tables in a folder and return the catalog."""
     settings = {"n_episodes": 60, "n_resamples": 100, "split": "all", "device": "cpu"}
+    settings["seed"] = evaluation_seed
     parameters = {
         "agent": AgentConfig(name="sl"),
         "evaluation": EvaluationConfig(compare_with=compare_with, **(settings | evaluation)),
         "session": SESSION,
         "reward": RewardConfig(),
-        "candidates": CandidatesConfig(),
+        "candidates": candidates or CandidatesConfig(),
         "seed": seed,
     }
     datasets = {
@@ -47,6 +59,7 @@ def run(folder, *, seed=0, inputs=None, compare_with="static_slate", **evaluatio
         "summary": SummaryDataset(filepath=str(folder / "summary.csv")),
         "evaluation_sessions": SessionDataset(filepath=str(folder / "sessions.parquet")),
         "evaluation_metrics": MemoryDataset(),
+        "reference_records": ReferenceRecordsDataset(filepath=str(folder / "references")),
         **{
             name: AtomicCSVDataset(filepath=str(folder / name), save_args={"index": False})
             for name in TABLES
@@ -150,6 +163,49 @@ def test_the_same_run_gives_the_same_bytes(catalog, tmp_path):
         assert (tmp_path / name).read_bytes() == first.read_bytes()
 
 
+def count_rollouts(monkeypatch):
+    """Return a list that fills with the names of the policies that are rolled out."""
+    rolled_out, evaluate = [], kept_rollouts.evaluate_policy
+
+    def counted(policy, *args):
+        rolled_out.append(policy.name)
+        return evaluate(policy, *args)
+
+    monkeypatch.setattr(kept_rollouts, "evaluate_policy", counted)
+    return rolled_out
+
+
+def test_a_second_agent_is_judged_without_rolling_the_references_out_again(tmp_path, monkeypatch):
+    inputs = make_inputs() | {"synthetic_truth": make_truth()}
+    first = run(tmp_path, inputs=inputs).load("summary")
+    rolled_out = count_rollouts(monkeypatch)
+    monkeypatch.setattr(policy_evaluation, "build_references", None)
+    again = run(tmp_path, inputs=inputs, seed=1)
+    assert rolled_out == ["sl"] * 3
+    other = again.load("summary").query("seed == 1").assign(seed=0).reset_index(drop=True)
+    pd.testing.assert_frame_equal(other, first)
+    truth = again.load("policy_truth")
+    assert set(truth["policy"]) == {"greedy_truth", "sl", *REFERENCE_NAMES}
+
+
+@pytest.mark.parametrize("change", [{"n_episodes": 61}, {"evaluation_seed": 5}, {"batch_size": 16}])
+def test_references_are_rolled_out_anew_in_other_sessions(tmp_path, monkeypatch, change):
+    run(tmp_path)
+    rolled_out = count_rollouts(monkeypatch)
+    run(tmp_path, **change)
+    assert set(rolled_out) == {"sl", *REFERENCE_NAMES}
+
+
+def test_a_damaged_file_of_sessions_is_made_anew(tmp_path, caplog):
+    first = run(tmp_path).load("summary")
+    damaged = sorted((tmp_path / "references").iterdir())[0]
+    whole = damaged.read_bytes()
+    damaged.write_bytes(whole[:100])
+    pd.testing.assert_frame_equal(run(tmp_path).load("summary"), first)
+    assert "can't be read and is made anew" in caplog.text
+    assert damaged.stat().st_size == len(whole)
+
+
 def test_runs_of_other_seeds_meet_the_same_sessions_and_add_their_rows(tmp_path):
     run(tmp_path)
     again = run(tmp_path, seed=1, compare_with="popular")
@@ -173,6 +229,30 @@ def test_a_policy_of_another_run_is_refused(tmp_path, config, message):
     with pytest.raises(UserError, match=message):
         run(tmp_path, inputs=make_inputs(**config))
     assert not (tmp_path / "summary.csv").exists()
+
+
+def test_rows_of_both_regimes_stand_side_by_side(tmp_path):
+    run(tmp_path)
+    both = run(tmp_path, candidates=CandidatesConfig(exclude_shown=True))
+    summary = both.load("summary").set_index(["regime", "policy", "simulator"])
+    assert len(summary) == 24
+    assert (summary.loc["no_repeats", "repetition_rate"] == 0.0).all()
+    assert (summary.loc["repeats"].loc["popular", "repetition_rate"] > 0.0).all()
+    assert len(both.load("policy_differences")) == 20
+    assert set(both.load("evaluation_steps")["regime"]) == {"no_repeats"}
+
+
+def test_a_policy_of_the_other_regime_is_judged_under_its_own_name(tmp_path):
+    inputs = make_inputs(regime="no_repeats")
+    with pytest.raises(UserError, match=r"of the regime no_repeats, not of repeats"):
+        run(tmp_path, inputs=inputs)
+    both = run(tmp_path, inputs=inputs, policy_regime="no_repeats")
+    assert "sl@no_repeats" in set(both.load("summary")["policy"])
+    own = run(tmp_path, inputs=inputs, candidates=CandidatesConfig(exclude_shown=True))
+    assert set(own.load("summary").query("regime == 'no_repeats'")["policy"]) == {
+        "sl",
+        *REFERENCE_NAMES,
+    }
 
 
 def test_a_policy_never_evaluated_cannot_be_compared_with(tmp_path):

@@ -127,7 +127,7 @@ class HsrlAgent(TorchAgent[HsrlSettings]):
                 total = total + own.session_likelihood_coef * losses["session_click_loss"]
             if not warming_up:
                 advantage = clipped_advantage(target, value, own.advantage_clip)
-                losses["actor_loss"] = self._actor_loss(batch, likelihood, advantage)
+                losses["actor_loss"] = self._actor_loss(batch, state, likelihood, advantage)
                 total = total + own.policy_coef * losses["actor_loss"]
                 total = total - own.entropy_coef * entropy.mean()
             if log is not None:
@@ -164,26 +164,29 @@ class HsrlAgent(TorchAgent[HsrlSettings]):
         return self._target_critic([state]), state
 
     def _actor_loss(
-        self, batch: TransitionBatch, likelihood: ItemLikelihood, advantage: torch.Tensor
+        self,
+        batch: TransitionBatch,
+        state: torch.Tensor,
+        likelihood: ItemLikelihood,
+        advantage: torch.Tensor,
     ) -> torch.Tensor:
         """Return the policy gradient loss with the slate's and each item's own credit."""
         own = self._settings
         log_prob = likelihood.log_prob.float()
         if own.without_replacement:
-            excluded = self._excluded(batch.observation)
+            excluded = self._excluded(state, batch.observation.shown)
             log_prob = self._decoder.positions_log_prob(log_prob, excluded)
         credit = own.slate_credit_coef * advantage.unsqueeze(-1)
         if own.item_credit:
             credit = credit + own_click_advantage(batch.clicks)
         return -(credit * log_prob).mean()
 
-    def _excluded(self, observation: Observation) -> torch.Tensor | None:
+    def _excluded(self, state: torch.Tensor, shown: torch.Tensor) -> torch.Tensor | None:
         """Return the probability of codes without an item that may be shown, if there are such."""
-        if not observation.shown.shape[1]:
+        if not shown.shape[1]:
             return None
         with torch.no_grad():
-            state = self._encoder(observation)
-            return self._decoder.probability_of_shown(state, observation.shown)
+            return self._decoder.probability_of_shown(state.detach(), shown)
 
     def _entropy(self, likelihood: ItemLikelihood) -> torch.Tensor:
         """(level, batch, slate) float32 entropy of the choices, as a share of its maximum."""

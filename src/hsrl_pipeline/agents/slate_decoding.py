@@ -13,6 +13,7 @@ import torch
 
 from hsrl_pipeline.losses.slate_likelihood import slate_log_prob
 from hsrl_pipeline.semantic_ids.code_trie import CodeTrie
+from hsrl_pipeline.semantic_ids.shown_items import NOWHERE, ShownItems
 from hsrl_pipeline.shapes import PAD_ID
 
 
@@ -76,14 +77,21 @@ def decode_items(
     are perturbed given that their largest equals their parent's. The ``width`` items that come
     out are those a Gumbel-top-K over the whole catalogue would give.
 
+    Items that may not be shown again are left out on the way down: a prefix without another item
+    is never entered, and probabilities are not rescaled for it. A prefix that has lost some of its
+    items still counts with all of its probability, which may be too much, so such prefixes take
+    no place of the others. Of the ``width`` and more that are kept at a level, ``width`` at least
+    have all their items, and each of these has an item at least as good as anything below the
+    prefixes that were cut off. So a draw stays exact.
+
     Args:
         policy: Distribution over the trie.
         state: (row, embed) float32.
         roots: (row,) int64. Root that each row starts from.
-        width: Prefixes kept per level, and items returned.
+        width: Prefixes kept per level, and items returned. Where shown items are left out, as
+            many prefixes more are kept as have lost some of their items.
         draw: Draw; otherwise search for the most likely.
-        shown: (row, shown) int64. Items that may not be shown again, PAD_ID elsewhere: they come
-            out only where no other item has their code.
+        shown: (row, shown) int64. Items that may not be shown again, each once, PAD_ID elsewhere.
         generator: Random stream of the draw.
 
     Returns:
@@ -92,12 +100,20 @@ def decode_items(
     trie = policy.trie
     zero = state.new_zeros(len(state), 1)
     beam = _Beam(roots.unsqueeze(1), state.unsqueeze(1), zero, zero)
+    left_out = None
+    if shown is not None and shown.shape[1]:
+        left_out = ShownItems(trie, shown, roots)
     for level in range(1, trie.n_levels + 1):
         # a single root is the same node in every row
         asked = beam.nodes[:1] if level == 1 and trie.n_roots == 1 else beam.nodes
         log_probs, children, codes = policy.choose(level, beam.context, asked)
+        kept, dead = width, None
+        if left_out is not None:
+            alive = beam.nodes.masked_fill(beam.rank == -torch.inf, NOWHERE)
+            dead = left_out.dead_children(level, alive, children.shape[-1])
+            kept += left_out.n_touched(level)
         beam, parent, slot = _extend(
-            beam, log_probs, children, width=width, draw=draw, generator=generator
+            beam, log_probs, children, dead, width=kept, draw=draw, generator=generator
         )
         if level < trie.n_levels:
             taken = codes.flatten(1).gather(1, parent * codes.shape[-1] + slot)
@@ -114,14 +130,18 @@ def _extend(
     beam: _Beam,
     log_probs: torch.Tensor,
     children: torch.Tensor,
+    dead: torch.Tensor | None = None,
     *,
     width: int,
     draw: bool,
     generator: torch.Generator | None,
 ) -> tuple[_Beam, torch.Tensor, torch.Tensor]:
-    """Replace prefixes by their best children; returns parents and slots of those kept."""
+    """Replace prefixes by their best living children; returns parents and slots of those kept."""
     total = beam.log_prob.unsqueeze(-1) + log_probs
     rank = _perturb(total, beam.rank, generator) if draw else total
+    if dead is not None:
+        # after the perturbation: the largest below a prefix may be below a dead child
+        total, rank = (values.masked_fill(dead, -torch.inf) for values in (total, rank))
     kept = min(width, rank.shape[1] * rank.shape[2])
     best = rank.flatten(1).topk(kept, dim=-1)
     parent = best.indices // rank.shape[2]
@@ -197,8 +217,8 @@ class ShelfDecoder:
         """Return a slate per state.
 
         Shown items leave their share to the other items of their code. Where there is none, the
-        code comes out and is passed over: leaving items out of a draw in order is the same as
-        drawing from what remains, so the beam is widened by as many as could have been shown.
+        code is passed over: leaving items out of a draw in order is the same as drawing from what
+        remains.
 
         Args:
             state: (batch, embed) float32.
@@ -210,30 +230,24 @@ class ShelfDecoder:
             slates: (batch, slate) int64. Shelf by shelf, best first.
             log_prob: (batch, slate) float32. Log-probability of each item on its shelf by itself.
             excluded: (batch, shelf) float32 probability of the codes all of whose items were
-                shown, or None when all are allowed.
+                shown; None when all are allowed, and without a draw, which alone needs it.
         """
-        batch, n_shown = len(state), shown.shape[1]
+        batch = len(state)
         rows = state.repeat_interleave(self._n_shelves, dim=0)
         roots = torch.arange(self._n_shelves, device=state.device).repeat(batch)
-        width = (self._share if draw else self._beam_width) + n_shown
         found = decode_items(
             self._policy,
             rows,
             roots,
-            width,
+            self._share if draw else self._beam_width,
             draw=draw,
             shown=shown.repeat_interleave(self._n_shelves, dim=0),
             generator=generator,
         )
-        items, log_prob, excluded = found.items, found.log_prob, None
-        if n_shown:
-            candidates = items.view(batch, self._n_shelves, -1, 1)
-            kept_out = (candidates == shown[:, None, None]).any(-1)
-            # a stable sort keeps the order of what remains
-            order = kept_out.flatten(0, 1).to(torch.int8).argsort(dim=1, stable=True)
-            items, log_prob = items.gather(1, order), log_prob.gather(1, order)
+        items, log_prob = found.items[:, : self._share], found.log_prob[:, : self._share]
+        excluded = None
+        if draw and shown.shape[1]:
             excluded = self.probability_of_shown(state, shown)
-        items, log_prob = items[:, : self._share], log_prob[:, : self._share]
         return items.reshape(batch, -1), log_prob.reshape(batch, -1), excluded
 
     def probability_of_shown(self, state: torch.Tensor, shown: torch.Tensor) -> torch.Tensor:
@@ -246,12 +260,14 @@ class ShelfDecoder:
         Returns:
             (batch, shelf) float32.
         """
-        log_prob = self._policy.item_log_prob(state, shown.clamp(min=PAD_ID + 1), shown)
+        shown = shown[:, (shown != PAD_ID).any(0)]
+        nothing = state.new_zeros(len(state), self._n_shelves)
+        if not shown.shape[1]:
+            return nothing
+        log_prob = self._policy.item_log_prob(state, shown, shown)
         probability = log_prob.exp().masked_fill(shown == PAD_ID, 0.0)
         shelves = self._policy.trie.item_nodes[shown, 0]
-        return probability.new_zeros(len(state), self._n_shelves).scatter_add(
-            1, shelves, probability
-        )
+        return nothing.to(probability.dtype).scatter_add(1, shelves, probability)
 
     def positions_log_prob(
         self, item_log_prob: torch.Tensor, excluded: torch.Tensor | None

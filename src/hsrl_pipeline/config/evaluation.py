@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field
 
 from hsrl_pipeline.config.agent import AGENT_NAMES, REFERENCE_NAMES
 from hsrl_pipeline.config.base import FrozenConfig
+from hsrl_pipeline.config.session import Regime
 
 
 def _check_policy_name(name: str) -> str:
@@ -46,6 +47,11 @@ class EvaluationConfig(FrozenConfig):
         ge=1,
         le=1_000_000,
         description="Sessions rolled out at once; changes speed and memory, not the draws.",
+    )
+    policy_regime: Regime | None = Field(
+        default=None,
+        description="Regime that the judged policy was trained in; null is that of the run. Rows "
+        "of a policy of the other one are named <agent>@<regime>.",
     )
     device: Literal["auto", "cpu", "cuda"] = Field(
         default="auto",

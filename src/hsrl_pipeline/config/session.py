@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Literal, get_args
+
 from pydantic import Field
 
 from hsrl_pipeline.config.base import FrozenConfig
+
+Regime = Literal["no_repeats", "repeats"]
+"""Whether a session shows an item once at most, or again and again."""
+
+REGIMES: tuple[Regime, ...] = get_args(Regime)
+"""In the order that tables show them."""
 
 
 class SessionConfig(FrozenConfig):
@@ -69,3 +77,8 @@ class CandidatesConfig(FrozenConfig):
     def showings(self) -> int | None:
         """Showings of an item that a session allows; None when it may be shown again and again."""
         return 1 if self.exclude_shown else self.frequency_cap
+
+    @property
+    def regime(self) -> Regime:
+        """The regime that rows, runs and files of these sessions are told apart by."""
+        return "no_repeats" if self.showings == 1 else "repeats"

@@ -13,9 +13,9 @@ from hsrl_pipeline.evaluation.bootstrap import bootstrap_intervals
 METRICS = ("total_reward", "depth")
 """Metrics of a session whose differences are taken."""
 
-Key = tuple[str, int, str]
+Key = tuple[str, int, str, str]
 
-SESSION_KEYS = ["policy", "seed", "simulator"]
+SESSION_KEYS = ["policy", "seed", "simulator", "regime"]
 """What tells one evaluated policy from another."""
 
 
@@ -24,21 +24,22 @@ def paired_differences(
 ) -> pd.DataFrame:
     """Return how much better each policy is than a named one, session by session.
 
-    Policies are paired within a simulator and only where both met the same sessions (equal
-    ``sessions_version``) on the same one (equal ``simulator_version``). A policy trained with
-    several seeds has one row per seed; the named policy is taken with the same seed if it was
+    Policies are paired within a simulator and a regime, and only where both met the same sessions
+    (equal ``sessions_version``) on the same one (equal ``simulator_version``). A policy trained
+    with several seeds has one row per seed; the named policy is taken with the same seed if it was
     evaluated with it, else with its lowest.
 
     Args:
-        sessions: One row per (policy, seed, simulator, episode) with ``sessions_version``,
+        sessions: One row per (policy, seed, simulator, regime, episode) with ``sessions_version``,
             ``simulator_version``, ``total_reward`` and ``depth``.
         compare_with: Name of the policy that the others are compared with.
         n_resamples: Bootstrap resamples of each interval.
         seed: Seed of the resampling.
 
     Returns:
-        One row per (policy, seed, simulator) other than the named policy: ``compared_with``,
-        ``compared_seed``, ``n_episodes`` and, for each metric, ``<metric>_difference`` with
+        One row per (policy, seed, simulator, regime) other than the named policy:
+        ``compared_with``, ``compared_seed``, ``n_episodes`` and, for each metric,
+        ``<metric>_difference`` with
         ``_ci_low`` and ``_ci_high``, and ``win_rate`` (share of sessions with more total reward,
         ties half).
 
@@ -49,7 +50,7 @@ def paired_differences(
         cast(Key, key): group.sort_values("episode")
         for key, group in sessions.groupby(SESSION_KEYS)
     }
-    if not any(policy == compare_with for policy, _, _ in groups):
+    if not any(policy == compare_with for policy, *_ in groups):
         raise UserError(
             f"'{compare_with}' was not evaluated, so nothing can be compared with it",
             where="evaluation.compare_with",
@@ -57,10 +58,10 @@ def paired_differences(
             f"agent.name={compare_with}",
         )
     rows = []
-    for (policy, own_seed, simulator), own in groups.items():
+    for (policy, own_seed, simulator, regime), own in groups.items():
         if policy == compare_with:
             continue
-        partner = _partner(groups, compare_with, own_seed, simulator, own)
+        partner = _partner(groups, compare_with, own_seed, (simulator, regime), own)
         if partner is None:
             continue
         other_seed, other = partner
@@ -72,6 +73,7 @@ def paired_differences(
             "policy": policy,
             "seed": own_seed,
             "simulator": simulator,
+            "regime": regime,
             "compared_with": compare_with,
             "compared_seed": other_seed,
             "n_episodes": len(own),
@@ -92,15 +94,17 @@ def train_eval_gap(sessions: pd.DataFrame, n_resamples: int, seed: int) -> pd.Da
     paired. A policy that exploits its simulator shows as a gap well above the others'.
 
     Args:
-        sessions: One row per (policy, seed, simulator, episode), see ``paired_differences``.
+        sessions: One row per (policy, seed, simulator, regime, episode), as for
+            ``paired_differences``.
         n_resamples: Bootstrap resamples of each interval.
         seed: Seed of the resampling.
 
     Returns:
-        One row per (policy, seed) evaluated on both: ``gap``, ``gap_ci_low``, ``gap_ci_high``.
+        One row per (policy, seed, regime) evaluated on both: ``gap``, ``gap_ci_low``,
+        ``gap_ci_high``.
     """
     rows = []
-    for (policy, own_seed), group in sessions.groupby(["policy", "seed"]):
+    for (policy, own_seed, regime), group in sessions.groupby(["policy", "seed", "regime"]):
         by_simulator = {
             name: part.sort_values("episode") for name, part in group.groupby("simulator")
         }
@@ -113,27 +117,30 @@ def train_eval_gap(sessions: pd.DataFrame, n_resamples: int, seed: int) -> pd.Da
             {
                 "policy": policy,
                 "seed": own_seed,
+                "regime": regime,
                 "gap": float(gaps.mean()),
                 "gap_ci_low": float(low),
                 "gap_ci_high": float(high),
             }
         )
-    return pd.DataFrame(rows, columns=["policy", "seed", "gap", "gap_ci_low", "gap_ci_high"])
+    return pd.DataFrame(
+        rows, columns=["policy", "seed", "regime", "gap", "gap_ci_low", "gap_ci_high"]
+    )
 
 
 def _partner(
     groups: dict[Key, pd.DataFrame],
     compare_with: str,
     own_seed: int,
-    simulator: str,
+    place: tuple[str, str],
     own: pd.DataFrame,
 ) -> tuple[int, pd.DataFrame] | None:
-    """Return seed and sessions of the named policy that pair with a policy's sessions."""
+    """Return seed and sessions of the named policy that pair with a policy's in the same place."""
     matching = {
         other_seed: other
-        for (policy, other_seed, other_simulator), other in groups.items()
+        for (policy, other_seed, *other_place), other in groups.items()
         if policy == compare_with
-        and other_simulator == simulator
+        and tuple(other_place) == place
         and _same(own, other, "simulator_version")
         and _same(own, other, "sessions_version")
     }

@@ -6,7 +6,10 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from hsrl_pipeline.config.session import REGIMES
+
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 SIMULATORS = ("train", "eval")
@@ -17,7 +20,7 @@ def plot_steps(steps: pd.DataFrame) -> Figure:
     """Draw the mean reward and the share of running sessions by step.
 
     Args:
-        steps: Columns ``policy``, ``simulator``, ``step``, ``survival``, ``reward``.
+        steps: Columns ``policy``, ``simulator``, ``regime``, ``step``, ``survival``, ``reward``.
 
     Returns:
         One column of panels per simulator, one line per policy.
@@ -33,7 +36,8 @@ def plot_steps(steps: pd.DataFrame) -> Figure:
             for policy, line in own.groupby("policy", sort=False):
                 axes.plot(line["step"], line[measure], marker=".", label=policy)
             axes.grid(alpha=0.3)
-        panels[0, column].set_title(f"{simulator} simulator")
+        regimes = ", ".join(own["regime"].unique())
+        panels[0, column].set_title(f"{simulator} simulator, {regimes}")
         panels[1, column].set_xlabel("step of the session")
     panels[0, 0].set_ylabel("mean reward of running sessions")
     panels[1, 0].set_ylabel("share of sessions running")
@@ -48,14 +52,24 @@ def plot_differences(differences: pd.DataFrame) -> Figure:
         differences: As ``comparison.paired_differences`` returns them.
 
     Returns:
-        One row per policy and seed with its 95 % interval, best on top.
+        One panel per regime, the one without repeats on top; in it one row per policy and seed
+        with its 95 % interval, best on top.
     """
     from matplotlib.figure import Figure
 
-    own = differences[differences["simulator"] == "eval"]
-    own = own.sort_values("total_reward_difference")
-    figure = Figure(figsize=(8, 1.8 + INCHES_PER_ROW * len(own)), layout="constrained")
-    axes = figure.subplots()
+    judged = differences[differences["simulator"] == "eval"]
+    parts = [(regime, judged[judged["regime"] == regime]) for regime in REGIMES]
+    parts = [(regime, own) for regime, own in parts if len(own)] or [("repeats", judged)]
+    heights = [1.8 + INCHES_PER_ROW * len(own) for _, own in parts]
+    figure = Figure(figsize=(8, sum(heights)), layout="constrained")
+    panels = figure.subplots(len(parts), squeeze=False, height_ratios=heights)[:, 0]
+    for axes, (regime, own) in zip(panels, parts, strict=True):
+        _draw_differences(axes, own.sort_values("total_reward_difference"))
+        axes.set_title(regime)
+    return figure
+
+
+def _draw_differences(axes: Axes, own: pd.DataFrame) -> None:
     mean = own["total_reward_difference"]
     whiskers = [  # an interval of equal sessions may miss their mean by rounding
         (mean - own["total_reward_difference_ci_low"]).clip(lower=0.0),
@@ -70,4 +84,3 @@ def plot_differences(differences: pd.DataFrame) -> Figure:
     names = ", ".join(own["compared_with"].unique())
     axes.set_xlabel(f"total reward minus that of {names}, same sessions, 95 % interval")
     axes.grid(alpha=0.3, axis="x")
-    return figure

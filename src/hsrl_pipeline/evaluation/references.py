@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -12,7 +13,8 @@ from numpy.typing import NDArray
 from hsrl_pipeline.agents.base import Action, Policy
 from hsrl_pipeline.agents.slate_selection import SlateSelector
 from hsrl_pipeline.data.slate_log import SlateLog
-from hsrl_pipeline.evaluation.rollouts import EvaluationSetting, evaluate_policy
+from hsrl_pipeline.evaluation.rollouts import EvaluationSetting, Rollouts, SessionRecords
+from hsrl_pipeline.evaluation.side_by_side import run_side_by_side
 from hsrl_pipeline.observation import Observation
 from hsrl_pipeline.simulator.response.base import UserResponseModel
 
@@ -93,7 +95,11 @@ class GreedyPolicy:
 
 
 class _Averaging:
-    """Acts as another policy and adds up what every item would have got in the states it saw."""
+    """Acts as another policy and adds up what every item would have got in the states it saw.
+
+    Each batch of sessions has an instance of its own, so that sums do not depend on which batch
+    comes first.
+    """
 
     name = "averaging"
 
@@ -167,15 +173,27 @@ def fit_static_slate(
     first_steps = replace(setting, sessions=replace(sessions, session=one_step))
     nothing = torch.zeros(sessions.n_items + 1, device=sessions.device)
     start = ItemScorePolicy("start", selector, nothing)
-    average = _Averaging(start, response)
-    evaluate_policy(average, response, first_steps)
+    sums, _ = _average_over_states(start, response, first_steps)
     attempts: list[tuple[float, ItemScorePolicy]] = []
     for _ in range(STATIC_SLATE_ROUNDS):
-        attempt = ItemScorePolicy("static_slate", selector, average.sums.to(torch.float32))
-        average = _Averaging(attempt, response)
-        records = evaluate_policy(average, response, setting)
+        attempt = ItemScorePolicy("static_slate", selector, sums.to(torch.float32))
+        sums, records = _average_over_states(attempt, response, setting)
         attempts.append((float(records.total_reward.mean()), attempt))
     return max(attempts, key=lambda scored: scored[0])[1]
+
+
+def _average_over_states(
+    policy: Policy, response: UserResponseModel, setting: EvaluationSetting
+) -> tuple[torch.Tensor, SessionRecords]:
+    """Return (item,) float64 summed click probabilities over a policy's states, and its records."""
+    rollouts = Rollouts(response, setting)
+    averages = [_Averaging(policy, response) for _ in rollouts.starts]
+    work = [
+        partial(rollouts.batch, average, start)
+        for average, start in zip(averages, rollouts.starts, strict=True)
+    ]
+    batches = run_side_by_side(work, setting.sessions.device)
+    return torch.stack([average.sums for average in averages]).sum(0), rollouts.join(batches)
 
 
 def build_references(

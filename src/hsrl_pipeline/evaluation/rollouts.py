@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -10,6 +13,7 @@ from numpy.typing import NDArray
 
 from hsrl_pipeline.agents.base import Policy
 from hsrl_pipeline.evaluation.session_draws import SessionDraws
+from hsrl_pipeline.evaluation.side_by_side import run_side_by_side
 from hsrl_pipeline.progress import Progress
 from hsrl_pipeline.seeding import torch_generator
 from hsrl_pipeline.shapes import PAD_ID, check_shape
@@ -93,7 +97,116 @@ class _Recorder:
         return ((ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] != PAD_ID)).sum(dim=1)
 
 
-@torch.no_grad()
+class BatchRecords(NamedTuple):
+    """What happened in some of the sessions; the fields are those of ``SessionRecords``."""
+
+    users: torch.Tensor
+    rewards: torch.Tensor
+    clicks: torch.Tensor
+    exposures: torch.Tensor
+    repeated: torch.Tensor
+    similarity: torch.Tensor
+
+    def __len__(self) -> int:
+        """Return the number of sessions."""
+        return len(self.users)
+
+
+class Rollouts:
+    """The sessions of an evaluation on one simulator, batch by batch.
+
+    Batches depend on nothing but their first episode, so they may be rolled out in any order and
+    at the same time.
+
+    Args:
+        response: Gives click probabilities, in evaluation mode.
+        setting: What all policies of a comparison share.
+
+    Raises:
+        UserError: The candidate rules cannot be met with these items.
+        ValueError: The response model is in training mode.
+    """
+
+    def __init__(self, response: Response, setting: EvaluationSetting) -> None:
+        sessions, n_items = setting.sessions, setting.sessions.n_items
+        check_shape("item_vectors", setting.item_vectors, n_items + 1, None)
+        refuse_training_mode(response)
+        setting.pool.check_items(n_items)
+        self.setting = setting
+        self.starts: Sequence[int] = range(0, setting.n_episodes, setting.batch_size)
+        self._response = response
+        self._rules = sessions.session_rules()
+        self._candidates = sessions.candidate_rules(setting.pool.n_seen)
+        self._pool = setting.pool.to(str(sessions.device))
+        self._directions = _directions(setting.item_vectors, str(sessions.device))
+        self._draws = SessionDraws(
+            setting.seed, len(self._pool), sessions.session.horizon, sessions.slate_size
+        )
+
+    @torch.no_grad()
+    def batch(self, policy: Policy, start: int) -> BatchRecords:
+        """Roll a policy out in the sessions of one batch.
+
+        Args:
+            policy: Acts greedily (``explore=False``); nothing about it is changed.
+            start: Number of the batch's first episode, one of ``starts``.
+
+        Raises:
+            ValueError: The policy broke a rule of the slates; names row and slot.
+        """
+        setting, rules, pool = self.setting, self._rules, self._pool
+        sessions, response = setting.sessions, self._response
+        horizon, device = sessions.session.horizon, str(sessions.device)
+        judge_knows = getattr(response, "identified", False)
+        policy_knows = getattr(policy, "identified", False)
+        stop = min(start + setting.batch_size, setting.n_episodes)
+        rows, uniforms = (part.to(device) for part in self._draws.episodes(start, stop))
+        generator = torch_generator(setting.seed, f"evaluation.policy.{start}", device)
+        record = _Recorder(stop - start, horizon, sessions.slate_size, device)
+        state = rules.start(pool.observation(rows))
+        playing = torch.arange(stop - start, device=device)
+        numbers = pool.users[rows].to(torch.int64)
+        for step in range(horizon):
+            asked = told = state.observation
+            if judge_knows or policy_knows:
+                named = with_user_numbers(state.observation, numbers[playing])
+                asked = named if judge_knows else asked
+                told = named if policy_knows else told
+            slates = policy.act(told, explore=False, generator=generator).slates
+            self._candidates.check(slates, state.observation.shown)
+            probabilities = response.probabilities(asked, slates)
+            clicks = draw_clicks(probabilities, uniforms[playing, step])
+            outcome = rules.advance(state, slates, clicks)
+            record.rewards[playing, step] = outcome.reward
+            record.clicks[playing] += clicks.sum(dim=1).to(torch.int64)
+            record.similarity[playing] += _pair_similarity(self._directions[slates])
+            record.shown[playing, step] = slates
+            staying = (~(outcome.terminated | outcome.truncated)).nonzero().squeeze(1)
+            if not len(staying):
+                break
+            state, playing = outcome.state.rows(staying), playing[staying]
+        exposures = torch.bincount(record.shown.flatten(), minlength=sessions.n_items + 1)
+        exposures[PAD_ID] = 0  # the unused steps of finished sessions
+        return BatchRecords(
+            numbers, record.rewards, record.clicks, exposures, record.repeated(), record.similarity
+        )
+
+    def join(self, batches: Sequence[BatchRecords]) -> SessionRecords:
+        """Return the records of all sessions.
+
+        Args:
+            batches: In the order of ``starts``.
+        """
+        columns = {
+            name: torch.cat([getattr(batch, name) for batch in batches]).cpu().numpy()
+            for name in BatchRecords._fields
+            if name != "exposures"
+        }
+        exposures = torch.stack([batch.exposures for batch in batches]).sum(0).cpu().numpy()
+        slate_size = self.setting.sessions.slate_size
+        return SessionRecords(**columns, exposures=exposures, slate_size=slate_size)
+
+
 def evaluate_policy(
     policy: Policy,
     response: Response,
@@ -120,66 +233,9 @@ def evaluate_policy(
         ValueError: The policy broke a rule of the slates (names row and slot), or the response
             model is in training mode.
     """
-    sessions, n_items = setting.sessions, setting.sessions.n_items
-    check_shape("item_vectors", setting.item_vectors, n_items + 1, None)
-    refuse_training_mode(response)
-    setting.pool.check_items(n_items)
-    horizon, slate_size = sessions.session.horizon, sessions.slate_size
-    device = str(sessions.device)
-    rules = sessions.session_rules()
-    candidates = sessions.candidate_rules(setting.pool.n_seen)
-    pool = setting.pool.to(device)
-    directions = _directions(setting.item_vectors, device)
-    draws = SessionDraws(setting.seed, len(pool), horizon, slate_size)
-    exposures = torch.zeros(n_items + 1, dtype=torch.int64, device=device)
-    judge_knows = getattr(response, "identified", False)
-    policy_knows = getattr(policy, "identified", False)
-    users, parts = [], []
-    for start in range(0, setting.n_episodes, setting.batch_size):
-        stop = min(start + setting.batch_size, setting.n_episodes)
-        rows, uniforms = (part.to(device) for part in draws.episodes(start, stop))
-        generator = torch_generator(setting.seed, f"evaluation.policy.{start}", device)
-        record = _Recorder(stop - start, horizon, slate_size, device)
-        state = rules.start(pool.observation(rows))
-        playing = torch.arange(stop - start, device=device)
-        numbers = pool.users[rows].to(torch.int64)
-        for step in range(horizon):
-            asked = told = state.observation
-            if judge_knows or policy_knows:
-                named = with_user_numbers(state.observation, numbers[playing])
-                asked = named if judge_knows else asked
-                told = named if policy_knows else told
-            slates = policy.act(told, explore=False, generator=generator).slates
-            candidates.check(slates, state.observation.shown)
-            probabilities = response.probabilities(asked, slates)
-            clicks = draw_clicks(probabilities, uniforms[playing, step])
-            outcome = rules.advance(state, slates, clicks)
-            record.rewards[playing, step] = outcome.reward
-            record.clicks[playing] += clicks.sum(dim=1).to(torch.int64)
-            record.similarity[playing] += _pair_similarity(directions[slates])
-            record.shown[playing, step] = slates
-            staying = (~(outcome.terminated | outcome.truncated)).nonzero().squeeze(1)
-            if not len(staying):
-                break
-            state, playing = outcome.state.rows(staying), playing[staying]
-        exposures += torch.bincount(record.shown.flatten(), minlength=len(exposures))
-        users.append(numbers)
-        parts.append((record.rewards, record.clicks, record.repeated(), record.similarity))
-        if progress is not None:
-            progress.advance(stop - start)
-    exposures[PAD_ID] = 0  # the unused steps of finished sessions
-    rewards, n_clicks, repeated, similarity = (
-        torch.cat(columns).cpu().numpy() for columns in zip(*parts, strict=True)
-    )
-    return SessionRecords(
-        users=torch.cat(users).cpu().numpy(),
-        rewards=rewards,
-        clicks=n_clicks,
-        exposures=exposures.cpu().numpy(),
-        repeated=repeated,
-        similarity=similarity,
-        slate_size=slate_size,
-    )
+    rollouts = Rollouts(response, setting)
+    work = [partial(rollouts.batch, policy, start) for start in rollouts.starts]
+    return rollouts.join(run_side_by_side(work, setting.sessions.device, progress))
 
 
 def _directions(item_vectors: NDArray[np.float32], device: str) -> torch.Tensor:

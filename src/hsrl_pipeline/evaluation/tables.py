@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from hsrl_pipeline.config.evaluation import EvaluationConfig
+from hsrl_pipeline.config.session import Regime
 from hsrl_pipeline.evaluation.bootstrap import bootstrap_intervals
 from hsrl_pipeline.evaluation.comparison import METRICS, SESSION_KEYS
 from hsrl_pipeline.evaluation.rollout_metrics import session_metrics, step_table, user_table
@@ -24,12 +25,12 @@ class EvaluationTables:
     """What one evaluation found out.
 
     Attributes:
-        summary: One row per (policy, seed, simulator), with the columns of summary.csv.
+        summary: One row per (policy, seed, simulator, regime), with the columns of summary.csv.
         metrics: The agent's figures, flat, for tracking; of the evaluation simulator unless the
             name says otherwise.
-        sessions: One row per (policy, seed, simulator, episode).
-        steps: Reward and survival by step, per (policy, seed, simulator).
-        users: Means per user, per (policy, seed, simulator).
+        sessions: One row per (policy, seed, simulator, regime, episode).
+        steps: Reward and survival by step, per (policy, seed, simulator, regime).
+        users: Means per user, per (policy, seed, simulator, regime).
         truth: Rewards and ranks from the true users, see ``truth_check.truth_table``; no rows
             when nobody knows them.
     """
@@ -49,6 +50,7 @@ def tabulate(
     *,
     agent_name: str,
     seed: int,
+    regime: Regime,
     evaluation: EvaluationConfig,
     versions: Mapping[str, str],
     simulator_versions: Mapping[str, str],
@@ -61,6 +63,7 @@ def tabulate(
         long_tail: (item,) bool. Items outside the head.
         agent_name: The policy whose figures are tracked.
         seed: Seed of the run.
+        regime: Whether items were shown once or again and again.
         evaluation: Resamples and seed of the intervals.
         versions: Of sessions, dataset and codebook.
         simulator_versions: Of each simulator.
@@ -68,7 +71,9 @@ def tabulate(
     rows: list[dict[str, Any]] = []
     sessions, steps, users = [], [], []
     for (policy, simulator), record in records.items():
-        key: dict[str, Any] = dict(zip(SESSION_KEYS, (policy, seed, simulator), strict=True))
+        key: dict[str, Any] = dict(
+            zip(SESSION_KEYS, (policy, seed, simulator, regime), strict=True)
+        )
         outcome = np.column_stack([record.total_reward, record.depth.astype(np.float64)])
         intervals = bootstrap_intervals(outcome, evaluation.n_resamples, evaluation.seed)
         found = session_metrics(record, long_tail)

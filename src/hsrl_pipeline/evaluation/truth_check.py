@@ -7,7 +7,7 @@ policy gets to see.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -18,7 +18,8 @@ from hsrl_pipeline.agents.base import Action, Policy
 from hsrl_pipeline.agents.slate_selection import SlateSelector
 from hsrl_pipeline.data.synthetic_truth import SyntheticTruth
 from hsrl_pipeline.evaluation.bootstrap import bootstrap_intervals
-from hsrl_pipeline.evaluation.rollouts import EvaluationSetting, SessionRecords, evaluate_policy
+from hsrl_pipeline.evaluation.kept_rollouts import KeptRollouts, roll_out
+from hsrl_pipeline.evaluation.rollouts import EvaluationSetting, SessionRecords
 from hsrl_pipeline.observation import Observation
 from hsrl_pipeline.simulator.user_pool import UserPool
 
@@ -101,30 +102,33 @@ def identify_users(pool: UserPool) -> UserPool:
 
 
 def roll_out_on_truth(
-    policies: Sequence[Policy],
+    policies: Mapping[str, Callable[[], Policy]],
     truth: SyntheticTruth,
     selector: SlateSelector,
     setting: EvaluationSetting,
+    kept: KeptRollouts,
 ) -> dict[str, SessionRecords]:
     """Roll policies out on the true users, in the same sessions as on the simulators.
 
     Args:
-        policies: The policies; an oracle is added.
+        policies: What makes each policy, by name; an oracle is added.
         truth: Rows by canonical index.
         selector: Turns scores into slates.
         setting: What all policies share.
+        kept: Sessions rolled out earlier.
 
     Returns:
         Records by policy.
     """
     response = TrueResponse(truth, setting.sessions.device)
     identified = replace(setting, pool=identify_users(setting.pool))
-    records = {
-        policy.name: evaluate_policy(_Blindfolded(policy), response, identified)
-        for policy in policies
+    blindfolded: dict[str, Callable[[], Policy]] = {
+        name: lambda make=make: _Blindfolded(make())  # type: ignore[misc]
+        for name, make in policies.items()
     }
-    records[ORACLE] = evaluate_policy(_Oracle(response, selector), response, identified)
-    return records
+    blindfolded[ORACLE] = lambda: _Oracle(response, selector)
+    records = roll_out(blindfolded, {"truth": response}, identified, kept)
+    return {policy: record for (policy, _), record in records.items()}
 
 
 def truth_table(

@@ -5,12 +5,25 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+from numpy.typing import NDArray
 
 from hsrl_pipeline.config.evaluation import EvaluationConfig
 from hsrl_pipeline.evaluation.rollouts import EvaluationSetting
+
+SESSION_CODE = ("evaluation", "simulator")
+SESSION_MODULES = (
+    "agents/slate_selection.py",
+    "data/slate_log.py",
+    "observation.py",
+    "seeding.py",
+    "shapes.py",
+)
+"""Where the code lies that decides what references do in sessions."""
 
 
 def sessions_version(
@@ -38,6 +51,27 @@ def sessions_version(
         rules.candidates.model_dump_json(exclude_none=True),
     )
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:12]
+
+
+def code_version() -> str:
+    """Return a hash of the code that decides what references do in sessions.
+
+    Also of torch's version, because the last bits of its sums may change with it.
+    """
+    package = Path(__file__).parents[1]
+    paths = sorted(path for part in SESSION_CODE for path in (package / part).rglob("*.py"))
+    digest = hashlib.sha256(torch.__version__.encode())
+    for path in [*paths, *(package / name for name in SESSION_MODULES)]:
+        digest.update(path.relative_to(package).as_posix().encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def array_version(*arrays: NDArray[np.generic]) -> str:
+    """Return a hash of arrays: 12 hexadecimal digits."""
+    return checkpoint_version(
+        {"config": {}, "state": {str(number): array for number, array in enumerate(arrays)}}
+    )
 
 
 def checkpoint_version(checkpoint: Mapping[str, Any]) -> str:

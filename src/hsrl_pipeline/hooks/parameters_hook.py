@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
+from kedro.pipeline import Pipeline
+
+from hsrl_pipeline.errors import UserError
 
 
 class ParametersHook:
     """Validate the whole parameter tree, also where the chosen pipeline reads only a part."""
+
+    def __init__(self) -> None:
+        self._regime = self._policy_regime = "repeats"
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
@@ -22,4 +30,30 @@ class ParametersHook:
         from hsrl_pipeline.config.root import validate_parameters
 
         # not context.params: Kedro's own check of the same types speaks in tracebacks
-        validate_parameters(context.config_loader["parameters"])
+        tree = validate_parameters(context.config_loader["parameters"])
+        self._regime = tree.candidates.regime
+        self._policy_regime = tree.evaluation.policy_regime or self._regime
+        history = Path(context.config_loader["catalog"]["training_history"]["filepath"])
+        folder = history.parent.parent.name
+        if "agents" in history.parts and (folder == "no_repeats") != (self._regime == "no_repeats"):
+            raise UserError(
+                f"the regime of the run is {self._regime}, but its files would lie in {folder}/",
+                where="candidates.exclude_shown, candidates.frequency_cap",
+                remedy="Set exclude_shown in globals.yml, or candidates.exclude_shown or "
+                "candidates.frequency_cap by --params: parameters.yml does not name files.",
+            )
+
+    @hook_impl
+    def before_pipeline_run(self, pipeline: Pipeline) -> None:
+        """Refuse to train in one regime and judge a policy of the other in the same run.
+
+        Raises:
+            UserError: The trained policy would take the place of another regime's.
+        """
+        if "trained_policy" in pipeline.all_outputs() and self._policy_regime != self._regime:
+            raise UserError(
+                f"a run that trains in the regime {self._regime} cannot judge a policy of the "
+                f"regime {self._policy_regime}",
+                where="evaluation.policy_regime",
+                remedy="Leave it out, or run offline_eval alone: kedro run --pipeline offline_eval",
+            )

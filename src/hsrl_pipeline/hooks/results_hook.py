@@ -11,11 +11,17 @@ from kedro.framework.hooks import hook_impl
 from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 
+from hsrl_pipeline.config.session import REGIMES, Regime
+
 if TYPE_CHECKING:
     import pandas as pd
     from rich.table import Table
 
 NARROWEST = 110
+TITLES: dict[Regime, str] = {
+    "no_repeats": "an item once a session (no_repeats)",
+    "repeats": "items may return (repeats)",
+}
 
 
 class ResultsHook:
@@ -43,8 +49,12 @@ class ResultsHook:
         summary: Any = catalog.get("summary")
         console = Console()
         console.width = max(console.width, NARROWEST)
-        console.print()
-        console.print(results_table(summary.load(), self._dataset))
+        rows = summary.load()
+        for regime in REGIMES:
+            own = rows[rows["regime"] == regime]
+            if len(own):
+                console.print()
+                console.print(results_table(own, self._dataset, regime))
         path = Path(str(summary._filepath)).relative_to(self._project)
         env = f" --env {run_params['env']}" if run_params.get("env") else ""
         console.print(f"All columns:    {path}", highlight=False)
@@ -58,12 +68,13 @@ class ResultsHook:
         )
 
 
-def results_table(summary: pd.DataFrame, dataset: str) -> Table:
-    """Return the summary as a table for a terminal, best on the evaluation simulator first.
+def results_table(summary: pd.DataFrame, dataset: str, regime: Regime) -> Table:
+    """Return a regime's rows as a table for a terminal, best on the evaluation simulator first.
 
     Args:
         summary: One row per (policy, seed, simulator), with the columns of summary.csv.
         dataset: Name for the title.
+        regime: What the title says of repeats.
     """
     from rich import box
     from rich.table import Table
@@ -71,7 +82,7 @@ def results_table(summary: pd.DataFrame, dataset: str) -> Table:
     keys = ["policy", "seed"]
     judged = summary[summary["simulator"] == "eval"].sort_values("total_reward", ascending=False)
     learned = summary[summary["simulator"] == "train"].set_index(keys)["total_reward"]
-    title = f"{dataset}: means per session on the evaluation simulator, 95 % intervals"
+    title = f"{dataset}, {TITLES[regime]}: means per session, evaluation simulator, 95 % intervals"
     table = Table(title=title, title_justify="left", box=box.SIMPLE)
     table.add_column("policy", no_wrap=True)
     headings = ("seed", "Total Reward", "Depth", "clicks/slot", "items shown", "in training")

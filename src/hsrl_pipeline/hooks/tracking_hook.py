@@ -32,6 +32,7 @@ class TrackingHook:
         self._parameters: dict[str, Any] = {}
         self._dataset = ""
         self._label = ""
+        self._regime = ""
         self._catalog: DataCatalog | None = None
 
     @hook_impl
@@ -41,6 +42,7 @@ class TrackingHook:
         tree = validate_parameters(context.config_loader["parameters"])
         self._parameters = tree.model_dump(mode="json")
         self._label = tree.agent.shown_name
+        self._regime = tree.candidates.regime
         self._dataset = str(context.config_loader["globals"]["dataset"])
 
     @hook_impl(trylast=True)
@@ -62,6 +64,7 @@ class TrackingHook:
                 "dataset": self._dataset,
                 "seed": seed,
                 "pipelines": ",".join(names),
+                "regime": self._regime,
                 **({"agent": agent, "label": label} if uses_agent else {}),
             },
         )

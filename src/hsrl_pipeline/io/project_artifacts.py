@@ -10,11 +10,17 @@ from kedro.config import OmegaConfigLoader
 from kedro.io import AbstractDataset
 
 from hsrl_pipeline.errors import UserError
+from hsrl_pipeline.io.regime_folders import judged_as, policy_regime_folder, regime_folder
 
 CONF_READING: dict[str, Any] = {
     "base_env": "base",
     "default_run_env": "local",
     "merge_strategy": {"parameters": "soft", "globals": "soft"},
+    "custom_resolvers": {
+        "regime_folder": regime_folder,
+        "policy_regime_folder": policy_regime_folder,
+        "judged_as": judged_as,
+    },
 }
 """How ``conf/`` is read, by a Kedro session and without one."""
 

@@ -26,14 +26,23 @@ class UpsertTableDataset(AbstractDataset[pd.DataFrame, pd.DataFrame], ABC):
 
     Args:
         filepath: The table's file.
+        earlier_no_repeats: Whether rows of before there was a column ``regime`` are of the regime
+            ``no_repeats``, unless they tell otherwise.
         metadata: Read by Kedro-Viz and by the tracking hook.
     """
 
     KEYS: ClassVar[Sequence[str]] = ()
     COLUMNS: ClassVar[Sequence[str]] = ()
 
-    def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        filepath: str,
+        earlier_no_repeats: bool = False,
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
         self._filepath = Path(filepath)
+        self._earlier_regime = "no_repeats" if earlier_no_repeats else "repeats"
         self.metadata = metadata
 
     @abstractmethod
@@ -99,6 +108,8 @@ class UpsertTableDataset(AbstractDataset[pd.DataFrame, pd.DataFrame], ABC):
             table = self._read(self._filepath)
         except (ValueError, OSError) as error:
             raise DatasetError(f"{self._filepath} can't be read: {error}") from error
+        if "regime" not in table.columns:
+            table = table.assign(regime=self._regime_of_earlier(table))
         missing = [name for name in self.KEYS if name not in table.columns]
         if missing:
             raise DatasetError(
@@ -106,6 +117,10 @@ class UpsertTableDataset(AbstractDataset[pd.DataFrame, pd.DataFrame], ABC):
                 "the evaluation again"
             )
         return table
+
+    def _regime_of_earlier(self, table: pd.DataFrame) -> pd.Series[str]:
+        """Return the regime of rows written before they said so."""
+        return pd.Series(self._earlier_regime, index=table.index)
 
     def _exists(self) -> bool:
         return self._filepath.exists()
@@ -120,7 +135,7 @@ class SummaryDataset(UpsertTableDataset):
     Its first columns are fixed; further ones may follow.
     """
 
-    KEYS: ClassVar[Sequence[str]] = ("policy", "seed", "simulator")
+    KEYS: ClassVar[Sequence[str]] = ("policy", "seed", "simulator", "regime")
     COLUMNS: ClassVar[Sequence[str]] = (
         "policy",
         "seed",
@@ -136,6 +151,7 @@ class SummaryDataset(UpsertTableDataset):
         "coverage",
         "repetition_rate",
         "intra_list_diversity",
+        "regime",
     )
 
     def _read(self, path: Path) -> pd.DataFrame:
@@ -149,6 +165,18 @@ class SummaryDataset(UpsertTableDataset):
     def _write(self, table: pd.DataFrame, path: Path) -> None:
         table.to_csv(path, index=False)
 
+    def _regime_of_earlier(self, table: pd.DataFrame) -> pd.Series[str]:
+        """Return the regime of each row: where a policy repeated itself, repeats were allowed.
+
+        Policies of the same sessions had the same rules, and the static references repeat
+        themselves wherever they may.
+        """
+        regime = super()._regime_of_earlier(table)
+        if "sessions_version" not in table.columns:
+            return regime
+        most = table.groupby("sessions_version")["repetition_rate"].transform("max")
+        return regime.mask(most == 0.0, "no_repeats").mask(most > 0.0, "repeats")
+
     def preview(self) -> dict[str, Any]:
         """Return the first rows for Kedro-Viz."""
         rows = self.load().head(PREVIEW_ROWS)
@@ -157,17 +185,18 @@ class SummaryDataset(UpsertTableDataset):
 
 
 class SessionDataset(UpsertTableDataset):
-    """One row per policy, seed, simulator and episode, in one parquet file.
+    """One row per policy, seed, simulator, regime and episode, in one parquet file.
 
     ``sessions_version`` tells which users and draws the episodes had, ``simulator_version`` on
     which simulator; only equal ones may be compared session by session.
     """
 
-    KEYS: ClassVar[Sequence[str]] = ("policy", "seed", "simulator")
+    KEYS: ClassVar[Sequence[str]] = ("policy", "seed", "simulator", "regime")
     COLUMNS: ClassVar[Sequence[str]] = (
         "policy",
         "seed",
         "simulator",
+        "regime",
         "episode",
         "user_index",
         "total_reward",

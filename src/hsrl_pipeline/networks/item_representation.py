@@ -109,10 +109,13 @@ class ItemRepresentation(nn.Module):
             kept.device == weight.device and torch.equal(kept, weight)
             for kept, weight in zip(self._catalogue_weights, weights, strict=True)
         )
-        if self._catalogue is None or not unchanged:
-            self._catalogue = self._all_items()
+        catalogue = self._catalogue
+        if catalogue is None or not unchanged:
+            catalogue = self._all_items()
+            # the table last: rollouts on other threads may be looking at both
             self._catalogue_weights = [weight.clone() for weight in weights]
-        return self._catalogue
+            self._catalogue = catalogue
+        return catalogue
 
     def _all_items(self) -> torch.Tensor:
         reference = next(self.parameters())

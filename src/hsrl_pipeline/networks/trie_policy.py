@@ -9,6 +9,7 @@ from torch import nn
 
 from hsrl_pipeline.networks.row_scores import row_scores
 from hsrl_pipeline.semantic_ids.code_trie import CodeTrie
+from hsrl_pipeline.shapes import PAD_ID
 
 ContextUpdate = Literal["taken", "expected", "none"]
 
@@ -118,7 +119,8 @@ class TriePolicy(nn.Module):
                 vectors = nn.functional.embedding(children, self.leaf_vectors)
                 scores = scores + query @ vectors.flatten(0, -2).t()
             else:
-                scores = scores + row_scores(query, self.leaf_vectors, children)
+                used = self.trie.n_children(level, nodes)
+                scores = scores + row_scores(query, self.leaf_vectors, children, used)
         scores = scores.masked_fill(~valid, -torch.inf)
         children = children.expand(*leading, -1)
         return (scores.log_softmax(-1) if self._valid_only else scores), children, codes
@@ -184,5 +186,33 @@ class TriePolicy(nn.Module):
     def item_log_prob(
         self, state: torch.Tensor, items: torch.Tensor, shown: torch.Tensor | None = None
     ) -> torch.Tensor:
-        """Return (batch, slate) float32, the log-probabilities alone of ``item_likelihood``."""
-        return self.item_likelihood(state, items, shown).log_prob
+        """Return the log-probabilities alone of ``item_likelihood``.
+
+        Args:
+            state: (batch, embed) float32. c_0.
+            items: (batch, any) int64. PAD_ID costs nothing: many places of what was shown are
+                free.
+            shown: (batch, shown) int64. Items that may not be shown again, as there.
+
+        Returns:
+            (batch, any) float32. 0 for PAD_ID.
+        """
+        trie = self.trie
+        log_shares = trie.item_log_shares(items, shown).to(state.dtype)
+        rows, places = (items != PAD_ID).nonzero(as_tuple=True)
+        listed = items[rows, places]
+        paths, slots = trie.item_nodes[listed], trie.item_slots[listed]
+        log_prob, context = log_shares[rows, places], state[rows]
+        for level in range(1, trie.n_levels + 1):
+            nodes = paths[:, level - 1]
+            if level == 1 and trie.n_roots == 1:
+                of_states, _, _ = self.choose(level, state, nodes.new_zeros(1))
+                taken = of_states[rows, slots[:, 0]]
+            else:
+                log_probs, _, _ = self.choose(level, context, nodes)
+                taken = log_probs.gather(-1, slots[:, level - 1 : level])[:, 0]
+            log_prob = log_prob + taken
+            if level < trie.n_levels:
+                code = trie.get_buffer(f"code_{level}")[paths[:, level]]
+                context = self.refine(level, context, code)
+        return log_shares.new_zeros(items.shape).index_put((rows, places), log_prob)

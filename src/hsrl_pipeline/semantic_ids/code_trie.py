@@ -120,6 +120,10 @@ class CodeTrie(nn.Module):
         """Return (...) int64, how many children of ``level`` the nodes above it have."""
         return self.get_buffer(f"n_children_{level}")[nodes]
 
+    def n_items_below(self, level: int) -> torch.Tensor:
+        """Return (node,) int64, how many items lie below each node of a level from 1 to L."""
+        return self._first_leaves[level - 1].diff()
+
     def nodes_of(self, codes: torch.Tensor, roots: torch.Tensor | None = None) -> torch.Tensor:
         """Return the node that each prefix leads to.
 

@@ -94,4 +94,5 @@ def train_agent(
     )
     history = trainer.run(on_metrics, checkpoints)
     provenance["n_iterations"] = str(training.n_iterations)
+    provenance["regime"] = sessions.candidates.regime
     return describe_policy(agent, settings, context, provenance), history

@@ -24,6 +24,7 @@ def evaluate_policies(
     simulator_eval: dict[str, Any],
     trained_policy: dict[str, Any],
     synthetic_truth: dict[str, Any],
+    reference_records: Any,
     agent: AgentConfig,
     evaluation: EvaluationConfig,
     session: SessionConfig,
@@ -46,6 +47,7 @@ def evaluate_policies(
         simulator_eval: Checkpoint of the evaluation simulator.
         trained_policy: Checkpoint of the run's agent.
         synthetic_truth: Checkpoint of the true users; without arrays when nobody knows them.
+        reference_records: Store of the sessions that references had in earlier evaluations.
         agent: Name of the agent.
         evaluation: Number of sessions, their seed and split.
         session: Horizon, patience, history window.
@@ -84,6 +86,7 @@ def evaluate_policies(
         truth=SyntheticTruth.from_checkpoint(synthetic_truth).aligned(users, items)
         if known
         else None,
+        reference_records=reference_records,
     )
     return (
         tables.summary,

@@ -30,6 +30,7 @@ def create_pipeline(**_: object) -> Pipeline:
                     "simulator_eval": "simulator_eval",
                     "trained_policy": "trained_policy",
                     "synthetic_truth": "synthetic_truth",
+                    "reference_records": "reference_records",
                     "agent": "params:agent",
                     "evaluation": "params:evaluation",
                     "session": "params:session",
