@@ -113,7 +113,8 @@ def _check_names(options: dict[str, Any]) -> None:
     env = options.get("env") or os.environ.get("KEDRO_ENV")
     conf = options.get("conf_source") or (project and project / "conf")
     if env and conf and Path(conf).is_dir():
-        known = sorted(folder.name for folder in Path(conf).iterdir() if folder.is_dir())
+        folders = {folder.name for folder in Path(conf).iterdir() if folder.is_dir()}
+        known = sorted(folders - {"experiments"})
         _check_known("environment", [env], known, where)
     if options.get("pipeline") and options.get("pipelines"):
         raise UserError(
@@ -175,3 +176,36 @@ def _check_known(kind: str, asked: Sequence[str], known: Sequence[str], where: s
 run = copy.copy(kedro_run)
 run.callback = _with_messages(kedro_run.callback)  # type: ignore[arg-type]
 cli.add_command(run, name="run")
+
+
+@cli.command()
+@click.argument("name", required=False)
+@click.option("--size", type=click.Choice(["quick", "full"]), default="quick", show_default=True)
+@click.option("--env", help="Environment that takes the place of the grid's datasets.")
+@click.option(
+    "--workers", type=click.IntRange(min=1), help="Trials at a time; by default one per core."
+)
+def experiment(name: str | None, size: str, env: str | None, workers: int | None) -> None:
+    """Run the trials of conf/experiments/NAME.yml that have no result yet."""
+    _with_messages(_run_experiment)(name=name, size=size, experiment_env=env, workers=workers)
+
+
+def _run_experiment(
+    name: str | None, size: Any, experiment_env: str | None, workers: int | None
+) -> None:
+    from hsrl_pipeline.experiment_runs.grid_run import grid_names, run_grid
+    from hsrl_pipeline.experiment_runs.step import run_step
+    from hsrl_pipeline.experiments.pool import ProcessPool
+
+    project = Path.cwd()
+    conf = project / "conf"
+    if name is None:
+        click.echo("Grids: " + ", ".join(grid_names(conf)))
+        return
+    pool = ProcessPool(run_step, workers) if workers else None
+    done = run_grid(project, conf, name, size=size, dataset=experiment_env, pool=pool)
+    click.echo(f"{done.finished} trials finished, {done.skipped} of them earlier.")
+    click.echo("Report: make report")
+    if done.failed:
+        click.echo(f"{len(done.failed)} failed, as said above; the same command tries again.", err=True)
+        raise SystemExit(1)
