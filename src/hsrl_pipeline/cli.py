@@ -207,5 +207,7 @@ def _run_experiment(
     click.echo(f"{done.finished} trials finished, {done.skipped} of them earlier.")
     click.echo("Report: make report")
     if done.failed:
-        click.echo(f"{len(done.failed)} failed, as said above; the same command tries again.", err=True)
+        click.echo(
+            f"{len(done.failed)} failed, as said above; the same command tries again.", err=True
+        )
         raise SystemExit(1)

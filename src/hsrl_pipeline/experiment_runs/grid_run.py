@@ -108,7 +108,9 @@ class _GridRun:
         planner, grid = self._planner, self._planner.grid
         made: set[str] = set()
         shared = [stage for stage in planner.stages.values() if stage.name != TRIAL]
-        while wave := [stage for stage in shared if stage.name not in made and made >= {*stage.reads}]:
+        while wave := [
+            stage for stage in shared if stage.name not in made and made >= {*stage.reads}
+        ]:
             self._make_shared(wave)
             made |= {stage.name for stage in wave}
         steps = {
@@ -222,7 +224,6 @@ class _GridRun:
             size=grid.size,
             title=grid.title,
             question=grid.question,
-            baseline=grid.baseline,
             parts=dict(grid.parts),
             behaviour=planner.behaviour,
             commit=planner.commit,
@@ -244,5 +245,3 @@ def _entry(trial: Trial, dataset: str, key: str, error: str | None) -> TrialEntr
         axes=dict(trial.axes),
         error=error,
     )
-
-

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import sys
+import time
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -25,6 +26,9 @@ REFERENCES = "reference_records"
 
 DONE = "done.json"
 LOG = "log.txt"
+
+CURVE_POINTS = 100
+"""About how many points of a training curve are kept with a result."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +93,7 @@ def _run(step: Step) -> None:
 
     from hsrl_pipeline.tracking.run import RunSetting, set_run_setting
 
+    before = time.process_time()
     configure_project(__name__.partition(".")[0])
     set_run_setting(RunSetting(project=step.project, tags=step.tags))
     with KedroServiceSession.create(
@@ -100,7 +105,7 @@ def _run(step: Step) -> None:
         if step.trial is None:
             _keep_facts(step, context)
         else:
-            _keep_result(step, context)
+            _keep_result(step, context, time.process_time() - before)
 
 
 def _paths(context: KedroContext) -> dict[str, Path]:
@@ -144,14 +149,27 @@ def _keep_facts(step: Step, context: KedroContext) -> None:
         staging.write_text(json.dumps(facts, indent=1) + "\n")
 
 
-def _keep_result(step: Step, context: KedroContext) -> None:
+def _keep_result(step: Step, context: KedroContext, seconds: float) -> None:
+    import pandas as pd
+
+    from hsrl_pipeline.experiments.trial_tables import LEVEL_WEIGHT
     from hsrl_pipeline.io.shared_tables import SummaryDataset
 
     assert step.trial is not None
-    summary = SummaryDataset(filepath=str(step.folder / _paths(context)["summary"])).load()
-    rows = summary.to_dict("records")
-    store = ExperimentStore(step.store)
-    store.save_result(step.trial["key"], {**step.trial, "rows": rows})
+    paths = _paths(context)
+    summary = SummaryDataset(filepath=str(step.folder / paths["summary"])).load()
+    history = pd.read_parquet(step.folder / paths["training_history"])
+    weights = [name for name in history.columns if name.startswith(LEVEL_WEIGHT)]
+    thinned = history.iloc[:: max(1, len(history) // CURVE_POINTS)]
+    ExperimentStore(step.store).save_result(
+        step.trial["key"],
+        {
+            **step.trial,
+            "seconds": seconds,
+            "rows": summary.to_dict("records"),
+            "level_weights": thinned[["iteration", *weights]].to_dict("records") if weights else [],
+        },
+    )
 
 
 @contextmanager

@@ -75,6 +75,19 @@ class Trial:
 
 
 @dataclass(frozen=True)
+class PartInfo:
+    """What the report says about a part.
+
+    Attributes:
+        title: Heading; may be empty.
+        baseline: Policy that the others are compared with.
+    """
+
+    title: str
+    baseline: str
+
+
+@dataclass(frozen=True)
 class Grid:
     """A grid in one of its sizes.
 
@@ -83,8 +96,7 @@ class Grid:
         size: ``quick`` or ``full``.
         title: Heading in the report.
         question: What it is to answer.
-        baseline: Policy that the others are compared with.
-        parts: Titles of its parts by name, in order.
+        parts: What the report says about its parts, by name and in order.
         trials: All of them, in the order to run.
     """
 
@@ -92,8 +104,7 @@ class Grid:
     size: Size
     title: str
     question: str
-    baseline: str
-    parts: Mapping[str, str]
+    parts: Mapping[str, PartInfo]
     trials: Sequence[Trial]
 
 
@@ -121,8 +132,9 @@ def read_grid(path: Path, size: Size, dataset: str | None = None) -> Grid:
         size=size,
         title=content.title,
         question=content.question,
-        baseline=content.baseline,
-        parts={part.name: part.title or "" for part in parts},
+        parts={
+            part.name: PartInfo(part.title, part.baseline or content.baseline) for part in parts
+        },
         trials=trials,
     )
 
@@ -164,7 +176,7 @@ def _sources(content: GridFile, part: Part, place: str, size: Size) -> list[tupl
 def _trials(
     path: Path, part: str, sources: Sequence[tuple[str, Axes]], dataset: str | None
 ) -> Iterator[Trial]:
-    """Yield the trials of a part: regimes fastest, so that trials beside each other differ in it."""
+    """Yield the trials of a part, so ordered that neighbours differ in their regime."""
     variants = _variants(path, sources)
     common, origins = _parameters(path, sources)
     grid, grid_origins = _grid(path, sources)

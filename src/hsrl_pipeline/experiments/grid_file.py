@@ -54,7 +54,8 @@ class Part(Axes):
     """A part of a grid with a table or a curve of its own in the report."""
 
     name: Label = Field(description="Name of the part")
-    title: str | None = Field(None, description="Heading in the report")
+    title: str = Field("", description="Heading in the report")
+    baseline: str | None = Field(None, description="Policy that the others are compared with")
     sizes: dict[Size, Axes] = Field(default_factory=dict, description="What a size changes")
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hsrl_pipeline.atomic import staged_path
+from hsrl_pipeline.experiments.grid import PartInfo
 
 
 @dataclass(frozen=True)
@@ -50,8 +51,7 @@ class Experiment:
         size: ``quick`` or ``full``.
         title: Heading in the report.
         question: What it is to answer.
-        baseline: Policy that the others are compared with.
-        parts: Titles of the parts by name.
+        parts: What the report says about its parts, by name and in order.
         behaviour: Version of the code's behaviour, the same for all trials.
         commit: Commit it was last started from.
         trials: All that belong to it, also those that have no result yet.
@@ -61,8 +61,7 @@ class Experiment:
     size: str
     title: str
     question: str
-    baseline: str
-    parts: dict[str, str]
+    parts: dict[str, PartInfo]
     behaviour: str
     commit: str
     trials: list[TrialEntry]
@@ -117,9 +116,24 @@ class ExperimentStore:
         found = []
         for path in sorted((self.folder / "experiments").glob("*.json")):
             content = json.loads(path.read_text())
+            content["parts"] = {name: PartInfo(**part) for name, part in content["parts"].items()}
             content["trials"] = [TrialEntry(**entry) for entry in content["trials"]]
             found.append(Experiment(**content))
         return found
+
+    def simulator_metrics(self, name: str) -> dict[str, float]:
+        """Return how well the simulators fit the log that trials were judged on.
+
+        Args:
+            name: Folder of the step that made them, as results name it.
+
+        Returns:
+            Figures by name; empty where the folder is gone.
+        """
+        pattern = f"steps/{name}/data/08_reporting/*/simulator_metrics.json"
+        found = next(self.folder.glob(pattern), None)
+        metrics: dict[str, float] = json.loads(found.read_text()) if found else {}
+        return metrics
 
     def _result(self, key: str) -> Path:
         return self.trial_folder(key) / "result.json"

@@ -30,7 +30,9 @@ def note_reuse(project: Path, experiment: str, trials: Sequence[str]) -> int:
             if found.name.startswith(EXPERIMENT_PREFIX)
         ]
         for key in trials:
-            runs = client.search_runs(places, filter_string=f"tags.trial = '{key}'") if places else []
+            runs = (
+                client.search_runs(places, filter_string=f"tags.trial = '{key}'") if places else []
+            )
             for run in runs:
                 names = run.data.tags.get(TAG, "").split(",")
                 if experiment not in names:
