@@ -27,7 +27,7 @@ CHAIN: dict[str, Callable[[], Pipeline]] = {
 
 
 def register_pipelines() -> dict[str, Pipeline]:
-    """Return the chain's pipelines, ``agent_search``, ``reporting``, and the chain, ``__default__``.
+    """Return the pipelines of the chain, two beside it, and the chain as ``__default__``.
 
     The nodes of a pipeline share a namespace of its name, which Kedro-Viz shows as one box that
     unfolds. Datasets and parameters keep their names.

@@ -114,7 +114,7 @@ class _GridRun:
             self._make_shared(wave)
             made |= {stage.name for stage in wave}
         steps = {
-            number: planner.trial(trial, self._made[number])
+            number: planner.trial_step(trial, self._made[number])
             for number, trial in enumerate(grid.trials)
             if number not in self._errors
         }

@@ -128,16 +128,16 @@ class Planner:
             "reads": {name: made[name].version() for name in stage.reads},
         }
         raw = {} if stage.reads else {"raw": self._raw_files}
-        step = self._step(
+        step = self._make_step(
             stage,
             trial,
-            self.store / "steps" / f"{stage.name}-{settings_key({**facts, **raw})}",
-            [made[name].step.folder for name in stage.reads],
-            own,
+            folder=self.store / "steps" / f"{stage.name}-{settings_key({**facts, **raw})}",
+            sources=[made[name].step.folder for name in stage.reads],
+            params=own,
         )
         return SharedStep(stage, step, facts)
 
-    def trial(self, trial: Trial, made: Mapping[str, SharedStep]) -> Step:
+    def trial_step(self, trial: Trial, made: Mapping[str, SharedStep]) -> Step:
         """Return the step that trains and judges a trial's agent.
 
         Args:
@@ -170,14 +170,20 @@ class Planner:
             "behaviour": self.behaviour,
             "simulators": str(made["simulator_training"].step.folder.name),
         }
-        folder = self.store / "trials" / key
-        sources = [made[name].step.folder for name in stage.reads]
-        return self._step(stage, trial, folder, sources, trial.overrides(), facts)
+        return self._make_step(
+            stage,
+            trial,
+            folder=self.store / "trials" / key,
+            sources=[made[name].step.folder for name in stage.reads],
+            params=trial.overrides(),
+            facts=facts,
+        )
 
-    def _step(
+    def _make_step(
         self,
         stage: Stage,
         trial: Trial,
+        *,
         folder: Path,
         sources: list[Path],
         params: Mapping[str, Any],

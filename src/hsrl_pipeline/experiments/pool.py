@@ -140,7 +140,7 @@ class _Worker:
         context = multiprocessing.get_context("spawn")
         self.connection, others = context.Pipe()
         self.process: SpawnProcess = context.Process(
-            target=_serve, args=(others, work, threads), daemon=True
+            target=_serve, args=(others, work), daemon=True
         )
         with _thread_variables(threads):
             self.process.start()
@@ -171,10 +171,9 @@ def one_line(error: BaseException) -> str:
     return " ".join(text.split())
 
 
-def _serve(connection: Connection, work: Callable[[Any], None], threads: int) -> None:
+def _serve(connection: Connection, work: Callable[[Any], None]) -> None:
     """Do jobs until the pool is closed, and end at once when its process is gone."""
     threading.Thread(target=_end_with_the_parent, daemon=True).start()
-    _limit_threads(threads)
     while True:
         try:
             content = connection.recv()
@@ -197,12 +196,6 @@ def _end_with_the_parent() -> None:
     if parent is not None:
         parent.join()
         os._exit(1)
-
-
-def _limit_threads(threads: int) -> None:
-    from torch import set_num_threads
-
-    set_num_threads(threads)
 
 
 @contextmanager

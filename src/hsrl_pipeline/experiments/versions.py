@@ -14,14 +14,19 @@ from typing import Any
 PACKAGE = Path(__file__).parents[1]
 
 AROUND = (
+    "__main__.py",
+    "atomic.py",
     "cli.py",
+    "errors.py",
     "experiment_runs",
     "experiments",
     "hooks",
     "io",
     "lazy_names.py",
+    "pipeline_registry.py",
     "pipelines/reporting",
     "progress.py",
+    "settings.py",
     "tracking",
 )
 """What stands around a result and decides none of its digits."""
