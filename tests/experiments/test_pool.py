@@ -13,7 +13,7 @@ import pytest
 
 from hsrl_pipeline.experiments.pool import Job, ProcessPool
 
-WORK = '''
+WORK = """
 import os, signal, time
 from pathlib import Path
 from hsrl_pipeline.errors import UserError
@@ -34,7 +34,7 @@ def work(content):
         (folder / f"pid{os.getpid()}").touch()
         time.sleep(60)
     (folder / f"done-{kind}").touch()
-'''
+"""
 
 PARENT = """
 import sys
