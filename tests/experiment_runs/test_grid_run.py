@@ -81,8 +81,9 @@ def run(project):
     """Run a grid with the stand-in."""
     from fake_step import fake_step
 
-    def run(text: str, name: str = "mine", pool=InlinePool(fake_step), **options):
+    def run(text: str, name: str = "mine", pool=None, **options):
         (project / "conf" / "experiments" / f"{name}.yml").write_text(text)
+        pool = pool or InlinePool(fake_step)
         return run_grid(project, project / "conf", name, pool=pool, **options)
 
     return run
