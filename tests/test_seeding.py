@@ -3,7 +3,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hsrl_pipeline.seeding import derive_seed, numpy_generator, torch_generator
+from hsrl_pipeline.seeding import derive_seed, fresh_seed, numpy_generator, torch_generator
 
 
 @settings(max_examples=30)
@@ -30,3 +30,9 @@ def test_generators_draw_the_same_numbers_again() -> None:
     assert numpy_generator(3, "x").random() == numpy_generator(3, "x").random()
     draws = [torch.rand(4, generator=torch_generator(3, "x")) for _ in range(2)]
     assert torch.equal(*draws)
+
+
+def test_fresh_seeds_are_in_range_and_differ() -> None:
+    seeds = {fresh_seed() for _ in range(20)}
+    assert len(seeds) == 20
+    assert all(0 <= seed < 2**63 for seed in seeds)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -42,20 +43,27 @@ def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     Raises:
         UserError: The file is missing or is no safetensors file with a config.
     """
-    from safetensors import SafetensorError, safe_open
+    from safetensors import safe_open
 
-    if not Path(path).exists():
-        raise UserError(f"{path} does not exist", remedy="Run the pipeline that makes it first.")
-    try:
-        with safe_open(path, framework="pt") as file:
-            config = json.loads(file.metadata()["config"])
-            state = {name: file.get_tensor(name) for name in file.keys()}
-    except (SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise UserError(
-            f"{path} is not a readable checkpoint: {error}",
-            remedy="Run the pipeline that makes it again.",
-        ) from error
-    return {"config": config, "state": state}
+    with _reading(path), safe_open(path, framework="pt") as file:
+        config = json.loads(file.metadata()["config"])
+        return {"config": config, "state": {name: file.get_tensor(name) for name in file.keys()}}
+
+
+def read_checkpoint_config(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Return the config of a file alone, without reading any tensor.
+
+    Args:
+        path: The ``.safetensors`` file.
+
+    Raises:
+        UserError: The file is missing or is no safetensors file with a config.
+    """
+    from safetensors import safe_open
+
+    with _reading(path), safe_open(path, framework="numpy") as file:
+        config: dict[str, Any] = json.loads(file.metadata()["config"])
+        return config
 
 
 def write_checkpoint(path: str | os.PathLike[str], checkpoint: Mapping[str, Any]) -> None:
@@ -79,3 +87,19 @@ def write_checkpoint(path: str | os.PathLike[str], checkpoint: Mapping[str, Any]
     header = {"config": json.dumps(checkpoint["config"], sort_keys=True)}
     with staged_path(path) as staging:
         save_file(tensors, staging, metadata=header)
+
+
+@contextmanager
+def _reading(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Turn what can go wrong with a file into one message."""
+    from safetensors import SafetensorError
+
+    if not Path(path).exists():
+        raise UserError(f"{path} does not exist", remedy="Run the pipeline that makes it first.")
+    try:
+        yield
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+        raise UserError(
+            f"{path} is not a readable checkpoint: {error}",
+            remedy="Run the pipeline that makes it again.",
+        ) from error

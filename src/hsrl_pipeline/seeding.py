@@ -29,6 +29,11 @@ def derive_seed(seed: int, stream: str) -> int:
     return int(sequence.generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
+def fresh_seed() -> int:
+    """Return a seed in ``[0, 2**63)`` that nobody knows, from the operating system."""
+    return int(np.random.SeedSequence().generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+
 def numpy_generator(seed: int, stream: str) -> np.random.Generator:
     """Return a numpy generator for the named stream of a run."""
     return np.random.default_rng(derive_seed(seed, stream))

@@ -97,6 +97,45 @@ def test_a_refused_parameter_is_named_with_what_is_allowed(runtime, parts) -> No
         assert part in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("runtime", "said"),
+    [
+        ({"seed": 1.0}, "'seed' is 1.0: write a whole number"),
+        ({"seed": 1e3}, "'seed' is 1000.0: write a whole number"),
+        ({"seed": True}, "'seed' is True: write a whole number"),
+        ({"seed": "7"}, "'seed' is '7': write a whole number"),
+        ({"training": {"n_iterations": 8.0}}, "'training.n_iterations' is 8.0: write a whole"),
+        ({"training": {"n_iterations": "8.0"}}, "'training.n_iterations' is '8.0': write a whole"),
+        ({"training": {"n_iterations": True}}, "'training.n_iterations' is True: write a whole"),
+        ({"training": {"resume": 1}}, "'training.resume' is 1: write true or false"),
+        ({"training": {"resume": "true"}}, "'training.resume' is 'true': write true or false"),
+        ({"training": {"learning_rate": "1e-3"}}, "'training.learning_rate' is '1e-3': write a n"),
+        ({"reward": {"miss_penalty": True}}, "'reward.miss_penalty' is True: write a number"),
+        ({"agents": {"td3": {"tau": "0.1"}}}, "'agents.td3.tau' is '0.1': write a number"),
+        (
+            {"ingestion": {"tabular": {"value_range": ["1", 5]}}},
+            "'ingestion.tabular.value_range[0]' is '1': write a number",
+        ),
+        ({"agent": {"label": 7}}, "'agent.label' is 7: input should be a valid string"),
+    ],
+)
+def test_a_value_of_another_type_is_refused_whatever_the_parameter(runtime, said) -> None:
+    with pytest.raises(UserError) as caught:
+        validate_parameters(load("base", **runtime))
+    assert said in str(caught.value)
+
+
+def test_whole_numbers_are_numbers_and_dates_are_days() -> None:
+    runtime = {
+        "reward": {"miss_penalty": 1},
+        "ingestion": {"date": "2024-05-01", "tabular": {"value_range": [1, 5]}},
+    }
+    tree = validate_parameters(load("base", **runtime))
+    assert tree.reward.miss_penalty == 1.0
+    assert tree.ingestion.date == "2024-05-01"
+    assert tree.ingestion.tabular.value_range == (1.0, 5.0)
+
+
 def test_all_problems_are_named_at_once() -> None:
     with pytest.raises(UserError) as caught:
         validate_parameters(load("base", sedd=1, training={"n_iterations": 0}))

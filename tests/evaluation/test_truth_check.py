@@ -59,6 +59,13 @@ def test_policies_do_not_see_who_the_user_is(truth, selector):
     assert all(seen.user_dense.shape[1] == 0 for seen in policy.seen)
 
 
+def test_a_policy_that_must_know_the_user_is_told_the_number(truth, selector):
+    policy = FixedPolicy([1, 2, 3])
+    policy.identified = True
+    on_truth([policy], truth, selector, make_setting(20))
+    assert all(seen.user_dense.shape[1] == 1 for seen in policy.seen)
+
+
 def test_the_oracle_is_the_ceiling(truth, selector):
     setting = make_setting(300, session=SessionConfig(history_size=HISTORY))
     policies = [RandomPolicy(selector, N_ITEMS), FixedPolicy([1, 2, 3])]

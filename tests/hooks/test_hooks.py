@@ -1,4 +1,5 @@
 import logging
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,6 +12,7 @@ from kedro.pipeline import Pipeline, node
 from hsrl_pipeline.errors import UserError
 from hsrl_pipeline.hooks import missing_inputs_hook, timing_hook
 from hsrl_pipeline.hooks.missing_inputs_hook import MissingInputsHook
+from hsrl_pipeline.hooks.parameters_hook import ParametersHook
 from hsrl_pipeline.hooks.results_hook import ResultsHook, results_table
 from hsrl_pipeline.hooks.timing_hook import TimingHook
 from hsrl_pipeline.hooks.tracking_hook import TrackingHook
@@ -111,6 +113,36 @@ def project(tmp_path_factory) -> Path:
     return tmp_path_factory.mktemp("project")
 
 
+class TestParameters:
+    def check(self, conf: Path = CONF, **runtime) -> None:
+        loader = OmegaConfigLoader(
+            str(conf), env="test", runtime_params=runtime, **CONFIG_LOADER_ARGS
+        )
+        ParametersHook().after_context_created(SimpleNamespace(config_loader=loader))
+
+    @pytest.mark.parametrize("seed", [1.0, 1e3, True, "1"])
+    def test_a_seed_that_is_no_whole_number_names_no_files(self, seed) -> None:
+        with pytest.raises(UserError, match=r"parameter 'seed' is .* write a whole number"):
+            self.check(seed=seed)
+
+    def test_accepts_what_names_files(self) -> None:
+        self.check()
+        self.check(seed=2, agent={"name": "td3", "label": "again"})
+
+    def test_a_label_of_null_is_refused_where_it_would_name_files(self) -> None:
+        with pytest.raises(UserError, match=r"run is hsrl-seed0, but .* named None-seed0"):
+            self.check(agent={"label": None})
+
+    def test_a_seed_of_parameters_yml_is_refused(self, tmp_path) -> None:
+        shutil.copytree(CONF, tmp_path / "conf")
+        (tmp_path / "conf/test/parameters.yml").write_text("seed: 4\n")
+        with pytest.raises(UserError, match=r"run is hsrl-seed4, but .* named hsrl-seed0"):
+            self.check(tmp_path / "conf")
+        (tmp_path / "conf/test/parameters.yml").unlink()
+        (tmp_path / "conf/test/globals.yml").write_text("dataset: toy\nseed: 4\n")
+        self.check(tmp_path / "conf")
+
+
 class TestTracking:
     @pytest.fixture
     def hook(self, project, chain, tmp_path):
@@ -188,6 +220,24 @@ class TestResults:
         assert list(table.columns[0].cells) == ["hsrl", "random"]
         assert list(table.columns[2].cells) == ["4.00 [3.50, 4.50]", "1.00 [3.50, 4.50]"]
         assert list(table.columns[6].cells) == ["9.000", "9.000"]
+
+    def test_rows_of_other_dataset_versions_are_left_to_the_file(
+        self, chain, tmp_path, capsys
+    ) -> None:
+        both = [ROW, {**ROW, "simulator": "train"}]
+        old = [{**row, "policy": "td3", "dataset_version": "d1"} for row in both]
+        summary = AtomicCSVDataset(filepath=str(tmp_path / "summary.csv"))
+        summary.save(pd.DataFrame([*({**row, "dataset_version": "d2"} for row in both), *old]))
+        info = MemoryDataset({"version": "d2"})
+        hook = ResultsHook()
+        hook.after_context_created(_context(tmp_path))
+        catalog = DataCatalog({"summary": summary, "dataset_info": info})
+        hook.after_pipeline_run({}, chain["offline_eval"], catalog)
+        printed = capsys.readouterr().out
+        assert "hsrl" in printed
+        assert "0   4.00 [3.50, 4.50]" in printed
+        assert printed.count("4.00 [3.50, 4.50]") == 1
+        assert "Of other versions of the dataset: 2 rows" in printed
 
     def test_printed_after_an_evaluation_only(self, chain, tmp_path, capsys) -> None:
         summary = AtomicCSVDataset(filepath=str(tmp_path / "summary.csv"))

@@ -67,3 +67,17 @@ def test_frames_are_written_and_previewed(dataset: StagedParquetDataset) -> None
     assert dataset.preview(nrows=3)["data"] == [[0], [1], [2]]
     dataset.save(FRAME.head(0))
     assert dataset.preview()["data"] == []
+
+
+@pytest.mark.parametrize("kind", [AtomicParquetDataset, StagedParquetDataset])
+def test_parquet_keeps_what_a_frame_was_made_from(tmp_path: Path, kind) -> None:
+    dataset = kind(filepath=str(tmp_path / "file"))
+    frame = pd.DataFrame({"a": [1, 2]})
+    dataset.save(frame)
+    assert dataset.provenance() == {}
+    frame.attrs["dataset_version"] = "d1"
+    dataset.save(frame)
+    assert dataset.provenance() == {"dataset_version": "d1"} == dataset.load().attrs
+    (tmp_path / "file").write_bytes(b"no parquet")
+    with pytest.raises(DatasetError, match="can't be read"):
+        dataset.provenance()

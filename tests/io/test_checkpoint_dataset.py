@@ -21,6 +21,7 @@ def test_the_catalog_saves_the_file_that_the_library_writes(tmp_path: Path) -> N
     loaded = dataset.load()
     assert loaded["config"] == content["config"]
     assert torch.equal(loaded["state"]["w"], content["state"]["w"])
+    assert dataset.provenance() == content["config"]
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no checkpoint at all"])
@@ -31,6 +32,8 @@ def test_missing_or_corrupt_files_are_named(tmp_path: Path, content: bytes | Non
     with pytest.raises(DatasetError, match=r"policy\.safetensors") as caught:
         CheckpointDataset(filepath=str(path)).load()
     assert str(user_error_in(caught.value)) == str(caught.value)  # one message, no traceback
+    with pytest.raises(DatasetError, match=r"policy\.safetensors"):
+        CheckpointDataset(filepath=str(path)).provenance()
 
 
 def test_a_failed_save_keeps_the_last_state(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ def test_the_catalog_saves_the_file_that_the_library_writes(tmp_path: Path) -> N
     saved = tmp_path / "deep" / "codebook.safetensors"
     assert saved.read_bytes() == (tmp_path / "plain").read_bytes()
     assert dataset.load().version == codebook.version
+    assert dataset.provenance() == {**codebook.metadata, "version": codebook.version}
 
 
 @pytest.mark.parametrize(
@@ -38,3 +39,5 @@ def test_missing_or_corrupt_files_are_named(
     with pytest.raises(DatasetError, match=f"codebook.safetensors {reason}") as caught:
         CodebookDataset(filepath=str(path)).load()
     assert str(user_error_in(caught.value)) == str(caught.value)  # one message, no traceback
+    with pytest.raises(DatasetError, match=f"codebook.safetensors {reason}"):
+        CodebookDataset(filepath=str(path)).provenance()

@@ -14,11 +14,12 @@ from hsrl_pipeline.errors import UserError
 from hsrl_pipeline.io.atomic_datasets import AtomicJSONDataset, AtomicParquetDataset
 from hsrl_pipeline.io.checkpoint_dataset import CheckpointDataset
 from hsrl_pipeline.io.codebook_dataset import CodebookDataset
+from hsrl_pipeline.provenance import with_provenance
 from hsrl_pipeline.semantic_ids.codebook import Codebook
 from hsrl_pipeline.semantic_ids.residual_quantizer import QuantizerSettings, fit_residual_quantizer
 from hsrl_pipeline.simulator.response.recorded import record_answers
 
-from ..pipelines.offline_eval_inputs import N_ITEMS, SLATE, make_inputs
+from ..pipelines.offline_eval_inputs import INFO, N_ITEMS, SLATE, make_inputs
 
 ID = "hsrl_pipeline/SlateRec-v0"
 SHORT = {"session": {"history_size": 8, "horizon": 6}}
@@ -46,7 +47,14 @@ def project(tmp_path_factory):
     inputs = make_inputs()
     vectors = inputs["item_vectors"]["state"]["vectors"].numpy()
     quantizer = fit_residual_quantizer(vectors[1:], QuantizerSettings((6, 6)), seed=0)
-    inputs["codebook"] = Codebook.build(quantizer, vectors)
+    inputs["codebook"] = Codebook.build(
+        quantizer,
+        vectors,
+        metadata={
+            "dataset_version": INFO["version"],
+            "item_vectors_version": inputs["item_vectors"]["config"]["version"],
+        },
+    )
     catalog = {}
     for name, (kind, folder) in ENTRIES.items():
         TYPES[kind](filepath=str(root / f"data/{folder}/synthetic/{name}")).save(inputs[name])
@@ -166,6 +174,7 @@ def judged_project(project, tmp_path):
         history_size=8,
         provenance={"role": "eval", "user_id_embedding": False},
     )
+    checkpoint = with_provenance(checkpoint, INFO["version"])
     path = root / "data/06_models/synthetic/simulator_eval"
     CheckpointDataset(filepath=str(path)).save(checkpoint)
     return root
@@ -185,3 +194,123 @@ def test_recorded_answers_can_be_played_against(judged_project):
 def test_recorded_answers_have_people_of_their_own(judged_project):
     with pytest.raises(UserError, match="do not start from the split 'test'"):
         make(judged_project, simulator="eval", split="test")
+
+
+ALWAYS = np.arange(1, SLATE + 1)
+
+
+def course(env, steps=12):
+    """Return users and rewards of a constant slate over several sessions."""
+    told = []
+    _, info = env.reset()
+    for _ in range(steps):
+        _, reward, terminated, truncated, step_info = env.step(ALWAYS)
+        told.append((info["user_index"], reward, step_info["clicks"].tolist()))
+        if terminated or truncated:
+            _, info = env.reset()
+    return told
+
+
+class TestSeeds:
+    def test_environments_without_a_seed_are_no_copies(self, project):
+        courses = [course(make(project)) for _ in range(4)]
+        assert len({repr(told) for told in courses}) == 4
+
+    @pytest.mark.parametrize("vectorization_mode", ["sync", "vector_entry_point"])
+    def test_sub_environments_without_a_seed_differ(self, project, vectorization_mode):
+        def first_clicks():
+            envs = gymnasium.make_vec(
+                ID,
+                num_envs=6,
+                vectorization_mode=vectorization_mode,
+                project=project,
+                parameters=SHORT,
+            )
+            _, infos = envs.reset()
+            clicks = [envs.step(np.tile(ALWAYS, (6, 1)))[4]["clicks"] for _ in range(3)]
+            rows = [
+                (infos["user_index"][row], *(c[row].tolist() for c in clicks)) for row in range(6)
+            ]
+            return [repr(row) for row in rows]
+
+        first, second = first_clicks(), first_clicks()
+        assert len(set(first)) > 1
+        assert first != second
+
+    def test_equal_seeds_repeat_and_others_do_not(self, project):
+        one, twin, other = (course(make(project, seed=seed)) for seed in (5, np.int64(5), 6))
+        assert one == twin
+        assert one != other
+
+    def test_the_seed_of_make_is_that_of_reset(self, project):
+        _, info = make(project).reset(seed=5)
+        assert course(make(project, seed=5), 4)[0][0] == info["user_index"]
+
+    def test_a_reset_without_a_seed_goes_on_with_the_stream(self, project):
+        env, twin = make(project), make(project)
+        env.reset(seed=5)
+        twin.reset(seed=5)
+        one, two = course(env, 30), course(twin, 30)
+        assert one == two
+        assert len({user for user, *_ in one}) > 1
+
+    @pytest.mark.parametrize("seed", [1.0, -1, True, "1"])
+    def test_what_is_no_seed_is_refused(self, project, seed):
+        with pytest.raises(UserError, match=r"is no seed \(seed\)"):
+            make(project, seed=seed)
+
+
+class TestStale:
+    @pytest.fixture
+    def copy(self, project, tmp_path):
+        shutil.copytree(project, tmp_path / "copy")
+        return tmp_path / "copy"
+
+    def new_dataset(self, copy):
+        path = copy / "data/03_primary/synthetic"
+        (path / "dataset_info").write_text(json.dumps({**INFO, "version": "new"}))
+        for name in ("items", "users"):
+            frame = pd.read_parquet(path / name)
+            frame.attrs["dataset_version"] = "new"
+            frame.to_parquet(path / name)
+
+    def test_a_simulator_of_another_dataset_is_no_environment(self, copy):
+        self.new_dataset(copy)
+        said = (
+            r"^simulator_train was made from dataset version 0123456789ab, this is new. "
+            r"Run first: kedro run --pipeline simulator_training$"
+        )
+        for make_any in (make, lambda copy: gymnasium.make_vec(ID, num_envs=2, project=copy)):
+            with pytest.raises(UserError, match=said):
+                make_any(copy)
+
+    def test_tables_and_simulator_are_named_at_once(self, copy):
+        path = copy / "data/03_primary/synthetic/dataset_info"
+        path.write_text(json.dumps({**INFO, "version": "new"}))
+        with pytest.raises(UserError, match=r"^users, items, simulator_eval were made from"):
+            make(copy, simulator="eval")
+
+    def test_codes_of_other_vectors_are_no_actions(self, copy):
+        vectors = CheckpointDataset(filepath=str(copy / "data/04_feature/synthetic/item_vectors"))
+        kept = vectors.load()
+        other = {"config": {}, "state": {"vectors": kept["state"]["vectors"] * 2}}
+        vectors.save(with_provenance(other, INFO["version"]))
+        make(copy)
+        with pytest.raises(UserError, match="codebook was made from item vectors version"):
+            make(copy, actions="tokens", observations="features")
+
+    def test_codes_of_another_dataset_are_no_actions(self, copy):
+        self.new_dataset(copy)
+        path = copy / "data/06_models/synthetic/simulator_train"
+        simulator = CheckpointDataset(filepath=str(path))
+        simulator.save(with_provenance(simulator.load(), "new"))
+        make(copy)
+        with pytest.raises(UserError, match=r"codebook was made .*--pipeline sid_tokenization$"):
+            make(copy, actions="tokens")
+
+
+def test_bad_overrides_are_one_message(project):
+    with pytest.raises(UserError, match="'sesion': did you mean 'session'"):
+        gymnasium.make(ID, project=project, parameters={"sesion": {"horizon": 3}})
+    with pytest.raises(UserError, match=r"'session.horizon' is 0"):
+        gymnasium.make(ID, project=project, parameters={"session": {"horizon": 0}})

@@ -11,6 +11,7 @@ from hsrl_pipeline.agents.registry import build_agent
 from hsrl_pipeline.config.agent import AgentsConfig
 from hsrl_pipeline.config.session import CandidatesConfig, RewardConfig, SessionConfig
 from hsrl_pipeline.data.synthetic_truth import SyntheticTruth
+from hsrl_pipeline.provenance import with_provenance
 from hsrl_pipeline.simulator.response.attention import AttentionResponse, ResponseSizes
 from hsrl_pipeline.simulator.response.checkpoint import describe_response_model
 from hsrl_pipeline.simulator.session_data import SessionData
@@ -57,6 +58,8 @@ def make_tables():
     shown = np.stack([rng.permutation(N_ITEMS)[:SLATE] + 1 for _ in range(N_SLATES)])
     labels = rng.integers(0, 2, (N_SLATES, SLATE))
     owner = np.repeat(np.arange(1, N_USERS + 1), N_SLATES // N_USERS + 1)[:N_SLATES]
+    for table in (users, items):
+        table.attrs["dataset_version"] = INFO["version"]
     slates = pd.DataFrame({"slate_index": np.arange(N_SLATES), "user_index": owner})
     slates["timestamp"] = np.arange(N_SLATES)
     slates["split"] = ["train"] * 48 + ["test"] * 12
@@ -78,7 +81,7 @@ def make_simulator(seed):
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = AttentionResponse(sizes, content, clicks, np.full(N_ITEMS + 1, 50))
-    return describe_response_model([model], {"seed": seed})
+    return with_provenance(describe_response_model([model], {"seed": seed}), INFO["version"])
 
 
 def make_setting(data):
@@ -97,6 +100,7 @@ def make_inputs(*, items_per_code=1, priors=None, **config):
         [place // 6, place % 6] for place in (item // items_per_code for item in range(N_ITEMS))
     ]
     item_priors = pd.DataFrame({"item_index": items["item_index"], "prior": np.float32(0.0)})
+    item_priors.attrs["dataset_version"] = INFO["version"]
     if priors is not None:
         item_priors["prior"] = np.asarray(priors, np.float32)
     codebook = SimpleNamespace(codes=codes, vocab_sizes=(5, 6), version="c0deb00c")
@@ -106,7 +110,9 @@ def make_inputs(*, items_per_code=1, priors=None, **config):
         "items": items,
         "slates": slates,
         "timeline": timeline,
-        "item_vectors": {"config": {}, "state": {"vectors": torch.from_numpy(vectors)}},
+        "item_vectors": with_provenance(
+            {"config": {}, "state": {"vectors": torch.from_numpy(vectors)}}, INFO["version"]
+        ),
         "codebook": codebook,
         "item_priors": item_priors,
     }

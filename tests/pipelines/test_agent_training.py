@@ -73,6 +73,9 @@ def test_a_trained_policy_can_be_put_to_use(tmp_path, name):
     config = checkpoint["config"]
     assert (config["agent"], config["seed"], config["codebook_version"]) == (name, 0, "c0deb00c")
     assert config["dataset_version"] == INFO["version"]
+    for source in ("item_vectors", "simulator_train"):
+        made_from = make_inputs()[source]["config"]["version"]
+        assert config[f"{source}_version"] == made_from
     history = catalog.load("training_history")
     assert history["iteration"].tolist() == [4, 8] == [step for step, _ in points]
     policy = restore_policy(checkpoint, make_context())
@@ -83,6 +86,23 @@ def test_a_trained_policy_can_be_put_to_use(tmp_path, name):
     slates = policy.act(observation, explore=False).slates
     assert slates.shape == (3, SLATE)
     assert slates.min() >= 1 and slates.max() <= N_ITEMS
+
+
+@pytest.mark.parametrize("source", ["dataset", "item_vectors", "codebook", "simulator_train"])
+def test_training_does_not_resume_on_other_data(tmp_path, monkeypatch, source):
+    run(tmp_path)
+    inputs = make_inputs()
+    if source == "dataset":
+        inputs["dataset_info"] = {**INFO, "version": "new"}
+    elif source == "codebook":
+        inputs["codebook"].version = "new"
+    elif source == "item_vectors":
+        inputs["item_vectors"]["config"]["version"] = "new"
+    else:
+        inputs["simulator_train"]["config"]["seed"] = 99
+    monkeypatch.setattr(f"{__name__}.make_inputs", lambda: inputs)
+    with pytest.raises(UserError, match=rf"other settings: {source}_version \(was .*, is"):
+        run(tmp_path, resume=True, n_iterations=12)
 
 
 def test_equal_seeds_write_equal_policies_and_resume_ends_like_the_unbroken_run(tmp_path):

@@ -15,6 +15,8 @@ from hsrl_pipeline.data.feature_tables import ItemTable, UserTable
 from hsrl_pipeline.data.slate_log import SlateLog
 from hsrl_pipeline.data.synthetic_truth import SyntheticTruth, true_click_probabilities
 from hsrl_pipeline.pipelines.ingestion import create_pipeline
+from hsrl_pipeline.pipelines.ingestion.pipeline import TABLES
+from hsrl_pipeline.provenance import provenance_of
 
 PROJECT = Path(__file__).parents[2]
 SYNTHETIC = {"n_users": 40, "n_items": 60, "mean_events": 30}
@@ -57,6 +59,18 @@ def test_tables_fit_together(catalog: DataCatalog) -> None:
     assert (users.categories.max(axis=0) < users.category_sizes).all()
     positives = catalog.load("interactions").query("label == 1")
     assert positives["item_index"].tolist() == log.timeline.tolist()
+
+
+def test_tables_carry_the_version_of_the_dataset(catalog: DataCatalog) -> None:
+    version = catalog.load("dataset_info")["version"]
+    for name in ("users", "items", "recorded_answers", "propensities", "synthetic_truth"):
+        facts = provenance_of(catalog.load(name))
+        assert facts["dataset_version"] == version, name
+
+
+def test_a_run_killed_between_two_tables_leaves_users_behind() -> None:
+    assert TABLES[0] == "dataset_info"
+    assert TABLES[-1] == "users"
 
 
 def test_truth_speaks_of_the_canonical_tables(catalog: DataCatalog) -> None:

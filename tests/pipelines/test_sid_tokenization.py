@@ -14,6 +14,7 @@ from hsrl_pipeline.config.sid import SidConfig
 from hsrl_pipeline.io.checkpoint_dataset import CheckpointDataset
 from hsrl_pipeline.io.codebook_dataset import CodebookDataset
 from hsrl_pipeline.pipelines.sid_tokenization import create_pipeline
+from hsrl_pipeline.provenance import checkpoint_version
 
 N_ITEMS, N_USERS, SLATE, N_SLATES = 40, 10, 4, 60
 
@@ -87,6 +88,14 @@ def test_every_item_gets_a_code_of_its_own(results: dict[str, Any]) -> None:
     items = np.arange(1, N_ITEMS + 1)
     assert codebook.lookup(codebook.codes_of(items)).tolist() == items[:, None].tolist()
     assert codebook.metadata["dataset_version"] == INFO["version"]
+
+
+def test_each_artifact_says_what_it_was_made_from(results: dict[str, Any]) -> None:
+    vectors = results["item_vectors"]["config"]
+    assert vectors["dataset_version"] == INFO["version"]
+    assert results["codebook"].metadata["item_vectors_version"] == vectors["version"]
+    assert vectors["version"] == checkpoint_version(results["item_vectors"])
+    assert results["item_priors"].attrs == {"dataset_version": INFO["version"]}
 
 
 def test_vectors_are_a_checkpoint(results: dict[str, Any]) -> None:

@@ -15,6 +15,7 @@ from hsrl_pipeline.io.checkpoint_dataset import CheckpointDataset
 from hsrl_pipeline.io.figure_dataset import AtomicFigureDataset
 from hsrl_pipeline.pipelines.simulator_training import create_pipeline
 from hsrl_pipeline.pipelines.simulator_training.nodes import fit_user_simulator
+from hsrl_pipeline.provenance import checkpoint_version
 from hsrl_pipeline.simulator.response.checkpoint import build_response_model
 
 from .offline_eval_inputs import INFO, N_ITEMS, make_tables
@@ -85,6 +86,8 @@ def test_both_simulators_are_handed_over(outcome):
         checkpoint = outcome[0].load(f"simulator_{role}")
         assert checkpoint["config"]["role"] == role
         assert build_response_model(checkpoint).n_items == N_ITEMS
+        assert checkpoint["config"]["dataset_version"] == INFO["version"]
+        assert checkpoint["config"]["version"] == checkpoint_version(checkpoint)
 
 
 def test_the_report_is_complete(outcome, folder):

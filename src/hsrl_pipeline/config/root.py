@@ -44,20 +44,61 @@ def validate_parameters(parameters: Mapping[str, Any]) -> Parameters:
         parameters: Nested parameters as Kedro loads them.
 
     Raises:
-        UserError: A name is unknown or a value is not allowed (all such are named at once), or an
-            override does not apply to the chosen agent.
+        UserError: A name is unknown, a value is not allowed or of another type than its parameter
+            (all such are named at once), or an override does not apply to the chosen agent.
     """
     try:
         tree = Parameters.model_validate(dict(parameters))
     except ValidationError as error:
-        problems = [_describe(problem["loc"], problem) for problem in error.errors()]
-        raise UserError(
-            "; ".join(problems),
-            where="conf/ or --params",
-            remedy="Nothing was run. conf/base/parameters*.yml lists every parameter.",
-        ) from None
+        raise _refusal([_describe(p["loc"], p) for p in error.errors()]) from None
+    converted = _converted(parameters, tree)
+    if converted:
+        raise _refusal(converted)
     tree.agents.settings_of(tree.agent, tree.training.learning_rate)
     return tree
+
+
+def _refusal(problems: Sequence[str]) -> UserError:
+    return UserError(
+        "; ".join(problems),
+        where="conf/ or --params",
+        remedy="Nothing was run. conf/base/parameters*.yml lists every parameter.",
+    )
+
+
+def _converted(given: Any, checked: Any, name: str = "") -> list[str]:
+    """Return one sentence on each value that was checked as another type than it was given in.
+
+    Nodes and file names may see the value as it was given, so it has to be what was checked.
+
+    Args:
+        given: A value of the tree as Kedro loads it.
+        checked: The same after validation.
+        name: Dotted name of the value.
+    """
+    if isinstance(given, Mapping):
+        parts = checked if isinstance(checked, Mapping) else vars(checked)
+        return [
+            problem
+            for part, value in given.items()
+            for problem in _converted(value, parts[part], f"{name}.{part}".strip("."))
+        ]
+    if isinstance(given, list | tuple):
+        pairs = enumerate(zip(given, checked, strict=True))
+        return [problem for i, pair in pairs for problem in _converted(*pair, f"{name}[{i}]")]
+    for kind, (accepted, wanted) in KINDS.items():
+        if type(checked) is kind:
+            right = type(given) in accepted
+            return [] if right else [f"parameter '{name}' is {given!r}: {wanted}"]
+    return []
+
+
+KINDS: dict[type, tuple[tuple[type, ...], str]] = {
+    bool: ((bool,), "write true or false"),
+    int: ((int,), "write a whole number, without decimal point, exponent or quotes"),
+    float: ((int, float), "write a number, without quotes"),
+}
+"""Types a value may be given in by the type it is checked as, and what to write otherwise."""
 
 
 def _describe(location: Sequence[int | str], problem: Mapping[str, Any]) -> str:

@@ -53,6 +53,33 @@ class ResponseNetworkConfig(FrozenConfig):
         return self
 
 
+class UserTasteConfig(FrozenConfig):
+    """What users with a taste of their own are made of (``simulator.user_taste``)."""
+
+    size: int = Field(default=8, ge=1, le=256, description="Numbers of a user's taste vector.")
+    visit_gap_days: float = Field(
+        default=7.0,
+        gt=0.0,
+        le=3650.0,
+        description="Days without a row after which a user's next row begins a later visit. Later "
+        "visits are held out to decide how much of a taste lasts; a log without them holds out "
+        "each user's latest rows.",
+    )
+    n_folds: int = Field(
+        default=3,
+        ge=2,
+        le=20,
+        description="Parts of each user's rows; the taste beside a row comes from the other parts.",
+    )
+    dropout: float = Field(
+        default=0.2,
+        ge=0.0,
+        lt=1.0,
+        description="Share of rows that a training step shows without their user's taste, so that "
+        "users without rows are answered too, in [0, 1).",
+    )
+
+
 class SimulatorConfig(FrozenConfig):
     """The two simulators: Psi_train for learners, Psi_eval for judging them."""
 
@@ -71,6 +98,12 @@ class SimulatorConfig(FrozenConfig):
         default=False,
         description="Whether users have a free embedding each; it memorises (docs/simulators.md).",
     )
+    user_taste: bool = Field(
+        default=False,
+        description="Whether users have a taste of their own, inferred from all their likes and "
+        "dislikes in the fitting rows; policies never see it.",
+    )
+    taste: UserTasteConfig = Field(default_factory=UserTasteConfig)
     n_members: int = Field(
         default=1, ge=1, le=20, description="Members of each simulator's ensemble; 1 is none."
     )
@@ -109,3 +142,11 @@ class SimulatorConfig(FrozenConfig):
     n_calibration_bins: int = Field(
         default=15, ge=2, le=1000, description="Equal-width bins of calibration error and plot."
     )
+
+    @model_validator(mode="after")
+    def _one_way_to_know_a_user(self) -> Self:
+        if self.user_taste and self.user_id_embedding:
+            raise ValueError(
+                "user_taste and user_id_embedding are two ways to know a user: choose one"
+            )
+        return self

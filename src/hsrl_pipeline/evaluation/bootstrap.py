@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,6 +16,10 @@ LEVEL = 0.95
 
 RESAMPLES_AT_ONCE = 100
 """Bounds the memory of a resampling chunk: this many rows of one weight per session."""
+
+
+LARGEST_KEPT = 2**25
+"""Counts that are kept from one call to the next at most, 64 MiB."""
 
 
 def bootstrap_intervals(
@@ -36,16 +43,31 @@ def bootstrap_intervals(
     """
     check_shape("values", values, None, None)
     n_sessions = len(values)
-    generator = numpy_generator(seed, "evaluation.bootstrap")
     means = np.empty((n_resamples, values.shape[1]))
+    start = 0
+    # the same sessions are picked for every policy of a table, and picking takes longest
+    keep = n_sessions * n_resamples <= LARGEST_KEPT
+    for counts in (_kept_counts if keep else _pick_counts)(n_sessions, n_resamples, seed):
+        weights = counts.astype(np.float64) / n_sessions
+        for column in range(values.shape[1]):
+            means[start : start + len(counts), column] = weights @ values[:, column]
+        start += len(counts)
+    tail = (1.0 - LEVEL) / 2.0
+    ends: NDArray[np.float64] = np.quantile(means, [tail, 1.0 - tail], axis=0)
+    return ends.T
+
+
+def _pick_counts(n_sessions: int, n_resamples: int, seed: int) -> Iterator[NDArray[np.uint16]]:
+    """Yield (resample, session) uint16: how often each resample picks each session."""
+    generator = numpy_generator(seed, "evaluation.bootstrap")
     for start in range(0, n_resamples, RESAMPLES_AT_ONCE):
         count = min(RESAMPLES_AT_ONCE, n_resamples - start)
         picked = generator.integers(n_sessions, size=(count, n_sessions))
         picked += np.arange(count)[:, None] * n_sessions
-        weights = np.bincount(picked.ravel(), minlength=count * n_sessions).astype(np.float64)
-        weights = weights.reshape(count, n_sessions) / n_sessions
-        for column in range(values.shape[1]):
-            means[start : start + count, column] = weights @ values[:, column]
-    tail = (1.0 - LEVEL) / 2.0
-    ends: NDArray[np.float64] = np.quantile(means, [tail, 1.0 - tail], axis=0)
-    return ends.T
+        counts = np.bincount(picked.ravel(), minlength=count * n_sessions).astype(np.uint16)
+        yield counts.reshape(count, n_sessions)
+
+
+@lru_cache(maxsize=1)
+def _kept_counts(n_sessions: int, n_resamples: int, seed: int) -> tuple[NDArray[np.uint16], ...]:
+    return tuple(_pick_counts(n_sessions, n_resamples, seed))

@@ -8,7 +8,7 @@ import zipfile
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -74,7 +74,7 @@ class FileReferenceRecords:
 
     def save(self, name: str, records: SessionRecords) -> None:
         """Keep sessions under a name; the file appears complete or not at all."""
-        columns: Mapping[str, np.ndarray] = {
+        columns: dict[str, Any] = {
             field.name: np.asarray(getattr(records, field.name)) for field in fields(records)
         }
         with staged_path(self._folder / f"{name}.npz") as staging, staging.open("wb") as file:

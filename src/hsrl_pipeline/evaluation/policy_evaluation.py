@@ -25,12 +25,8 @@ from hsrl_pipeline.evaluation.rollout_metrics import long_tail_items
 from hsrl_pipeline.evaluation.rollouts import EvaluationSetting
 from hsrl_pipeline.evaluation.tables import EvaluationTables, tabulate
 from hsrl_pipeline.evaluation.truth_check import ORACLE, roll_out_on_truth
-from hsrl_pipeline.evaluation.versions import (
-    array_version,
-    checkpoint_version,
-    code_version,
-    sessions_version,
-)
+from hsrl_pipeline.evaluation.versions import array_version, code_version, sessions_version
+from hsrl_pipeline.provenance import check_provenance, checkpoint_version
 from hsrl_pipeline.seeding import derive_seed
 from hsrl_pipeline.simulator.response.checkpoint import build_response_model
 from hsrl_pipeline.simulator.response.user_identity import users_as_read
@@ -180,15 +176,17 @@ def _refuse_other_regime(
 
 def _refuse_stale(config: Mapping[str, Any], data: SessionData, agent_name: str) -> None:
     """Refuse a policy of another agent, dataset or codebook."""
-    expected = {
-        "agent": agent_name,
-        "dataset_version": data.info.version,
-        "codebook_version": data.codebook.version,
-    }
-    for name, value in expected.items():
-        if config.get(name) != value:
-            raise UserError(
-                f"The trained policy has {name} {config.get(name)!r}, this run has {value!r}",
-                where=f"policy of agent {agent_name}",
-                remedy="Run first: kedro run --pipeline agent_training with the same options.",
-            )
+    if config.get("agent") != agent_name:
+        raise UserError(
+            f"The trained policy has agent {config.get('agent')!r}, this run has {agent_name!r}",
+            where=f"policy of agent {agent_name}",
+            remedy="Run first: kedro run --pipeline agent_training with the same options.",
+        )
+    check_provenance(
+        {
+            "dataset_info": {"version": data.info.version},
+            "codebook": {"version": data.codebook.version, "dataset_version": data.info.version},
+            "trained_policy": config,
+        },
+        " with the same options",
+    )

@@ -75,8 +75,8 @@ class GreedyPolicy:
     Args:
         name: Name of the reference.
         selector: Turns scores into slates.
-        response: The response model to be greedy on. Greedy on recorded answers is an oracle: it
-            is told who the user is.
+        response: The response model to be greedy on. Greedy on recorded answers or on users with
+            a taste of their own is an oracle: it is told who the user is.
     """
 
     def __init__(self, name: str, selector: SlateSelector, response: UserResponseModel) -> None:
@@ -104,6 +104,7 @@ class _Averaging:
     name = "averaging"
 
     def __init__(self, policy: Policy, response: UserResponseModel) -> None:
+        self.identified = response.identified
         self._policy = policy
         self._response = response
         self.sums: torch.Tensor = torch.zeros(1, dtype=torch.float64)

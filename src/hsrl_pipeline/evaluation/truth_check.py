@@ -82,17 +82,19 @@ class _Oracle:
 
 
 class _Blindfolded:
-    """Shows a policy everything but the number of the user."""
+    """Shows a policy everything but the number of the user, unless it must know the user."""
 
     def __init__(self, policy: Policy) -> None:
         self.name = policy.name
         self._policy = policy
+        self._told = getattr(policy, "identified", False)
 
     def act(
         self, observation: Observation, *, explore: bool, generator: torch.Generator | None = None
     ) -> Action:
-        anonymous = observation._replace(user_dense=observation.user_dense[:, :-1])
-        return self._policy.act(anonymous, explore=explore, generator=generator)
+        if not self._told:
+            observation = observation._replace(user_dense=observation.user_dense[:, :-1])
+        return self._policy.act(observation, explore=explore, generator=generator)
 
 
 def identify_users(pool: UserPool) -> UserPool:

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -14,6 +11,7 @@ from numpy.typing import NDArray
 
 from hsrl_pipeline.config.evaluation import EvaluationConfig
 from hsrl_pipeline.evaluation.rollouts import EvaluationSetting
+from hsrl_pipeline.provenance import checkpoint_version
 
 SESSION_CODE = ("evaluation", "simulator")
 SESSION_MODULES = (
@@ -72,13 +70,3 @@ def array_version(*arrays: NDArray[np.generic]) -> str:
     return checkpoint_version(
         {"config": {}, "state": {str(number): array for number, array in enumerate(arrays)}}
     )
-
-
-def checkpoint_version(checkpoint: Mapping[str, Any]) -> str:
-    """Return a hash of a checkpoint's description and weights: 12 hexadecimal digits."""
-    digest = hashlib.sha256(json.dumps(checkpoint["config"], sort_keys=True).encode())
-    for name in sorted(checkpoint["state"]):
-        array = np.ascontiguousarray(np.asarray(checkpoint["state"][name]))
-        digest.update(f"{name}{array.dtype}{array.shape}".encode())
-        digest.update(array.tobytes())
-    return digest.hexdigest()[:12]

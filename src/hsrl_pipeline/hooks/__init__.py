@@ -1,1 +1,1 @@
-"""Kedro hooks: refuse bad parameters, name what is missing, track the run, show the results."""
+"""Kedro hooks: refuse bad parameters and stale or missing data, track the run, show results."""

@@ -10,6 +10,7 @@ from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 
 from hsrl_pipeline.errors import UserError
+from hsrl_pipeline.hooks.run_options import typed_options
 from hsrl_pipeline.pipeline_registry import CHAIN
 
 
@@ -40,15 +41,12 @@ class MissingInputsHook:
         makers = {output: maker for maker in CHAIN for output in _outputs(maker)}
         needed = {makers[name] for name in missing if name in makers}
         first = next((name for name in CHAIN if name in needed), None)
-        env = f" --env {run_params['env']}" if run_params.get("env") else ""
-        params = ",".join(
-            f"{name}={value}" for name, value in _flat(run_params.get("runtime_params") or {})
-        )
-        extra = f" --params {params}" if params else ""
         raise UserError(
             f"the run needs {', '.join(missing)}, which no earlier run has made",
             where=", ".join(str(_path(catalog, name)) for name in missing),
-            remedy=f"Run first: kedro run --pipeline {first}{env}{extra}" if first else None,
+            remedy=f"Run first: kedro run --pipeline {first}{typed_options(run_params)}"
+            if first
+            else None,
         )
 
 
@@ -59,14 +57,3 @@ def _outputs(pipeline_name: str) -> set[str]:
 def _path(catalog: DataCatalog, name: str) -> Any:
     dataset = catalog.get(name)
     return getattr(dataset, "_filepath", name)
-
-
-def _flat(params: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    """Return nested ``--params`` as dotted pairs, the way they were typed."""
-    pairs: list[tuple[str, Any]] = []
-    for name, value in params.items():
-        if isinstance(value, dict):
-            pairs.extend(_flat(value, f"{prefix}{name}."))
-        else:
-            pairs.append((f"{prefix}{name}", value))
-    return pairs

@@ -50,11 +50,15 @@ class ResultsHook:
         console = Console()
         console.width = max(console.width, NARROWEST)
         rows = summary.load()
+        current = rows_of_dataset(rows, _dataset_version(catalog))
         for regime in REGIMES:
-            own = rows[rows["regime"] == regime]
+            own = current[current["regime"] == regime]
             if len(own):
                 console.print()
                 console.print(results_table(own, self._dataset, regime))
+        if len(current) < len(rows):
+            others = len(rows) - len(current)
+            console.print(f"Of other versions of the dataset: {others} rows, in the file alone")
         path = Path(str(summary._filepath)).relative_to(self._project)
         env = f" --env {run_params['env']}" if run_params.get("env") else ""
         console.print(f"All columns:    {path}", highlight=False)
@@ -66,6 +70,26 @@ class ResultsHook:
             highlight=False,
             soft_wrap=True,
         )
+
+
+def _dataset_version(catalog: DataCatalog) -> str | None:
+    """Return the version of the dataset that the run evaluated on, None where nothing says it."""
+    if "dataset_info" not in catalog or not catalog.exists("dataset_info"):
+        return None
+    info: Any = catalog.load("dataset_info")
+    return str(info["version"])
+
+
+def rows_of_dataset(summary: pd.DataFrame, version: str | None) -> pd.DataFrame:
+    """Return the rows that were evaluated on one version of the dataset: only they compare.
+
+    Args:
+        summary: As for `results_table`.
+        version: The dataset's version; None for all rows.
+    """
+    if version is None or "dataset_version" not in summary.columns:
+        return summary
+    return summary[summary["dataset_version"] == version]
 
 
 def results_table(summary: pd.DataFrame, dataset: str, regime: Regime) -> Table:

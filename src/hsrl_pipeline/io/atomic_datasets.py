@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from kedro.io import DatasetError
 from kedro_datasets.json import JSONDataset
 from kedro_datasets.pandas import CSVDataset, ParquetDataset
 
@@ -44,6 +46,23 @@ class AtomicJSONDataset(AtomicSaveMixin, JSONDataset):
 
 class AtomicParquetDataset(AtomicSaveMixin, ParquetDataset):
     """``kedro_datasets.pandas.ParquetDataset``, written atomically."""
+
+    def provenance(self) -> dict[str, Any]:
+        """Return the ``attrs`` of the frame that was saved, without reading the table.
+
+        Raises:
+            DatasetError: The file is missing or is no parquet file.
+        """
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        try:
+            with self._fs.open(str(self._filepath), "rb") as file:
+                kept = pq.read_schema(file).metadata or {}
+        except (OSError, pa.ArrowException) as error:
+            raise DatasetError(f"{self._filepath} can't be read: {error}") from error
+        attrs: dict[str, Any] = json.loads(kept.get(b"PANDAS_ATTRS", b"{}"))
+        return attrs
 
 
 class StagedParquetDataset(AtomicParquetDataset):

@@ -7,7 +7,12 @@ from typing import Any
 
 from kedro.io import AbstractDataset, DatasetError
 
-from hsrl_pipeline.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
+from hsrl_pipeline.checkpoint import (
+    Checkpoint,
+    read_checkpoint,
+    read_checkpoint_config,
+    write_checkpoint,
+)
 from hsrl_pipeline.errors import UserError
 
 
@@ -31,6 +36,17 @@ class CheckpointDataset(AbstractDataset[Checkpoint, Checkpoint]):
         """
         try:
             return read_checkpoint(self._filepath)
+        except UserError as error:
+            raise DatasetError(str(error)) from error
+
+    def provenance(self) -> dict[str, Any]:
+        """Return the config alone, without reading any tensor.
+
+        Raises:
+            DatasetError: The file is missing or is no safetensors file with a config.
+        """
+        try:
+            return read_checkpoint_config(self._filepath)
         except UserError as error:
             raise DatasetError(str(error)) from error
 

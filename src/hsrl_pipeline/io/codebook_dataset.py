@@ -39,6 +39,19 @@ class CodebookDataset(AbstractDataset["Codebook", "Codebook"]):
         except UserError as error:
             raise DatasetError(str(error)) from error
 
+    def provenance(self) -> dict[str, Any]:
+        """Return the metadata and the version it claims, without reading any array.
+
+        Raises:
+            DatasetError: The file is missing or unreadable.
+        """
+        from hsrl_pipeline.semantic_ids.codebook_file import read_codebook_provenance
+
+        try:
+            return read_codebook_provenance(self._filepath)
+        except UserError as error:
+            raise DatasetError(str(error)) from error
+
     def save(self, data: Codebook) -> None:
         """Save the codebook in one atomic write."""
         from hsrl_pipeline.semantic_ids.codebook_file import write_codebook

@@ -10,7 +10,9 @@ from kedro.config import OmegaConfigLoader
 from kedro.io import AbstractDataset
 
 from hsrl_pipeline.errors import UserError
+from hsrl_pipeline.io.provenance_on_disk import provenance_on_disk
 from hsrl_pipeline.io.regime_folders import judged_as, policy_regime_folder, regime_folder
+from hsrl_pipeline.provenance import KNOWN, check_provenance, provenance_of
 
 CONF_READING: dict[str, Any] = {
     "base_env": "base",
@@ -65,24 +67,55 @@ class ProjectArtifacts:
             **CONF_READING,
         )
         self._catalog: dict[str, Any] = loader["catalog"]
+        self._facts: dict[str, Mapping[str, Any]] = {}
         self.parameters: dict[str, Any] = loader["parameters"]
+
+    def check_together(self, *names: str) -> None:
+        """Refuse entries that do not belong together, all of them in one message.
+
+        Args:
+            names: Entries; those not made yet are left to `load`.
+
+        Raises:
+            UserError: One was made from another version of another; names the pipelines to run.
+        """
+        for name in names:
+            entry = self._entry(name)
+            if entry.exists():
+                self._facts[name] = provenance_on_disk(entry)
+        check_provenance(self._facts, self._env_option)
 
     def load(self, name: str) -> Any:
         """Return an entry of the catalog.
 
         Raises:
-            UserError: The entry was not made yet; names the pipeline that makes it.
+            UserError: The entry was not made yet, or was made from something else than the entries
+                loaded before; names the pipeline that makes it.
         """
-        config = dict(self._catalog[name])
-        config["filepath"] = str(self._project / config["filepath"])
-        entry: AbstractDataset[Any, Any] = AbstractDataset.from_config(name, config)
+        entry = self._entry(name)
         if not entry.exists():
             from hsrl_pipeline.pipeline_registry import pipeline_that_makes
 
-            env = "" if self._dataset == BASE_DATASET else f" --env {self._dataset}"
             raise UserError(
                 f"The project has no {name} of dataset {self._dataset!r} yet",
-                where=config["filepath"],
-                remedy=f"Run first: kedro run --pipeline {pipeline_that_makes(name)}{env}",
+                where=str(self._path(name)),
+                remedy=f"Run first: kedro run --pipeline {pipeline_that_makes(name)}"
+                f"{self._env_option}",
             )
-        return entry.load()
+        data = entry.load()
+        if name in KNOWN:
+            self._facts[name] = provenance_of(data)
+            check_provenance(self._facts, self._env_option)
+        return data
+
+    @property
+    def _env_option(self) -> str:
+        return "" if self._dataset == BASE_DATASET else f" --env {self._dataset}"
+
+    def _path(self, name: str) -> Path:
+        return self._project / str(self._catalog[name]["filepath"])
+
+    def _entry(self, name: str) -> AbstractDataset[Any, Any]:
+        config = {**self._catalog[name], "filepath": str(self._path(name))}
+        entry: AbstractDataset[Any, Any] = AbstractDataset.from_config(name, config)
+        return entry

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from hsrl_pipeline.config.session import CandidatesConfig, RewardConfig, SessionConfig
+from hsrl_pipeline.config.root import validate_parameters
 from hsrl_pipeline.errors import UserError
 from hsrl_pipeline.io.project_artifacts import BASE_DATASET, ProjectArtifacts
+from hsrl_pipeline.seeding import fresh_seed
 
 if TYPE_CHECKING:
     import gymnasium
@@ -36,7 +37,7 @@ class _EnvParts:
         simulator: Simulator,
         *,
         n_sessions: int,
-        seed: int,
+        seed: int | None,
         split: str | None,
         parameters: Mapping[str, Any] | None,
         device: str,
@@ -46,19 +47,23 @@ class _EnvParts:
         from hsrl_pipeline.data.slate_log import DatasetInfo, ItemTable, SlateLog, UserTable
         from hsrl_pipeline.simulator.judge_pool import pool_for_judge
         from hsrl_pipeline.simulator.response.checkpoint import build_response_model
+        from hsrl_pipeline.simulator.response.recorded import RecordedResponse
         from hsrl_pipeline.simulator.response.user_identity import users_as_read
         from hsrl_pipeline.simulator.session_setting import SessionSetting
         from hsrl_pipeline.simulator.slate_env import SlateSessions
 
         _refuse_unknown("simulator", simulator, ("train", "eval"))
+        stream = fresh_seed() if seed is None else _checked_seed(seed)
         artifacts = ProjectArtifacts(project, dataset, parameters)
+        artifacts.check_together("dataset_info", "items", "users", f"simulator_{simulator}")
+        rules = validate_parameters(artifacts.parameters)
         self._artifacts = artifacts
         self._info = DatasetInfo.from_dict(artifacts.load("dataset_info"))
         items = ItemTable.from_frame(artifacts.load("items"), self._info)
         self._setting = SessionSetting(
-            session=SessionConfig.model_validate(artifacts.parameters["session"]),
-            reward=RewardConfig.model_validate(artifacts.parameters["reward"]),
-            candidates=CandidatesConfig.model_validate(artifacts.parameters["candidates"]),
+            session=rules.session,
+            reward=rules.reward,
+            candidates=rules.candidates,
             slate_size=self._info.slate_size,
             n_items=self._info.n_items,
             shelves=items.shelves,
@@ -66,14 +71,14 @@ class _EnvParts:
         )
         log = SlateLog.from_frames(artifacts.load("slates"), artifacts.load("timeline"))
         splits = {"train": log.train, "test": log.test, "all": log}
-        chosen = split or _default_split(simulator, artifacts.parameters)
+        chosen = split or ("train" if simulator == "train" else rules.evaluation.split)
         _refuse_unknown("split", chosen, tuple(splits))
         response = artifacts.load(f"simulator_{simulator}")
         users = UserTable.from_frame(artifacts.load("users"), self._info)
         self._info, users = users_as_read(self._info, users, response)
         self.category_sizes = users.category_sizes
         judge = build_response_model(response, device)
-        if judge.identified and split is not None:
+        if isinstance(judge, RecordedResponse) and split is not None:
             raise UserError(
                 f"Sessions judged by recorded answers do not start from the split {split!r}",
                 where="split",
@@ -85,7 +90,7 @@ class _EnvParts:
             pool_for_judge(judge, splits[chosen], log, users, history_size),
             self._setting,
             batch_size=n_sessions,
-            seed=seed,
+            seed=stream,
         )
 
     def features(self, observations: Observations) -> StateFeatures | None:
@@ -136,7 +141,7 @@ def make_slate_env(
     *,
     observations: Observations = "dict",
     actions: Actions = "items",
-    seed: int = 0,
+    seed: int | None = None,
     split: str | None = None,
     parameters: Mapping[str, Any] | None = None,
 ) -> gymnasium.Env[Any, Any]:
@@ -149,13 +154,15 @@ def make_slate_env(
         observations: ``dict`` of arrays, or ``features``: one flat row of numbers.
         actions: ``items`` (a slate), ``tokens`` (a semantic ID per slot) or ``vector`` (a
             hyper-action in item-vector space).
-        seed: Seed until ``reset`` gives another.
+        seed: Seed until ``reset`` gives another; None for one that nobody knows, another one in
+            every environment.
         split: Whose users start sessions: ``train``, ``test`` or ``all``. By default the training
             split for ``train`` and ``evaluation.split`` for ``eval``.
         parameters: Nested overrides, as ``--params`` would give them.
 
     Raises:
-        UserError: The project or an artifact is missing; says what to run first.
+        UserError: The project or an artifact is missing (says what to run first), or an argument
+            is not one of those allowed.
     """
     from hsrl_pipeline.simulator.gym.action_wrappers import DecodedActions
     from hsrl_pipeline.simulator.gym.env import SlateRecEnv
@@ -185,7 +192,7 @@ def make_slate_vector_env(
     *,
     observations: Observations = "dict",
     actions: Actions = "items",
-    seed: int = 0,
+    seed: int | None = None,
     split: str | None = None,
     parameters: Mapping[str, Any] | None = None,
     tensors: bool = False,
@@ -200,14 +207,15 @@ def make_slate_vector_env(
         simulator: ``train``, the only one to learn on, or ``eval``.
         observations: ``dict`` or ``features``.
         actions: ``items``, ``tokens`` or ``vector``.
-        seed: Seed until ``reset`` gives another.
+        seed: Seed until ``reset`` gives another; None for one that nobody knows.
         split: Whose users start sessions.
         parameters: Nested overrides, as ``--params`` would give them.
         tensors: Take and give torch tensors instead of numpy arrays.
         device: Torch device of the sessions.
 
     Raises:
-        UserError: The project or an artifact is missing; says what to run first.
+        UserError: The project or an artifact is missing (says what to run first), or an argument
+            is not one of those allowed.
     """
     from hsrl_pipeline.simulator.gym.action_wrappers import DecodedVectorActions
     from hsrl_pipeline.simulator.gym.env import SlateRecVectorEnv
@@ -232,8 +240,15 @@ def make_slate_vector_env(
     return env if decoder is None else DecodedVectorActions(env, decoder)
 
 
-def _default_split(simulator: Simulator, parameters: Mapping[str, Any]) -> str:
-    return "train" if simulator == "train" else str(parameters["evaluation"]["split"])
+def _checked_seed(seed: int) -> int:
+    whole = isinstance(seed, int | np.integer) and not isinstance(seed, bool)
+    if not whole or seed < 0:
+        raise UserError(
+            f"{seed!r} is no seed",
+            where="seed",
+            remedy="Give a whole number of at least 0, or None for one that nobody knows.",
+        )
+    return int(seed)
 
 
 def _refuse_unknown(name: str, value: str, allowed: tuple[str, ...]) -> None:

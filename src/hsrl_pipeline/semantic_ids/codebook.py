@@ -170,12 +170,16 @@ class Codebook:
         found: NDArray[np.int64] = self._trie.lookup(as_tensor(codes)).numpy()
         return found
 
-    def add_items(self, vectors: FloatArray) -> Codebook:
+    def add_items(
+        self, vectors: FloatArray, provenance: Mapping[str, Any] | None = None
+    ) -> Codebook:
         """Return a codebook with new items at the end of the table; no other SID changes.
 
         Args:
             vectors: (row, embed) float32. New items in the order of their indices
                 ``n_items + 1, n_items + 2, ...``.
+            provenance: JSON-able facts that replace those of the old codebook:
+                ``dataset_version`` and ``item_vectors_version`` of what it serves from now on.
 
         Raises:
             UserError: A vector is unusable, or no code is free for a new item.
@@ -188,7 +192,7 @@ class Codebook:
             taken=self.codes[self.codes[:, 0] != NO_CODE],
             suffix_vocab_size=self.vocab_sizes[-1] if self.collisions == "suffix" else None,
         )
-        return self._with_codes(np.concatenate([self.codes, added]))
+        return self._with_codes(np.concatenate([self.codes, added]), provenance)
 
     def release_items(self, items: NDArray[np.int64]) -> Codebook:
         """Return a codebook in which the given items have no SID, so that others may take theirs.
@@ -204,11 +208,13 @@ class Codebook:
         codes[items] = NO_CODE
         return self._with_codes(codes)
 
-    def _with_codes(self, codes: CodeArray) -> Codebook:
+    def _with_codes(
+        self, codes: CodeArray, provenance: Mapping[str, Any] | None = None
+    ) -> Codebook:
         return Codebook(
             quantizer=self.quantizer,
             codes=codes,
             vocab_sizes=self.vocab_sizes,
             collisions=self.collisions,
-            metadata={**self.metadata, "parent_version": self.version},
+            metadata={**self.metadata, **(provenance or {}), "parent_version": self.version},
         )

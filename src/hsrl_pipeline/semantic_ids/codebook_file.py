@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -34,15 +36,10 @@ def read_codebook(path: str | os.PathLike[str]) -> Codebook:
         UserError: The file is missing, unreadable, or its content does not have the version it
             claims.
     """
-    if not Path(path).exists():
-        raise UserError(f"{path} does not exist", remedy="Run the sid_tokenization pipeline first.")
-    try:
-        with safe_open(path, framework="numpy") as file:
-            header = json.loads(file.metadata()["codebook"])
-            arrays = {name: file.get_tensor(name) for name in file.keys()}
+    with _reading(path), safe_open(path, framework="numpy") as file:
+        header = json.loads(file.metadata()["codebook"])
+        arrays = {name: file.get_tensor(name) for name in file.keys()}
         codebook = _build(header, arrays)
-    except (SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{path} is not a readable codebook: {error}", remedy=MAKE_AGAIN) from error
     if codebook.version != header["version"]:
         raise UserError(
             f"{path} claims version {header['version']} but holds {codebook.version}: "
@@ -50,6 +47,20 @@ def read_codebook(path: str | os.PathLike[str]) -> Codebook:
             remedy=MAKE_AGAIN,
         )
     return codebook
+
+
+def read_codebook_provenance(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Return a codebook's metadata and the version it claims, without reading any array.
+
+    Args:
+        path: The ``.safetensors`` file.
+
+    Raises:
+        UserError: The file is missing or unreadable.
+    """
+    with _reading(path), safe_open(path, framework="numpy") as file:
+        header = json.loads(file.metadata()["codebook"])
+        return {**header["metadata"], "version": header["version"]}
 
 
 def write_codebook(path: str | os.PathLike[str], codebook: Codebook) -> None:
@@ -72,6 +83,17 @@ def write_codebook(path: str | os.PathLike[str], codebook: Codebook) -> None:
     }
     with staged_path(path) as staging:
         save_file(arrays, staging, metadata={"codebook": json.dumps(header, sort_keys=True)})
+
+
+@contextmanager
+def _reading(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Turn what can go wrong with a file into one message."""
+    if not Path(path).exists():
+        raise UserError(f"{path} does not exist", remedy="Run the sid_tokenization pipeline first.")
+    try:
+        yield
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{path} is not a readable codebook: {error}", remedy=MAKE_AGAIN) from error
 
 
 def _build(header: dict[str, Any], arrays: dict[str, np.ndarray[Any, Any]]) -> Codebook:

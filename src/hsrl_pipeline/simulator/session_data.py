@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from hsrl_pipeline.config.session import CandidatesConfig, RewardConfig, SessionConfig
 from hsrl_pipeline.data.slate_log import DatasetInfo, ItemTable, SlateLog, UserTable
+from hsrl_pipeline.provenance import provenance_of
 from hsrl_pipeline.semantic_ids.item_priors import prior_table
 from hsrl_pipeline.simulator.judge_pool import pool_for_judge
 from hsrl_pipeline.simulator.response.base import UserResponseModel
@@ -52,6 +53,7 @@ class SessionData:
         codebook: Semantic IDs.
         item_priors: (item,) float32 or None for equal ones. Log-odds of being shown among the
             items of one code.
+        item_vectors_version: Version of the item vectors; None where their file carries none.
     """
 
     info: DatasetInfo
@@ -61,6 +63,7 @@ class SessionData:
     shelves: NDArray[np.int64] | None
     codebook: SemanticIds
     item_priors: NDArray[np.float32] | None = None
+    item_vectors_version: str | None = None
 
     @classmethod
     def from_tables(
@@ -85,6 +88,7 @@ class SessionData:
             shelves=ItemTable.from_frame(items, info).shelves,
             codebook=codebook,
             item_priors=None if item_priors is None else prior_table(item_priors, info.n_items),
+            item_vectors_version=provenance_of(item_vectors).get("version"),
         )
 
     def setting(

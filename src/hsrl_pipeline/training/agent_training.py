@@ -13,6 +13,7 @@ from hsrl_pipeline.agents.registry import build_agent
 from hsrl_pipeline.config.agents.shared import AgentSettings
 from hsrl_pipeline.config.training import TrainingConfig
 from hsrl_pipeline.data.slate_log import split_latest
+from hsrl_pipeline.provenance import checkpoint_version
 from hsrl_pipeline.seeding import derive_seed
 from hsrl_pipeline.simulator.response.checkpoint import build_response_model
 from hsrl_pipeline.simulator.response.user_identity import users_as_read
@@ -70,10 +71,12 @@ def train_agent(
         batch_size=training.acting_batch_size,
         seed=derive_seed(seed, "training.sessions"),
     )
-    provenance = {
+    provenance: dict[str, Any] = {
         "dataset": info.dataset,
         "dataset_version": info.version,
+        "item_vectors_version": data.item_vectors_version,
         "codebook_version": data.codebook.version,
+        "simulator_train_version": checkpoint_version(simulator),
     }
     trainer = Trainer(
         agent,

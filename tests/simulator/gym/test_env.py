@@ -155,6 +155,50 @@ def test_bad_slates_are_refused(action, message):
         env.step(action)
 
 
+WIDTHS = "int8 uint8 int16 uint16 int32 uint32 int64 uint64".split()
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_slates_of_any_width_lists_and_tensors_are_stepped_alike(width):
+    array = np.array([3, 1, 24], width)
+    forms = [array, array.tolist(), tuple(array), torch.as_tensor(array), list(array)]
+    outcomes = []
+    for form in forms:
+        env, many = make_env(), make_vector_env(2)
+        env.reset(seed=0)
+        many.reset(seed=0)
+        assert form in env.action_space
+        outcomes.append((env.step(form), many.step([form, form])))
+    (_, reward, *_, info), (_, rewards, *_) = outcomes[0]
+    assert info["slate"].tolist() == [3, 1, 24]
+    for (_, other, *_, _), (_, others, *_) in outcomes:
+        assert other == reward
+        assert_same(others, rewards)
+
+
+@pytest.mark.parametrize(
+    "action", ["abc", None, [1, [2], 3], [True, False, True], {1, 2, 3}, [1, 2, 2**64]]
+)
+def test_what_is_no_slate_is_no_step(action):
+    env = make_env()
+    env.reset(seed=0)
+    assert action not in env.action_space
+    with pytest.raises(ValueError, match="actions"):
+        env.step(action)
+
+
+def test_tokens_of_any_width_and_no_others():
+    tokens = [0, 1, 2, 0, 3, 1]
+    slates = []
+    for form in (tokens, np.array(tokens, np.uint8), torch.tensor(tokens, dtype=torch.int32)):
+        env = DecodedActions(make_env(), TOKENS)
+        env.reset(seed=0)
+        slates.append(env.step(form)[4]["slate"].tolist())
+    assert slates[0] == slates[1] == slates[2]
+    with pytest.raises(ValueError, match="expected whole numbers"):
+        env.step(np.array(tokens, np.float32))
+
+
 def test_the_vector_env_equals_the_scalar_env_at_batch_one():
     env, many = make_env(seed=4), make_vector_env(1, seed=4)
     observation, _ = env.reset(seed=4)

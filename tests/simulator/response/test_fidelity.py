@@ -8,7 +8,12 @@ import pytest
 from hsrl_pipeline.data.slate_log import DatasetInfo
 from hsrl_pipeline.simulator.response.checkpoint import describe_response_model
 from hsrl_pipeline.simulator.response.constant import ConstantResponse
-from hsrl_pipeline.simulator.response.fidelity import measure_fidelity, popularity_groups
+from hsrl_pipeline.simulator.response.fidelity import (
+    FIGURES,
+    measure_fidelity,
+    popularity_groups,
+)
+from hsrl_pipeline.simulator.response.fidelity_personal import GAINS
 from hsrl_pipeline.simulator.response.fidelity_plots import (
     plot_popularity,
     plot_reliability,
@@ -56,12 +61,14 @@ def test_every_simulator_and_split_has_its_row(tables):
     assert list(zip(tables.scores.simulator, tables.scores.split, strict=True)) == [
         ("train", "train"),
         ("train", "test"),
+        ("train", "known"),
         ("train", "latest"),
         ("eval", "train"),
         ("eval", "test"),
+        ("eval", "known"),
     ]
-    assert tables.scores.seen.tolist() == [True, False, False, True, True]
-    assert tables.scores.n_slates.tolist() == [800, 200, 80, 800, 200]
+    assert tables.scores.seen.tolist() == [True, False, False, False, True, True, True]
+    assert tables.scores.n_slates.tolist() == [800, 200, 200, 80, 800, 200, 200]
 
 
 def test_scores_of_a_constant_are_known(tables):
@@ -85,7 +92,7 @@ def test_good_calibration_is_not_warned_of():
     tables = measure_fidelity(
         {"eval": constant(float(LOG.labels.mean()))}, LOG, make_users(), INFO, FAST
     )
-    assert tables.scores.warning.tolist() == ["", ""]
+    assert tables.scores.warning.tolist() == ["", "", ""]
 
 
 def test_members_disagree_and_a_single_model_does_not(tables):
@@ -96,12 +103,17 @@ def test_members_disagree_and_a_single_model_does_not(tables):
 def test_metrics_are_flat_and_finite(tables):
     metrics = tables.metrics()
     assert metrics["simulator_train_test_auc"] == score(tables, "train", "test").auc
-    assert set(metrics) == {
-        f"simulator_{place}_{figure}"
-        for place in ("train_train", "train_test", "train_latest", "eval_train", "eval_test")
-        for figure in ("auc", "log_loss", "ece", "auc_within_slates")
-        if (place, figure) != ("train_latest", "auc_within_slates")
+    places = ("train_train", "train_test", "train_known", "eval_train", "eval_test", "eval_known")
+    of_slates = {f"simulator_{place}_{figure}" for place in places for figure in FIGURES}
+    of_fit = {f"simulator_train_latest_{figure}" for figure in ("auc", "log_loss", "ece")}
+    gains = {
+        f"simulator_{simulator}_{regime}_{figure}"
+        for simulator in ("train", "eval")
+        for regime in ("repeats", "no_repeats")
+        for figure in GAINS
     }
+    without_taste = {name for name in of_slates if name.endswith("slope_of_taste")}
+    assert set(metrics) == (of_slates - without_taste) | of_fit | gains
 
 
 def test_a_figure_that_does_not_exist_is_no_metric():

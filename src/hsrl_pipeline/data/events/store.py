@@ -11,7 +11,7 @@ import json
 import shutil
 import uuid
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,8 @@ class EventManifest:
         split: Which slates are training data.
         time_unit: Unit of the timestamps.
         utc_offset_hours: Time zone in which a day begins.
+        settings: Parameters that all batches share (`log_settings`); empty in a manifest of an
+            earlier version.
     """
 
     base: str | None
@@ -53,6 +55,7 @@ class EventManifest:
     split: SplitRule
     time_unit: str
     utc_offset_hours: int
+    settings: dict[str, Any] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the manifest as a JSON-able dictionary."""
@@ -94,7 +97,11 @@ def load_manifest(folder: Path) -> EventManifest | None:
 
 
 def stage_events(
-    folder: Path, checked: CheckedEvents, source: SourceLog, date: str | None
+    folder: Path,
+    checked: CheckedEvents,
+    source: SourceLog,
+    date: str | None,
+    settings: dict[str, Any] | None = None,
 ) -> EventManifest:
     """Place a batch beside the others and return the manifest that would make it count.
 
@@ -103,6 +110,7 @@ def stage_events(
         checked: The batch.
         source: The log that it comes from.
         date: The batch's day, ``YYYY-MM-DD``; None when it is the whole log.
+        settings: `log_settings` of the log, for the manifest.
 
     Raises:
         UserError: The batch is empty.
@@ -140,6 +148,7 @@ def stage_events(
         split=source.split,
         time_unit=source.time_unit,
         utc_offset_hours=source.utc_offset_hours,
+        settings=settings or {},
     )
 
 

@@ -21,13 +21,20 @@ from hsrl_pipeline.data.dataset_info import CategoryField, DatasetInfo
 from hsrl_pipeline.data.engines.open import open_engine
 from hsrl_pipeline.data.engines.scratch import new_scratch, scratch_folder
 from hsrl_pipeline.data.events.checks import check_events
-from hsrl_pipeline.data.events.store import EventManifest, scan_events, stage_events
+from hsrl_pipeline.data.events.log_settings import check_day_settings, log_settings
+from hsrl_pipeline.data.events.store import (
+    EventManifest,
+    load_manifest,
+    scan_events,
+    stage_events,
+)
 from hsrl_pipeline.data.schemas import validate_file, validate_frame
 from hsrl_pipeline.data.sources.source_log import ReadRequest, get_reader
 from hsrl_pipeline.data.tables.canonical_tables import COUNTS, write_tables
 from hsrl_pipeline.data.tables.feature_encoding import EncodedUsers, encode_items, encode_users
 from hsrl_pipeline.data.tables.log_summary import summarise_log
 from hsrl_pipeline.data.tables.slate_cutting import place_events
+from hsrl_pipeline.provenance import DATASET_VERSION
 
 
 @dataclass(frozen=True)
@@ -85,16 +92,21 @@ def land_log(raw_folder: Path, work_folder: Path, config: IngestionConfig, seed:
         seed: The run's seed.
 
     Raises:
-        UserError: Raw files are missing or damaged, or bad rows are not to be dropped.
+        UserError: Raw files are missing or damaged, bad rows are not to be dropped, or a day has
+            other settings than the events already ingested.
     """
+    folder = event_folder(work_folder)
     with scratch_folder(work_folder) as scratch, open_engine(config, scratch) as engine:
         source = get_reader(config.source)(
             ReadRequest(raw_folder=raw_folder, workspace=scratch, config=config, seed=seed)
         )
+        settings = log_settings(config.source, source)
+        if config.date is not None:
+            check_day_settings(load_manifest(folder), settings, config.date)
         source.accounts.settle(config.on_bad_rows)
         checked = check_events(engine, source, config.date)
         checked.accounts.settle(config.on_bad_rows)
-        manifest = stage_events(event_folder(work_folder), checked, source, config.date)
+        manifest = stage_events(folder, checked, source, config.date, settings)
         return LandedLog(
             manifest=manifest,
             items=_features(source.items, "item_id"),
@@ -143,10 +155,11 @@ def build_tables(
             for name in ("interactions", "slates", "timeline")
         }
     frames = {"items": items, "users": people.frame}
-    for name, frame in frames.items():
-        frame.to_parquet(folder / f"{name}.parquet", index=False)
     info = _describe(dataset, landed.manifest, items, people, summary["slates"])
     version = _content_hash(paths, items, people.frame, info)
+    for name, frame in frames.items():
+        frame.attrs[DATASET_VERSION] = version
+        frame.to_parquet(folder / f"{name}.parquet", index=False)
     return CanonicalTables(
         **paths,
         items=items,

@@ -29,12 +29,15 @@ def land_events(
     return landed.manifest.to_dict(), landed.items, landed.users
 
 
-def make_synthetic_truth(ingestion: IngestionConfig, seed: int) -> dict[str, Any]:
+def make_synthetic_truth(
+    ingestion: IngestionConfig, seed: int, dataset_info: dict[str, Any]
+) -> dict[str, Any]:
     """Return the true click probabilities behind the synthetic log.
 
     Args:
         ingestion: Parameters of ingestion.
         seed: Seed of the run.
+        dataset_info: Version of the dataset.
 
     Returns:
         Checkpoint of the truth; without arrays for a real log, whose truth nobody knows.
@@ -42,9 +45,10 @@ def make_synthetic_truth(ingestion: IngestionConfig, seed: int) -> dict[str, Any
     if ingestion.source != "synthetic":
         return {"config": {}, "state": {}}
     from hsrl_pipeline.data.sources.synthetic import make_population
+    from hsrl_pipeline.provenance import with_provenance
 
     truth, _, _ = make_population(ingestion.synthetic, seed)
-    return truth.to_checkpoint()
+    return with_provenance(truth.to_checkpoint(), dataset_info["version"])
 
 
 def build_canonical_tables(
@@ -87,6 +91,7 @@ def keep_pair_tables(
     work_folder: Path,
     users: pd.DataFrame,
     items: pd.DataFrame,
+    dataset_info: dict[str, Any],
     ingestion: IngestionConfig,
     seed: int,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -97,6 +102,7 @@ def keep_pair_tables(
         work_folder: The dataset's intermediate folder.
         users: Canonical table.
         items: Canonical table.
+        dataset_info: Version of the dataset.
         ingestion: Parameters of ingestion.
         seed: Seed of the run.
 
@@ -104,10 +110,13 @@ def keep_pair_tables(
         Recorded answers and propensities; without rows where the source has none.
     """
     from hsrl_pipeline.data.tables.pair_tables import build_pair_tables
+    from hsrl_pipeline.provenance import DATASET_VERSION
 
     tables = build_pair_tables(
         raw_folder, work_folder, users=users, items=items, config=ingestion, seed=seed
     )
+    for table in (tables.recorded_answers, tables.propensities):
+        table.attrs[DATASET_VERSION] = dataset_info["version"]
     return tables.recorded_answers, tables.propensities
 
 

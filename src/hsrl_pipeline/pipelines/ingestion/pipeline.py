@@ -13,16 +13,18 @@ from hsrl_pipeline.pipelines.ingestion.nodes import (
 )
 
 TABLES = (
+    "dataset_info",
     "interactions",
     "slates",
     "timeline",
     "items",
-    "users",
-    "dataset_info",
     "category_values",
     "item_popularity",
     "log_summary",
+    "users",
 )
+"""Saved in this order: users, who carry the version that dataset_info has, come last, so that
+tables of a run killed in between are refused."""
 
 
 def create_pipeline(**_: object) -> Pipeline:
@@ -37,7 +39,7 @@ def create_pipeline(**_: object) -> Pipeline:
             ),
             node(
                 make_synthetic_truth,
-                inputs=["params:ingestion", "params:seed"],
+                inputs=["params:ingestion", "params:seed", "dataset_info"],
                 outputs="synthetic_truth",
                 name="make_synthetic_truth",
             ),
@@ -60,6 +62,7 @@ def create_pipeline(**_: object) -> Pipeline:
                     "work_folder": "work_folder",
                     "users": "users",
                     "items": "items",
+                    "dataset_info": "dataset_info",
                     "ingestion": "params:ingestion",
                     "seed": "params:seed",
                 },

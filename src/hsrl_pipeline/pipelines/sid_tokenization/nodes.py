@@ -31,6 +31,7 @@ def build_vectors(
         Checkpoint with ``vectors`` (item, embed) float32, row 0 zero.
     """
     from hsrl_pipeline.data.slate_log import DatasetInfo, ItemTable, SlateLog
+    from hsrl_pipeline.provenance import with_provenance
     from hsrl_pipeline.semantic_ids.item_facts import collect_facts
     from hsrl_pipeline.semantic_ids.item_vectors import build_item_vectors
 
@@ -42,15 +43,8 @@ def build_vectors(
         seed=seed,
         facts=collect_facts(items),
     )
-    return {
-        "config": {
-            "dataset": info.dataset,
-            "dataset_version": info.version,
-            "seed": seed,
-            "settings": sid.vectors.model_dump(),
-        },
-        "state": {"vectors": vectors},
-    }
+    config = {"dataset": info.dataset, "seed": seed, "settings": sid.vectors.model_dump()}
+    return with_provenance({"config": config, "state": {"vectors": vectors}}, info.version)
 
 
 def fit_codebook(item_vectors: dict[str, Any], sid: SidConfig, seed: int) -> Any:
@@ -73,6 +67,7 @@ def fit_codebook(item_vectors: dict[str, Any], sid: SidConfig, seed: int) -> Any
         provenance={
             "dataset": item_vectors["config"]["dataset"],
             "dataset_version": item_vectors["config"]["dataset_version"],
+            "item_vectors_version": item_vectors["config"].get("version"),
         },
     )
 
@@ -82,6 +77,7 @@ def score_item_priors(
     items: pd.DataFrame,
     slates: pd.DataFrame,
     timeline: pd.DataFrame,
+    dataset_info: dict[str, Any],
     sid: SidConfig,
 ) -> pd.DataFrame:
     """Score what is preferred among the items of one code: popularity, recency, quality.
@@ -90,17 +86,21 @@ def score_item_priors(
         items: Canonical table.
         slates: Canonical table; the training split alone is used.
         timeline: Canonical table.
+        dataset_info: Version of the dataset.
         sid: Parameters of semantic IDs.
 
     Returns:
         Columns ``item_index`` and ``prior``.
     """
     from hsrl_pipeline.data.slate_log import SlateLog
+    from hsrl_pipeline.provenance import DATASET_VERSION
     from hsrl_pipeline.semantic_ids.item_priors import score_items
 
     scores = score_items(items, SlateLog.from_frames(slates, timeline), sid.priors)
     index = items["item_index"].to_numpy()
-    return pd.DataFrame({"item_index": index, "prior": scores[index]})
+    priors = pd.DataFrame({"item_index": index, "prior": scores[index]})
+    priors.attrs[DATASET_VERSION] = dataset_info["version"]
+    return priors
 
 
 def diagnose_semantic_ids(

@@ -42,6 +42,7 @@ def create_pipeline(**_: object) -> Pipeline:
                     "items": "items",
                     "slates": "slates",
                     "timeline": "timeline",
+                    "dataset_info": "dataset_info",
                     "sid": "params:sid",
                 },
                 outputs="item_priors",

@@ -46,20 +46,22 @@ def fit_user_simulator(
         Checkpoint of the simulator.
     """
     from hsrl_pipeline.data.slate_log import DatasetInfo, ItemTable, SlateLog, UserTable
+    from hsrl_pipeline.provenance import with_provenance
     from hsrl_pipeline.simulator.response.recorded import record_answers
     from hsrl_pipeline.simulator.response.simulators import fit_simulator
 
+    info = DatasetInfo.from_dict(dataset_info)
     if role == "eval" and simulator.eval == "recorded":
         embedded = simulator.user_id_embedding
-        return record_answers(
+        answers = record_answers(
             recorded_answers,
             users,
             items,
             history_size=session.history_size,
             provenance={"role": "eval", "seed": seed, "user_id_embedding": embedded},
         )
-    info = DatasetInfo.from_dict(dataset_info)
-    return fit_simulator(
+        return with_provenance(answers, info.version)
+    fitted = fit_simulator(
         role,
         SlateLog.from_frames(slates, timeline),
         UserTable.from_frame(users, info),
@@ -69,6 +71,7 @@ def fit_user_simulator(
         seed=seed,
         on_metrics=simulator_curves,
     )
+    return with_provenance(fitted, info.version)
 
 
 def report_fidelity(
@@ -80,7 +83,7 @@ def report_fidelity(
     timeline: pd.DataFrame,
     dataset_info: dict[str, Any],
     simulator: SimulatorConfig,
-) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame, dict[str, float], Any, Any, Any]:
+) -> tuple[Any, ...]:
     """Compare both simulators with the log, split by split.
 
     Args:
@@ -93,8 +96,8 @@ def report_fidelity(
         simulator: Bins and warning threshold.
 
     Returns:
-        Scores, reliability, slate clicks and popularity as tables; figures for MLflow by name;
-        the reliability, slate-click and popularity plots.
+        Scores, reliability, slate clicks, popularity and what taste is worth as tables; figures
+        for MLflow by name; the reliability, slate-click and popularity plots.
     """
     from hsrl_pipeline.data.slate_log import DatasetInfo, SlateLog, UserTable
     from hsrl_pipeline.simulator.response.fidelity import measure_fidelity
@@ -117,6 +120,7 @@ def report_fidelity(
         tables.reliability,
         tables.slate_clicks,
         tables.popularity,
+        tables.personal,
         tables.metrics(),
         plot_reliability(tables),
         plot_slate_clicks(tables),

@@ -48,6 +48,7 @@ def create_pipeline(**_: object) -> Pipeline:
                     "simulator_reliability",
                     "simulator_slate_clicks",
                     "simulator_popularity",
+                    "simulator_personal",
                     "simulator_metrics",
                     "simulator_reliability_plot",
                     "simulator_slate_clicks_plot",

@@ -96,9 +96,11 @@ class SemanticTokenDecoder:
             (batch, slate) int64. Distinct items.
 
         Raises:
-            ValueError: A token is out of range; names row and position.
+            ValueError: A token is no whole number, or is out of range; names row and position.
         """
         check_shape("actions", actions, len(shown), self._slate_size * len(self._vocab_sizes))
+        if actions.is_floating_point():
+            raise ValueError(f"actions have dtype {actions.dtype}, expected whole numbers")
         tokens = actions.to(torch.int64).view(len(actions), self._slate_size, -1)
         outside = (tokens < 0) | (tokens >= self._vocab_sizes)
         if bool(outside.any()):

@@ -11,6 +11,7 @@ from gymnasium.vector import VectorActionWrapper
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
+from hsrl_pipeline.simulator.gym.action_arrays import action_tensor
 from hsrl_pipeline.simulator.gym.action_decoders import ActionDecoder
 from hsrl_pipeline.simulator.gym.env import SlateRecEnv, SlateRecVectorEnv
 
@@ -31,7 +32,7 @@ class DecodedActions(gymnasium.ActionWrapper[Any, Any, Any]):
     def action(self, action: Any) -> NDArray[np.int64]:
         """Return the slate that an action stands for."""
         sessions = cast(SlateRecEnv, self.unwrapped).sessions
-        actions = torch.as_tensor(np.asarray(action), device=sessions.device)[None]
+        actions = action_tensor(action, sessions.device)[None]
         slates = self._decoder.decode(actions, sessions.observation.shown)
         return slates[0].cpu().numpy()
 
@@ -53,5 +54,5 @@ class DecodedVectorActions(VectorActionWrapper):
     def actions(self, actions: Any) -> torch.Tensor:
         """Return (batch, slate) int64, the slates that actions stand for."""
         sessions = cast(SlateRecVectorEnv, self.unwrapped).sessions
-        batch = torch.as_tensor(actions, device=sessions.device)
+        batch = action_tensor(actions, sessions.device)
         return self._decoder.decode(batch, sessions.observation.shown)

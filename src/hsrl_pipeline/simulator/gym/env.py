@@ -13,6 +13,7 @@ from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from hsrl_pipeline.observation import Observation
+from hsrl_pipeline.simulator.gym.action_arrays import action_tensor
 from hsrl_pipeline.simulator.gym.spaces import SlateSpace, observation_space
 from hsrl_pipeline.simulator.gym.state_features import StateFeatures
 from hsrl_pipeline.simulator.slate_env import SlateSessions
@@ -52,7 +53,7 @@ class SlateRecEnv(gymnasium.Env[Arrays, NDArray[np.int64]]):
 
     The action is a slate of distinct items. The observation of a step that ends the session is
     the user's own last one; ``reset`` brings the next user. All randomness comes from the seed:
-    the constructor's until ``reset`` gives another.
+    that of the sessions until ``reset`` gives another.
 
     Args:
         sessions: Exactly one session.
@@ -99,11 +100,12 @@ class SlateRecEnv(gymnasium.Env[Arrays, NDArray[np.int64]]):
         self._fresh, self._over = False, False
         return self._first(self.sessions.observation), self._info()
 
-    def step(self, action: NDArray[np.int64]) -> tuple[Arrays, float, bool, bool, dict[str, Any]]:
+    def step(self, action: Any) -> tuple[Arrays, float, bool, bool, dict[str, Any]]:
         """Show a slate and draw the feedback.
 
         Args:
-            action: (slate,) int64. Distinct items in ``[1, n_items]``.
+            action: (slate,) whole numbers of any width: array, tensor or list. Distinct items in
+                ``[1, n_items]``.
 
         Returns:
             Observation, reward, terminated (the user left), truncated (the horizon) and an info
@@ -116,7 +118,7 @@ class SlateRecEnv(gymnasium.Env[Arrays, NDArray[np.int64]]):
         if self._over:
             raise ResetNeeded("the session has ended: call reset() for the next user")
         info = self._info()
-        slates = torch.as_tensor(np.asarray(action), device=self.sessions.device)[None]
+        slates = action_tensor(action, self.sessions.device)[None]
         result = self.sessions.step(slates)
         terminated, truncated = bool(result.terminated), bool(result.truncated)
         self._fresh = self._over = terminated or truncated
@@ -199,7 +201,8 @@ class SlateRecVectorEnv(VectorEnv[Arrays, Any, Any]):
         """Show a slate in every session and draw the feedback.
 
         Args:
-            actions: (batch, slate) int64. Distinct items in ``[1, n_items]`` in every row.
+            actions: (batch, slate) whole numbers of any width: array, tensor or lists. Distinct
+                items in ``[1, n_items]`` in every row.
 
         Returns:
             Observations (of the next user where a session ended), rewards (float32), terminated,
@@ -210,7 +213,7 @@ class SlateRecVectorEnv(VectorEnv[Arrays, Any, Any]):
             ValueError: A slate breaks a rule; names row, slot and item.
         """
         infos = self._info()
-        result = self.sessions.step(torch.as_tensor(actions, device=self.sessions.device))
+        result = self.sessions.step(action_tensor(actions, self.sessions.device))
         infos["clicks"] = self._give(result.clicks)
         finished = result.terminated | result.truncated
         if bool(finished.any()):

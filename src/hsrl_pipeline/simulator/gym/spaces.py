@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from hsrl_pipeline.observation import Observation
 from hsrl_pipeline.shapes import PAD_ID
+from hsrl_pipeline.simulator.gym.action_arrays import action_tensor
 
 
 class SlateSpace(spaces.MultiDiscrete[np.int64]):
@@ -44,13 +46,25 @@ class SlateSpace(spaces.MultiDiscrete[np.int64]):
         )
 
     def sample(self, mask: Any = None, probability: Any = None) -> NDArray[np.int64]:
-        """Return uniformly random distinct items, shelf by shelf.
+        """Return random distinct items, shelf by shelf; without a mask all slates are as likely.
+
+        Args:
+            mask: One (item,) int8 array per slot, in a tuple, for items 1 to ``n_items``: 1 where
+                the slot may take the item. A slot whose mask is all 0 takes its smallest item.
+                With ``batch``, a tuple of such tuples.
+            probability: The same with float64 weights that sum to 1 in each slot. An item that
+                another slot holds leaves its weight to the others.
 
         Raises:
-            ValueError: A mask is given: slots are not independent of each other.
+            ValueError: Mask and probability are both given, one has another form than said, or
+                no slate of distinct items fits it.
         """
+        if mask is not None and probability is not None:
+            raise ValueError("give mask or probability, not both")
         if mask is not None or probability is not None:
-            raise ValueError("a slate is sampled as a whole: masks by slot are not supported")
+            weights = self._slot_weights(mask, probability)
+            slates = [self._sample_weighted(slots) for slots in weights]
+            return np.array(slates, dtype=np.int64).reshape(self.shape)
         parts = []
         for items in self._groups():
             keys = self.np_random.random((*self.shape[:-1], len(items)))
@@ -59,18 +73,92 @@ class SlateSpace(spaces.MultiDiscrete[np.int64]):
         return np.concatenate(parts, axis=-1)
 
     def contains(self, x: Any) -> bool:
-        """Return whether all items are known, distinct and on the shelf of their slot."""
-        if not super().contains(x):
+        """Return whether all items are known, distinct and on the shelf of their slot.
+
+        Args:
+            x: Anything. Arrays, tensors, lists and tuples of whole numbers of any width can be
+                slates, everything else can not.
+        """
+        try:
+            slates = action_tensor(x)
+        except ValueError:
             return False
-        ordered = np.sort(x, axis=-1)
+        if slates.is_floating_point() or tuple(slates.shape) != self.shape:
+            return False
+        numbers = slates.numpy()
+        if ((numbers <= PAD_ID) | (numbers > self.n_items)).any():
+            return False
+        ordered = np.sort(numbers, axis=-1)
         if (ordered[..., 1:] == ordered[..., :-1]).any():
             return False
         groups = self._groups()
         share = self.slate_size // len(groups)
         return all(
-            bool(np.isin(x[..., slot * share : (slot + 1) * share], items).all())
+            bool(np.isin(numbers[..., slot * share : (slot + 1) * share], items).all())
             for slot, items in enumerate(groups)
         )
+
+    def _slot_weights(self, mask: Any, probability: Any) -> NDArray[np.float64]:
+        """Return (batch, slate, item) float64: how much each slot wants each item from 1 on."""
+        name, given = "mask", mask
+        kind: np.dtype[Any] = np.dtype(np.int8)
+        if mask is None:
+            name, given, kind = "probability", probability, np.dtype(np.float64)
+        shape = (*self.shape, self.n_items)
+        try:
+            weights = np.array(given)
+        except ValueError:
+            weights = np.zeros(0)
+        if not isinstance(given, tuple) or weights.shape != shape or weights.dtype != kind:
+            raise ValueError(f"{name} is no tuple of one ({self.n_items},) {kind} array per slot")
+        weights = weights.astype(np.float64)
+        sums = weights.sum(axis=-1)
+        fits = np.isin(weights, (0, 1)) if mask is not None else weights >= 0
+        if not fits.all() or (mask is None and not np.allclose(sums, 1)):
+            rule = "0 or 1" if mask is not None else "at least 0, with a sum of 1 in each slot"
+            raise ValueError(f"{name} holds numbers that are not {rule}")
+        groups = self._groups()
+        share = self.slate_size // len(groups)
+        for number, items in enumerate(groups):
+            slots = np.arange(number * share, (number + 1) * share)
+            empty = np.zeros_like(weights[..., slots, :])
+            empty[..., items[0] - 1] = sums[..., slots] == 0
+            allowed = np.isin(np.arange(1, self.n_items + 1), items)
+            weights[..., slots, :] = weights[..., slots, :] * allowed + empty
+        return weights.reshape(-1, *shape[-2:])
+
+    def _sample_weighted(self, weights: NDArray[np.float64]) -> list[int]:
+        """Return one item per slot, all distinct; a slot that is left without makes others move.
+
+        Args:
+            weights: (slate, item) float64. From item 1 on.
+        """
+        holder: dict[int, int] = {}
+        wishes = []
+        for row in weights:
+            items = np.flatnonzero(row > 0)
+            # the item with the smallest of these keys is any one with its share of the weight
+            keys = self.np_random.standard_exponential(len(items)) / row[items]
+            wishes.append((items[keys.argsort()] + 1).tolist())
+
+        def seat(slot: int, asked: set[int]) -> bool:
+            for item in wishes[slot]:
+                if item not in asked and item not in holder:
+                    holder[item] = slot
+                    return True
+            for item in wishes[slot]:
+                if item not in asked:
+                    asked.add(item)
+                    if seat(holder[item], asked):
+                        holder[item] = slot
+                        return True
+            return False
+
+        for slot in self.np_random.permutation(len(wishes)).tolist():
+            if not seat(slot, set()):
+                raise ValueError("no slate of distinct items fits what the slots may take")
+        slots = {slot: item for item, slot in holder.items()}
+        return [slots[slot] for slot in range(len(wishes))]
 
     def _groups(self) -> list[NDArray[np.int64]]:
         """Return the items of each shelf, or all items as one."""
@@ -97,7 +185,9 @@ class SlateSpace(spaces.MultiDiscrete[np.int64]):
 
 @batch_space.register(SlateSpace)
 def _batch_slate_space(space: SlateSpace, n: int = 1) -> SlateSpace:
-    return SlateSpace(space.n_items, space.slate_size, space.shelves, n, space.np_random)
+    # a generator of its own, as in Gymnasium's spaces: one space's samples leave the other's alone
+    generator = copy.deepcopy(space.np_random)
+    return SlateSpace(space.n_items, space.slate_size, space.shelves, n, generator)
 
 
 def observation_space(

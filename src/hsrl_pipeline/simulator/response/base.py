@@ -6,7 +6,6 @@ There is one sigmoid, and it is never inside a model: ``logits`` are what the lo
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar
 
 import torch
 from torch import nn
@@ -25,7 +24,7 @@ class UserResponseModel(nn.Module, ABC):
             numeric feature. Policies never see it.
     """
 
-    identified: ClassVar[bool] = False
+    identified: bool = False
     n_items: int
     history_size: int
 

@@ -14,16 +14,19 @@ from hsrl_pipeline.simulator.response.attention import AttentionResponse, Respon
 from hsrl_pipeline.simulator.response.base import UserResponseModel
 from hsrl_pipeline.simulator.response.constant import ConstantResponse
 from hsrl_pipeline.simulator.response.ensemble import EnsembleResponse
+from hsrl_pipeline.simulator.response.personal import PersonalResponse
 from hsrl_pipeline.simulator.response.recorded import build_recorded_response
 
 
 def describe_response_model(
-    models: Sequence[AttentionResponse] | ConstantResponse, provenance: Mapping[str, Any]
+    models: Sequence[AttentionResponse | PersonalResponse] | ConstantResponse,
+    provenance: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Return the checkpoint of a trained response model.
 
     Args:
-        models: The members of a learned simulator (one or more), or the constant one.
+        models: The members of a learned simulator (one or more; either all with tastes of their
+            users or none), or the constant one.
         provenance: JSON-able facts about the fit: split, seed, epochs, held-out metrics.
 
     Returns:
@@ -32,14 +35,20 @@ def describe_response_model(
     if isinstance(models, ConstantResponse):
         config: dict[str, Any] = {"kind": "constant", **models.describe()}
         return {"config": {**config, **provenance}, "state": dict(models.state_dict())}
+    bases = [model.base if isinstance(model, PersonalResponse) else model for model in models]
     state = {
         f"member_{number}.{name}": tensor.detach()
-        for number, model in enumerate(models)
-        for name, tensor in model.state_dict().items()
+        for number, base in enumerate(bases)
+        for name, tensor in base.state_dict().items()
     }
-    sizes = asdict(models[0].sizes)
+    sizes = asdict(bases[0].sizes)
     sizes["category_sizes"] = list(sizes["category_sizes"])
     config = {"kind": "learned", "n_members": len(models), "sizes": sizes}
+    for number, model in enumerate(models):
+        if isinstance(model, PersonalResponse):
+            config["user_taste"] = True
+            tables = model.tables()
+            state |= {f"taste_{number}.{name}": table for name, table in tables.items()}
     return {"config": {**config, **provenance}, "state": state}
 
 
@@ -70,15 +79,18 @@ def build_response_model(
     sizes = ResponseSizes(
         **{**config["sizes"], "category_sizes": tuple(config["sizes"]["category_sizes"])}
     )
-    members = [_build_member(sizes, state, number) for number in range(config["n_members"])]
-    model: UserResponseModel = members[0] if len(members) == 1 else EnsembleResponse(members)
+    members: list[UserResponseModel] = []
+    for number in range(config["n_members"]):
+        base = _build_member(sizes, state, number)
+        tastes = _of_member(state, f"taste_{number}.") if config.get("user_taste") else {}
+        members.append(PersonalResponse(base, **tastes) if tastes else base)
+    model = members[0] if len(members) == 1 else EnsembleResponse(members)
     return model.to(device).freeze()
 
 
 def _build_member(
     sizes: ResponseSizes, state: Mapping[str, torch.Tensor], number: int
 ) -> AttentionResponse:
-    prefix = f"member_{number}."
     none = np.zeros(sizes.n_items + 1, dtype=np.int64)
     content, statistics = (
         np.zeros((sizes.n_items + 1, width), dtype=np.float32)
@@ -87,12 +99,20 @@ def _build_member(
     # Building draws initial weights that are overwritten: keep the caller's random state as it is.
     with torch.random.fork_rng(devices=[]):
         member = AttentionResponse(sizes, content, none, none, statistics)
-    own = {name[len(prefix) :]: value for name, value in state.items() if name.startswith(prefix)}
     try:
-        member.load_state_dict({name: torch.as_tensor(value) for name, value in own.items()})
+        member.load_state_dict(_of_member(state, f"member_{number}."))
     except RuntimeError as error:
         raise UserError(
             "The simulator checkpoint was written by another version of the response model",
             remedy="Run `kedro run --pipeline simulator_training` again.",
         ) from error
     return member
+
+
+def _of_member(state: Mapping[str, Any], prefix: str) -> dict[str, torch.Tensor]:
+    """Return the tensors whose names begin with a prefix, by the rest of their names."""
+    return {
+        name[len(prefix) :]: torch.as_tensor(value)
+        for name, value in state.items()
+        if name.startswith(prefix)
+    }

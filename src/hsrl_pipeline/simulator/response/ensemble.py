@@ -32,9 +32,12 @@ class EnsembleResponse(UserResponseModel):
             raise ValueError(f"an ensemble needs at least 2 members, not {len(members)}")
         if len({(member.n_items, member.history_size) for member in members}) > 1:
             raise ValueError("the members of an ensemble differ in n_items or history_size")
+        if len({member.identified for member in members}) > 1:
+            raise ValueError("some members of an ensemble must know the user, others must not")
         self.members = nn.ModuleList(members)
         self.n_items = members[0].n_items
         self.history_size = members[0].history_size
+        self.identified = members[0].identified
 
     def freeze(self) -> Self:
         """Freeze every member."""

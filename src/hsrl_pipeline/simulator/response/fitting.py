@@ -6,6 +6,7 @@ import copy
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -18,16 +19,11 @@ from hsrl_pipeline.errors import UserError
 from hsrl_pipeline.progress import Progress
 from hsrl_pipeline.seeding import derive_seed, numpy_generator
 from hsrl_pipeline.simulator.response.attention import AttentionResponse, ResponseSizes
-from hsrl_pipeline.simulator.response.calibration import fit_platt_scaling
-from hsrl_pipeline.simulator.response.fidelity_metrics import (
-    area_under_curve,
-    expected_calibration_error,
-    log_loss,
-    reliability,
-    sigmoid,
-)
+from hsrl_pipeline.simulator.response.holdout import HoldoutReport
 from hsrl_pipeline.simulator.response.item_features import build_item_features
 from hsrl_pipeline.simulator.response.log_batches import ResponseRows
+from hsrl_pipeline.simulator.response.personal import PersonalResponse
+from hsrl_pipeline.simulator.response.taste_fitting import TasteFit, TasteReport, UserTastes
 
 WARM_UP_SHARE = 0.1
 """Share of the one-cycle schedule in which the learning rate rises."""
@@ -59,50 +55,18 @@ class ResponseProblem:
         return ResponseRows(log, self.users, self.history_size)
 
 
-@dataclass(frozen=True)
-class HoldoutReport:
-    """What the held-out rows said about a model that was fitted without them.
+class FittedModel(NamedTuple):
+    """A fitted response model and what held-out rows said about it.
 
     Attributes:
-        n_epochs: Epochs after which their log-loss was lowest.
-        n_slates: Number of held-out slates.
-        log_loss: Log-loss at that epoch, nats, before calibration.
-        auc: Area under the curve at that epoch.
-        ece: Expected calibration error at that epoch, before calibration.
-        click_rate_log: Share of clicks in the held-out rows.
-        click_rate_model: Mean predicted probability, before calibration.
-        scale: Factor of the log-odds that fits them best.
-        shift: What is then added to the log-odds.
+        model: In evaluation mode.
+        holdout: The rows held out to choose the number of epochs.
+        taste: The rows held out to choose how much of a taste counts; None without tastes.
     """
 
-    n_epochs: int
-    n_slates: int
-    log_loss: float
-    auc: float
-    ece: float
-    click_rate_log: float
-    click_rate_model: float
-    scale: float
-    shift: float
-
-    @classmethod
-    def measure(
-        cls, n_epochs: int, log_odds: NDArray[np.float32], labels: NDArray[np.int8], n_bins: int
-    ) -> HoldoutReport:
-        """Return the report of (row, slate) answers and labels."""
-        probabilities = sigmoid(log_odds)
-        calibration = fit_platt_scaling(log_odds, labels)
-        return cls(
-            n_epochs=n_epochs,
-            n_slates=len(labels),
-            log_loss=log_loss(log_odds, labels),
-            auc=area_under_curve(log_odds, labels),
-            ece=expected_calibration_error(reliability(probabilities, labels, n_bins)),
-            click_rate_log=float(labels.mean()),
-            click_rate_model=float(probabilities.mean()),
-            scale=calibration.scale,
-            shift=calibration.shift,
-        )
+    model: AttentionResponse | PersonalResponse
+    holdout: HoldoutReport
+    taste: TasteReport | None = None
 
 
 def fit_response_model(
@@ -112,7 +76,7 @@ def fit_response_model(
     *,
     refit: bool,
     on_epoch: OnEpoch,
-) -> tuple[AttentionResponse, HoldoutReport]:
+) -> FittedModel:
     """Fit a model to the earlier rows of a log and choose its epoch on the latest ones.
 
     Args:
@@ -124,7 +88,7 @@ def fit_response_model(
         on_epoch: Called with the figures of every epoch.
 
     Returns:
-        The model in evaluation mode, and the report of the rows held out in the first fit.
+        The model in evaluation mode, and what the rows held out in the first fit said.
 
     Raises:
         UserError: The log is too short, a feature is not finite, or the loss is not.
@@ -132,9 +96,11 @@ def fit_response_model(
     config = problem.config
     fitting, held_out = split_latest(log, config.holdout_fraction)
     held_out_rows = problem.rows(held_out)
+    tastes = _Tastes.of(problem, fitting, stream) if config.user_taste else None
+    personal = None if tastes is None else tastes.users.log_odds(held_out).astype(np.float32)
     best: dict[str, torch.Tensor] = {}
     report: HoldoutReport | None = None
-    with _Fit(problem, fitting, stream, config.max_epochs) as fit:
+    with _Fit(problem, fitting, stream, config.max_epochs, tastes) as fit:
         for epoch in range(1, config.max_epochs + 1):
             train_loss = fit.run_epoch()
             current = HoldoutReport.measure(
@@ -142,6 +108,7 @@ def fit_response_model(
                 held_out_rows.log_odds(fit.model),
                 held_out.labels,
                 config.n_calibration_bins,
+                personal,
             )
             on_epoch(
                 epoch,
@@ -158,21 +125,68 @@ def fit_response_model(
                 break
     assert report is not None  # max_epochs is at least 1
     if refit:
-        with _Fit(problem, log, stream, report.n_epochs) as fit:
+        tastes = None if tastes is None else tastes.refitted(log)
+        with _Fit(problem, log, stream, report.n_epochs, tastes) as fit:
             for _ in range(report.n_epochs):
                 fit.run_epoch()
     else:
         fit.model.load_state_dict(best)
-        if config.calibrate:
+        # Rows of nobody with a taste say nothing of the level of users who have one.
+        if config.calibrate and (personal is None or personal.any()):
             fit.model.calibrate(report.scale, report.shift)
-    return fit.model.eval(), report
+    model = fit.model.eval()
+    if tastes is None:
+        return FittedModel(model, report)
+    known = tastes.users if refit else tastes.users.inferred_from(log)
+    return FittedModel(PersonalResponse.of(model, known).eval(), report, known.report)
+
+
+@dataclass(frozen=True)
+class _Tastes:
+    """Users' tastes of a fit.
+
+    Attributes:
+        fit: Fits tastes to rows.
+        users: The tastes inferred from all fitting rows.
+        personal: (row, slate) float32. What tastes add to the log-odds of the fitting rows, each
+            from fits that never saw the row.
+    """
+
+    fit: TasteFit
+    users: UserTastes
+    personal: torch.Tensor
+
+    @classmethod
+    def of(cls, problem: ResponseProblem, log: SlateLog, stream: str) -> _Tastes:
+        """Return the tastes that held-out rows of the same users ask for."""
+        n_users = len(problem.users.categories)
+        seed = derive_seed(problem.seed, f"{stream}.user_taste") % 2**32
+        fit = TasteFit(problem.config.taste, n_users, problem.items.n_items, seed)
+        return cls._fitted(fit, log, fit.choose(log))
+
+    def refitted(self, log: SlateLog) -> _Tastes:
+        """Return the tastes of other rows, shrunk as before."""
+        return self._fitted(self.fit, log, self.users.report)
+
+    @classmethod
+    def _fitted(cls, fit: TasteFit, log: SlateLog, report: TasteReport) -> _Tastes:
+        personal = torch.from_numpy(fit.cross_fit(log, report))
+        return cls(fit, fit.fit(log, report), personal)
 
 
 class _Fit:
     """A whole learning-rate schedule on fixed rows; a context with its own random numbers."""
 
-    def __init__(self, problem: ResponseProblem, log: SlateLog, stream: str, n_epochs: int) -> None:
+    def __init__(
+        self,
+        problem: ResponseProblem,
+        log: SlateLog,
+        stream: str,
+        n_epochs: int,
+        tastes: _Tastes | None,
+    ) -> None:
         self._problem = problem
+        self._tastes = tastes
         self._rows = problem.rows(log)
         self._stream = stream
         self._steps_per_epoch = math.ceil(len(log) / problem.config.batch_size)
@@ -212,9 +226,10 @@ class _Fit:
         total = torch.zeros(())
         for rows in np.array_split(order, self._steps_per_epoch):
             batch = self._rows.batch(rows)
-            loss = nn.functional.binary_cross_entropy_with_logits(
-                self.model.logits(*batch[:4]), batch.labels
-            )
+            log_odds = self.model.logits(*batch[:4])
+            if self._tastes is not None:
+                log_odds = log_odds + self._personal(rows)
+            loss = nn.functional.binary_cross_entropy_with_logits(log_odds, batch.labels)
             self._optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             self._optimizer.step()
@@ -229,6 +244,12 @@ class _Fit:
                 remedy="Lower simulator.learning_rate and check the user and item features.",
             )
         return mean
+
+    def _personal(self, rows: NDArray[np.int64]) -> torch.Tensor:
+        """Return (row, slate) float32: the rows' personal parts, zero for users made unknown."""
+        assert self._tastes is not None  # asked for only where users have tastes
+        known = torch.rand(len(rows), 1) >= self._problem.config.taste.dropout
+        return self._tastes.personal[rows] * known
 
 
 def _initial_model(problem: ResponseProblem, log: SlateLog, stream: str) -> AttentionResponse:

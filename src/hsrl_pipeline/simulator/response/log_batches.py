@@ -64,12 +64,20 @@ class ResponseRows:
     def __len__(self) -> int:
         return len(self.log)
 
-    def batch(self, rows: NDArray[np.int64]) -> ResponseBatch:
-        """Return the tensors of the given (batch,) int64 row numbers."""
+    def batch(self, rows: NDArray[np.int64], *, identified: bool = False) -> ResponseBatch:
+        """Return the tensors of some rows.
+
+        Args:
+            rows: (batch,) int64. Row numbers.
+            identified: Whether the user index is one more numeric feature, the last.
+        """
         users = self.log.users[rows]
+        dense = self.users.dense[users]
+        if identified:
+            dense = np.concatenate([dense, users[:, None].astype(np.float32)], axis=1)
         return ResponseBatch(
             torch.from_numpy(self.users.categories[users]),
-            torch.from_numpy(self.users.dense[users]),
+            torch.from_numpy(dense),
             torch.from_numpy(self.log.histories(rows, self.history_size)),
             torch.from_numpy(self.log.slates[rows].astype(np.int64)),
             torch.from_numpy(self.log.labels[rows].astype(np.float32)),
@@ -81,7 +89,7 @@ class ResponseRows:
         with torch.inference_mode():
             for start in range(0, len(self), PREDICTION_BATCH):
                 rows = np.arange(start, min(start + PREDICTION_BATCH, len(self)))
-                batch = self.batch(rows)
+                batch = self.batch(rows, identified=model.identified)
                 observation = Observation(*batch[:3], torch.zeros(len(rows), dtype=torch.int64))
                 total += float(model.disagreement(observation, batch.slates).sum())
         return total / self.log.slates.size
@@ -94,6 +102,7 @@ class ResponseRows:
         with torch.inference_mode():
             for start in range(0, len(self), PREDICTION_BATCH):
                 rows = np.arange(start, min(start + PREDICTION_BATCH, len(self)))
-                answers[rows] = model.logits(*self.batch(rows)[:4]).numpy()
+                batch = self.batch(rows, identified=model.identified)
+                answers[rows] = model.logits(*batch[:4]).numpy()
         model.train(was_training)
         return answers

@@ -8,10 +8,13 @@ from typing import Any, Literal
 
 from hsrl_pipeline.config.simulator import SimulatorConfig
 from hsrl_pipeline.data.slate_log import ItemTable, SlateLog, UserTable
-from hsrl_pipeline.simulator.response.attention import AttentionResponse
 from hsrl_pipeline.simulator.response.checkpoint import describe_response_model
 from hsrl_pipeline.simulator.response.constant import ConstantResponse
-from hsrl_pipeline.simulator.response.fitting import ResponseProblem, fit_response_model
+from hsrl_pipeline.simulator.response.fitting import (
+    FittedModel,
+    ResponseProblem,
+    fit_response_model,
+)
 from hsrl_pipeline.simulator.response.user_identity import append_user_index
 
 OnMetrics = Callable[[int, Mapping[str, float]], None]
@@ -57,7 +60,7 @@ def fit_simulator(
         "seed": seed,
         "n_fitted_slates": len(own),
         "user_id_embedding": config.user_id_embedding,
-        "settings": config.model_dump(exclude={"eval"}),
+        "settings": _settings(config),
     }
     if role == "train" and config.kind == "constant":
         constant = ConstantResponse(_click_rate(own), items.n_items, history_size)
@@ -69,20 +72,28 @@ def fit_simulator(
         config=config,
         seed=seed,
     )
-    members: list[AttentionResponse] = []
-    reports: list[dict[str, Any]] = []
+    fits: list[FittedModel] = []
     for number in range(config.n_members):
         name = f"simulator_{role}" + (f"_{number + 1}" if config.n_members > 1 else "")
-        model, report = fit_response_model(
-            problem,
-            own,
-            name,
-            refit=role == "eval",
-            on_epoch=_named(name, on_metrics),
+        fits.append(
+            fit_response_model(
+                problem,
+                own,
+                name,
+                refit=role == "eval",
+                on_epoch=_named(name, on_metrics),
+            )
         )
-        members.append(model)
-        reports.append(asdict(report))
-    return describe_response_model(members, {**provenance, "holdout": reports})
+    provenance["holdout"] = [asdict(fit.holdout) for fit in fits]
+    if config.user_taste:
+        provenance["taste"] = [fit.taste._asdict() for fit in fits if fit.taste is not None]
+    return describe_response_model([fit.model for fit in fits], provenance)
+
+
+def _settings(config: SimulatorConfig) -> dict[str, Any]:
+    """Return what the simulators were fitted with; nothing of tastes where users have none."""
+    unused = {"eval"} if config.user_taste else {"eval", "user_taste", "taste"}
+    return config.model_dump(exclude=unused)
 
 
 def _click_rate(log: SlateLog) -> float:
