@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hsrl_pipeline.errors import UserError
-from hsrl_pipeline.experiments.grid import Trial, read_grid
+from hsrl_pipeline.experiments.grid import PartInfo, Trial, read_grid
 
 SMALL = """
 title: Two agents
@@ -31,6 +31,7 @@ agents: [hsrl]
 seeds: [0]
 datasets: [synthetic]
 baseline: sl
+level_weights: true
 parts:
   - name: levels
     title: Levels
@@ -40,6 +41,7 @@ parts:
         grid: {sid.n_levels: [2]}
   - name: both
     baseline: hsrl
+    level_weights: false
     agents: [sl]
     grid: {sid.n_levels: [2, 3], training.batch_size: [8, 16]}
 """
@@ -97,9 +99,9 @@ def test_parts_inherit_and_cross_their_own_parameters(tmp_path) -> None:
         ("both", "sl+n_levels3+batch_size16"),
     ]
     assert grid.trials[0].axes == {"sid.n_levels": 2}
-    assert {name: (part.title, part.baseline) for name, part in grid.parts.items()} == {
-        "levels": ("Levels", "sl"),
-        "both": ("", "hsrl"),
+    assert grid.parts == {
+        "levels": PartInfo("Levels", "sl", True),
+        "both": PartInfo("", "hsrl", False),
     }
     quick = read_grid(written(tmp_path, PARTS), "quick")
     assert [trial.label for trial in quick.trials if trial.part == "levels"] == ["hsrl+n_levels2"]

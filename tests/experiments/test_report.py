@@ -83,7 +83,7 @@ def entries(regime: str = "repeats", dataset: str = "toy") -> list[TrialEntry]:
 
 
 def experiment(trials: list[TrialEntry]) -> Experiment:
-    parts = {"all": PartInfo("The only part", "hac")}
+    parts = {"all": PartInfo("The only part", "hac", level_weights=True)}
     return Experiment("mine", "quick", "My <grid>", "Who & why?", parts, "b1", "abc1234", trials)
 
 
@@ -170,7 +170,9 @@ def test_tasks_are_put_on_one_scale(tmp_path) -> None:
     overall = scores[scores["dataset"] == "all"].set_index("policy")
     # (2.9, 3.0, 3.1)/4 and (3.9, 4.0, 4.1)/4 without the lowest and the highest
     assert overall.loc["hsrl", "iqm"] == pytest.approx(np.mean([3.0, 3.1, 3.9, 4.0]) / 4)
-    assert html(store).count("All tasks together") == 1
+    text = html(store)
+    assert text.count("All tasks together") == 1
+    assert text.index("toy, items may return") < text.index("All tasks together")
 
 
 def test_other_behaviour_is_another_table(store) -> None:
@@ -241,6 +243,13 @@ def test_the_page_tells_what_was_compared_and_what_failed(store) -> None:
     assert "9 of 10 trials have a result, 1 failed. Commit abc1234; behaviour b1" in text
     assert "Failed: td3, seed 0, toy, repeats: no memory" in text
     assert "Seeds: 0, 1, 2. Updates: 20,000. Sessions that judge each policy: 4,000." in text
+
+
+def test_level_weights_are_drawn_where_a_grid_asks_for_them(store) -> None:
+    assert "Weights of the critic&#x27;s levels" in html(store)
+    weights = level_weight_table(store)
+    assert len(weights) == 9 * 2
+    assert list(weights["weight"][:2]) == [0.25, 0.75]
 
 
 def test_the_page_is_the_same_each_time(store) -> None:

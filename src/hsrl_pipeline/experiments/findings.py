@@ -44,10 +44,12 @@ def findings(scores: pd.DataFrame, comparisons: pd.DataFrame) -> list[str]:
             " is a ceiling of one step's foresight and no competitor."
         )
     seeds = int(agents["n_seeds"].min())
-    if seeds < FEW_SEEDS:
+    if seeds == 1:
+        said.append("With one seed nothing can be told from chance.")
+    elif seeds < FEW_SEEDS:
         said.append(
-            f"{_count(seeds, 'seed')} can show a large difference only; a comparison that is not"
-            " decided here may be decided by the full size."
+            f"{seeds} seeds can show a large difference only; a comparison that is not decided here"
+            " may be decided by the full size."
         )
     return said
 
@@ -91,7 +93,3 @@ def _baselines(comparisons: pd.DataFrame) -> list[str]:
         if decided.empty:
             said.append(f"No difference from {name} is decided.")
     return said
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"

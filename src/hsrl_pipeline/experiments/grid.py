@@ -81,10 +81,12 @@ class PartInfo:
     Attributes:
         title: Heading; may be empty.
         baseline: Policy that the others are compared with.
+        level_weights: Whether the weights of critics' levels are drawn.
     """
 
     title: str
     baseline: str
+    level_weights: bool = False
 
 
 @dataclass(frozen=True)
@@ -132,11 +134,14 @@ def read_grid(path: Path, size: Size, dataset: str | None = None) -> Grid:
         size=size,
         title=content.title,
         question=content.question,
-        parts={
-            part.name: PartInfo(part.title, part.baseline or content.baseline) for part in parts
-        },
+        parts={part.name: _info(part, content) for part in parts},
         trials=trials,
     )
+
+
+def _info(part: Part, content: GridFile) -> PartInfo:
+    drawn = content.level_weights if part.level_weights is None else part.level_weights
+    return PartInfo(part.title, part.baseline or content.baseline, drawn)
 
 
 def nested(flat: Mapping[str, Any]) -> dict[str, Any]:

@@ -56,6 +56,7 @@ class Part(Axes):
     name: Label = Field(description="Name of the part")
     title: str = Field("", description="Heading in the report")
     baseline: str | None = Field(None, description="Policy that the others are compared with")
+    level_weights: bool | None = Field(None, description="Draw the weights of critics' levels")
     sizes: dict[Size, Axes] = Field(default_factory=dict, description="What a size changes")
 
 
@@ -65,6 +66,7 @@ class GridFile(Axes):
     title: str = Field(description="Heading in the report")
     question: str = Field("", description="What the experiment is to answer")
     baseline: str = Field("hac", description="Policy that the others are compared with")
+    level_weights: bool = Field(False, description="Draw the weights of critics' levels")
     sizes: dict[Size, Axes] = Field(default_factory=dict, description="What a size changes")
     parts: list[Part] = Field(default_factory=list, description="None: the file is one part")
 

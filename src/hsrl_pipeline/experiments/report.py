@@ -106,8 +106,12 @@ def _experiment(
     for name, part in experiment.parts.items():
         if part.title:
             yield element("h3", part.title)
-        own = [frame[frame["part"] == name] for frame in (scores, comparisons, level_weights)]
-        yield from _part(*own)
+        yield from _part(scores[scores["part"] == name], comparisons[comparisons["part"] == name])
+        weights = level_weights[level_weights["part"] == name]
+        if part.level_weights and len(weights):
+            text = "Weights of the critic's levels during training"
+            yield element("h4", text)
+            yield picture(plot_level_weights(weights), text)
 
 
 def _how_many(experiment: Experiment, trials: pd.DataFrame) -> str:
@@ -117,8 +121,9 @@ def _how_many(experiment: Experiment, trials: pd.DataFrame) -> str:
     text = f"{len(trials)} of {total} trials have a result"
     text += f", {failed} failed" if failed else ""
     text += f". Commit {commits}; behaviour {experiment.behaviour}, the same for all of them."
-    hours = trials["seconds"].sum() / 3600
-    return text + f" They took {hours:.1f} hours of processor time."
+    minutes = trials["seconds"].sum() / 60
+    took = f"{minutes:.0f} minutes" if minutes < 100 else f"{minutes / 60:.1f} hours"
+    return text + f" They took {took} of processor time."
 
 
 def _settings(trials: pd.DataFrame) -> str:
@@ -167,10 +172,11 @@ def _simulators(store: ExperimentStore, trials: pd.DataFrame) -> Iterator[str]:
     )
 
 
-def _part(
-    scores: pd.DataFrame, comparisons: pd.DataFrame, level_weights: pd.DataFrame
-) -> Iterator[str]:
-    for key, own in scores.groupby(["dataset", "regime"], sort=False):
+def _part(scores: pd.DataFrame, comparisons: pd.DataFrame) -> Iterator[str]:
+    tasks = sorted(
+        scores.groupby(["dataset", "regime"], sort=False), key=lambda task: task[0][0] == OVERALL
+    )
+    for key, own in tasks:
         dataset, regime = map(str, key)
         if dataset == OVERALL:
             yield element("h4", "All tasks together")
@@ -181,9 +187,6 @@ def _part(
         yield _score_table(own, comparisons[place])
     if len(scores):
         yield picture(plot_part(scores), "Total Reward of each policy with 95 % intervals")
-    if len(level_weights):
-        text = "Weights of the critic's levels during training"
-        yield picture(plot_level_weights(level_weights), text)
 
 
 def _score_table(scores: pd.DataFrame, comparisons: pd.DataFrame) -> str:
