@@ -10,6 +10,7 @@ import os
 import signal
 import warnings
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -185,25 +186,38 @@ cli.add_command(run, name="run")
 @click.option(
     "--workers", type=click.IntRange(min=1), help="Trials at a time; by default one per core."
 )
-def experiment(name: str | None, size: str, env: str | None, workers: int | None) -> None:
-    """Run the trials of conf/experiments/NAME.yml that have no result yet."""
-    _with_messages(_run_experiment)(name=name, size=size, experiment_env=env, workers=workers)
+@click.option("--cluster", help="Address of a Ray cluster to run on, or 'local'.")
+def experiment(
+    name: str | None, size: str, env: str | None, workers: int | None, cluster: str | None
+) -> None:
+    """Run the trials of conf/experiments/NAME.yml that have no result yet.
+
+    Without a NAME it lists the grids.
+    """
+    _with_messages(_run_experiment)(
+        name=name, size=size, dataset=env, workers=workers, cluster=cluster
+    )
 
 
 def _run_experiment(
-    name: str | None, size: Any, experiment_env: str | None, workers: int | None
+    name: str | None, size: Any, dataset: str | None, workers: int | None, cluster: str | None
 ) -> None:
     from hsrl_pipeline.experiment_runs.grid_run import grid_names, run_grid
     from hsrl_pipeline.experiment_runs.step import run_step
-    from hsrl_pipeline.experiments.pool import ProcessPool
+    from hsrl_pipeline.experiments.pool import Pool, ProcessPool
+    from hsrl_pipeline.experiments.ray_pool import RayPool
 
     project = Path.cwd()
     conf = project / "conf"
     if name is None:
         click.echo("Grids: " + ", ".join(grid_names(conf)))
         return
-    pool = ProcessPool(run_step, workers) if workers else None
-    done = run_grid(project, conf, name, size=size, dataset=experiment_env, pool=pool)
+    make_pool: Callable[[], Pool] | None = None
+    if cluster:
+        make_pool = partial(RayPool, run_step, cluster)
+    elif workers:
+        make_pool = partial(ProcessPool, run_step, workers)
+    done = run_grid(project, conf, name, size=size, dataset=dataset, make_pool=make_pool)
     click.echo(f"{done.finished} trials finished, {done.skipped} of them earlier.")
     click.echo("Report: make report")
     if done.failed:

@@ -40,7 +40,8 @@ from hsrl_pipeline.experiments.pool import ProcessPool
 from fake_step import fake_step
 if __name__ == "__main__":
     project = Path(sys.argv[1])
-    run_grid(project, project / "conf", "slow", pool=ProcessPool(fake_step, 2))
+    pool = ProcessPool(fake_step, 2)
+    run_grid(project, project / "conf", "slow", make_pool=lambda: pool)
 """
 
 
@@ -81,10 +82,9 @@ def run(project):
     """Run a grid with the stand-in."""
     from fake_step import fake_step
 
-    def run(text: str, name: str = "mine", pool=None, **options):
+    def run(text: str, name: str = "mine", pool=InlinePool):
         (project / "conf" / "experiments" / f"{name}.yml").write_text(text)
-        pool = pool or InlinePool(fake_step)
-        return run_grid(project, project / "conf", name, pool=pool, **options)
+        return run_grid(project, project / "conf", name, make_pool=lambda: pool(fake_step))
 
     return run
 
@@ -98,9 +98,7 @@ def shared_steps(project: Path) -> list[str]:
 
 
 def test_a_failing_trial_of_ten_leaves_nine_results_and_one_line(project, run, caplog) -> None:
-    from fake_step import fake_step
-
-    done = run(TEN, pool=ProcessPool(fake_step, 2))
+    done = run(TEN, pool=lambda work: ProcessPool(work, 2))
     assert (done.finished, done.skipped, len(results(project))) == (9, 0, 9)
     (line,) = done.failed
     assert line.startswith("bad, seed 4, test, repeats: ValueError: this one always fails (log: ")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,7 +43,7 @@ def run_grid(
     *,
     size: Size = "quick",
     dataset: str | None = None,
-    pool: Pool | None = None,
+    make_pool: Callable[[], Pool] | None = None,
 ) -> GridOutcome:
     """Run all trials of a grid that have no result yet.
 
@@ -53,7 +53,7 @@ def run_grid(
         name: Name of the grid.
         size: Which of its sizes.
         dataset: An environment that takes the place of the grid's datasets.
-        pool: Where trials run; by default in one process per core.
+        make_pool: Where trials run; by default in one process per core.
 
     Returns:
         How many have a result now, and what went wrong with the others.
@@ -65,8 +65,7 @@ def run_grid(
     grid = read_grid(path, size, dataset)
     planner = Planner(project, conf, grid)
     planner.check(path)
-    if pool is None:
-        pool = ProcessPool(run_step, min(os.cpu_count() or 1, len(grid.trials)))
+    pool = make_pool() if make_pool else ProcessPool(run_step, os.cpu_count() or 1)
     try:
         return _GridRun(planner, pool).run(dataset)
     finally:
