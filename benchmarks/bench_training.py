@@ -87,7 +87,7 @@ class Iteration:
             self.agent, sessions, batch_size=batch_size, buffer_size=100_000, seed=0, device=CPU
         )
         self._collector.warm_up(2_000)
-        self._log = LogSampler(log, users, HISTORY, 0)
+        self._log = LogSampler(log, users, sessions.setting.session, 0)
         self._preloaded = self._collector.buffer.sample(batch_size)
         self._acting = self._collector.buffer.newest(ACTING)
         self._logged = self._log.sample(self.agent.log_batch_size)

@@ -14,6 +14,7 @@ class _ObservationFields(NamedTuple):
     history: torch.Tensor
     step: torch.Tensor
     shown: torch.Tensor
+    responses: torch.Tensor
 
 
 class Observation(_ObservationFields):
@@ -24,27 +25,38 @@ class Observation(_ObservationFields):
             ``[0, cardinality)``; 0 means missing.
         user_dense: (batch, dense) float32. Standardised numeric user features; may have width 0.
         history: (batch, history) int64. Clicked items, oldest first, left-padded with PAD_ID: the
-            most recent click is always in the last column.
+            most recent click is always in the last column. Where ``responses`` has columns: shown
+            items, clicked or not, slot by slot.
         step: (batch,) int64. Steps already taken in this session, from 0.
         shown: (batch, shown) int64. Items already shown in this session that may not be shown
             again, each once, PAD_ID elsewhere; width 0, the default, when every item stays
             allowed.
+        responses: (batch, history) int64. 1 where the item of ``history`` was clicked, 0 where it
+            was not and at padding; width 0, the default, when ``history`` holds clicks alone.
     """
 
     __slots__ = ()
 
-    def __new__(
+    def __new__(  # noqa: PLR0917 (a tuple of its fields makes an observation)
         cls,
         user_categories: torch.Tensor,
         user_dense: torch.Tensor,
         history: torch.Tensor,
         step: torch.Tensor,
         shown: torch.Tensor | None = None,
+        responses: torch.Tensor | None = None,
     ) -> Self:
-        """Return an observation; without ``shown`` every item stays allowed."""
-        if shown is None:
-            shown = history.new_empty((history.shape[0], 0))
-        return super().__new__(cls, user_categories, user_dense, history, step, shown)
+        """Return an observation; by default every item stays allowed and all history is clicks."""
+        nothing = history.new_empty((history.shape[0], 0))
+        return super().__new__(
+            cls,
+            user_categories,
+            user_dense,
+            history,
+            step,
+            nothing if shown is None else shown,
+            nothing if responses is None else responses,
+        )
 
     @property
     def batch_size(self) -> int:

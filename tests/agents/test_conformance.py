@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
@@ -13,14 +13,17 @@ from hsrl_pipeline.agents.base import Agent, AgentContext, LogBatch
 from hsrl_pipeline.agents.registry import build_agent
 from hsrl_pipeline.config.agent import AGENT_NAMES, AgentConfig, AgentsConfig
 from hsrl_pipeline.config.agents.shared import AgentSettings
+from hsrl_pipeline.config.session import HistoryForm
 from hsrl_pipeline.errors import UserError
 from hsrl_pipeline.observation import Observation
 from hsrl_pipeline.replay.transitions import TransitionBatch
 from hsrl_pipeline.seeding import torch_generator
 
+See = Callable[[int, torch.Generator], Observation]
 N_ITEMS, SLATE, HISTORY, GROUPS = 12, 2, 4, 2
 # two groups of users; each clicks its own two items and nothing else
 LIKED = torch.tensor([[0, 0], [3, 4], [9, 10]])
+LAST = torch.tensor([0, 0, 0, 1])  # the newest place of a history
 FAST = {
     "encoder": {"embedding_size": 8, "n_layers": 1, "n_heads": 2, "feedforward_size": 8},
     "learning_rate": 0.01,
@@ -43,7 +46,9 @@ UPDATES = {"sl": 100, "a2c": 100, "hsrl": 100, "hsrl_paper": 100, "hac": 100, "p
 MOST_UPDATES = 450
 
 
-def make_context(seed: int = 0, shelves: np.ndarray | None = None) -> AgentContext:
+def make_context(
+    seed: int = 0, shelves: np.ndarray | None = None, history: HistoryForm = "clicks"
+) -> AgentContext:
     # neighbours 1 and 2, 3 and 4, ... are alike, in their vectors and in their codes
     kinds = np.eye(N_ITEMS // 2).repeat(2, axis=0)
     noise = np.random.default_rng(7).normal(scale=0.1, size=kinds.shape)
@@ -62,6 +67,7 @@ def make_context(seed: int = 0, shelves: np.ndarray | None = None) -> AgentConte
         device=torch.device("cpu"),
         seed=seed,
         shelves=shelves,
+        history=history,
     )
 
 
@@ -78,7 +84,19 @@ def make_agent(name: str, seed: int = 0, **overrides: object) -> Agent:
     return build_agent(name, make_settings(name, **overrides), make_context(seed))
 
 
+def make_reader(name: str, **overrides: object) -> Agent:
+    """Return an agent that sees shown items with their responses."""
+    return build_agent(name, make_settings(name, **overrides), make_context(history="responses"))
+
+
 LEARNERS = [name for name in AGENT_NAMES if make_agent(name).experience != "log"]
+
+
+def shown_items(batch: int, count: int, generator: torch.Generator) -> torch.Tensor:
+    """Distinct items of each row, some places of which are free."""
+    items = torch.rand(batch, N_ITEMS, generator=generator).argsort(1)[:, :count] + 1
+    free = torch.rand(batch, count, generator=generator) < 0.2
+    return items.masked_fill(free, 0)
 
 
 def observe(batch: int, generator: torch.Generator, *, shown: int = 0) -> Observation:
@@ -90,16 +108,40 @@ def observe(batch: int, generator: torch.Generator, *, shown: int = 0) -> Observ
         torch.randn(batch, 1, generator=generator),
         history,
         torch.randint(0, 20, (batch,), generator=generator),
-        torch.randint(0, N_ITEMS + 1, (batch, shown), generator=generator),
+        shown_items(batch, shown, generator),
     )
 
 
+def observe_responses(batch: int, generator: torch.Generator) -> Observation:
+    """Users of unknown groups who were shown one item that somebody likes."""
+    shown = LIKED[1:].flatten()[torch.randint(0, 4, (batch,), generator=generator)]
+    return observe(batch, generator)._replace(
+        user_categories=torch.zeros(batch, 1, dtype=torch.int64),
+        history=shown[:, None] * LAST,
+        responses=torch.randint(0, 2, (batch, 1), generator=generator) * LAST,
+    )
+
+
+def group_of(observation: Observation) -> torch.Tensor:
+    if not observation.responses.shape[1]:
+        return observation.user_categories[:, 0]
+    # who clicked on an item of the first six is of group 1, and so is who skipped another
+    second = observation.history[:, -1] > N_ITEMS // 2
+    return 1 + (second == observation.responses[:, -1].bool()).long()
+
+
 def click(observation: Observation, slates: torch.Tensor) -> torch.Tensor:
-    liked = LIKED[observation.user_categories[:, 0]]
+    liked = LIKED[group_of(observation)]
     return (slates[:, :, None] == liked[:, None, :]).any(-1).float()
 
 
 def transition(observation: Observation, slates: torch.Tensor, clicks: torch.Tensor) -> Observation:
+    if observation.responses.shape[1]:
+        return observation._replace(
+            history=torch.cat([observation.history, slates], dim=1)[:, -HISTORY:],
+            responses=torch.cat([observation.responses, clicks.long()], dim=1)[:, -HISTORY:],
+            step=observation.step + 1,
+        )
     longer = torch.cat([observation.history, slates * clicks.long()], dim=1)
     order = longer.ne(0).long().argsort(dim=1, stable=True)
     history = longer.gather(1, order)[:, -HISTORY:]
@@ -111,9 +153,14 @@ def random_slates(batch: int, generator: torch.Generator) -> torch.Tensor:
 
 
 def make_transitions(
-    agent: Agent, batch: int, generator: torch.Generator, *, explore: bool = True
+    agent: Agent,
+    batch: int,
+    generator: torch.Generator,
+    *,
+    explore: bool = True,
+    see: See = observe,
 ) -> TransitionBatch:
-    observation = observe(batch, generator)
+    observation = see(batch, generator)
     action = agent.act(observation, explore=explore, generator=generator)
     clicks = click(observation, action.slates)
     return TransitionBatch(
@@ -129,20 +176,24 @@ def make_transitions(
     )
 
 
-def make_log(batch: int, generator: torch.Generator) -> LogBatch:
-    observation = observe(batch, generator)._replace(step=torch.zeros(batch, dtype=torch.int64))
+def make_log(batch: int, generator: torch.Generator, see: See = observe) -> LogBatch:
+    observation = see(batch, generator)._replace(step=torch.zeros(batch, dtype=torch.int64))
     slates = random_slates(batch, generator)
     return LogBatch(observation, slates, click(observation, slates))
 
 
-def learn(agent: Agent, n_updates: int, seed: int = 3) -> Iterator[dict[str, torch.Tensor]]:
+def learn(
+    agent: Agent, n_updates: int, seed: int = 3, see: See = observe
+) -> Iterator[dict[str, torch.Tensor]]:
     generator = torch_generator(seed, "conformance")
     for _ in range(n_updates):
-        batch = None if agent.experience == "log" else make_transitions(agent, 32, generator)
-        yield agent.update(batch, make_log(64, generator)).losses
+        batch = None
+        if agent.experience != "log":
+            batch = make_transitions(agent, 32, generator, see=see)
+        yield agent.update(batch, make_log(64, generator, see)).losses
 
 
-def bandit_learn(agent: Agent, n_updates: int) -> None:
+def bandit_learn(agent: Agent, n_updates: int, see: See = observe) -> None:
     """Sessions of one step: replay agents learn from everything they ever did."""
     generator = torch_generator(5, "bandit")
     ones = torch.ones(32, dtype=torch.bool)
@@ -150,14 +201,14 @@ def bandit_learn(agent: Agent, n_updates: int) -> None:
     for _ in range(n_updates):
         batch = None
         if agent.experience != "log":
-            batch = make_transitions(agent, 32, generator)._replace(terminated=ones)
+            batch = make_transitions(agent, 32, generator, see=see)._replace(terminated=ones)
         if agent.experience == "replay" and batch is not None:
             store.append(batch)
             picked = int(
                 torch.randint(max(0, len(store) - 100), len(store), (), generator=generator)
             )
             batch = store[picked]
-        agent.update(batch, make_log(64, generator))
+        agent.update(batch, make_log(64, generator, see))
 
 
 def flatten(state: object, prefix: str = "") -> dict[str, torch.Tensor]:
@@ -188,6 +239,46 @@ def test_learns_a_problem_with_a_known_optimum(name: str) -> None:
     slates = agent.act(observation, explore=False).slates
     reward = (1.2 * click(observation, slates) - 0.2).mean()
     assert reward >= LEARNED * BEST_REWARD
+
+
+@pytest.mark.parametrize("name", AGENT_NAMES)
+def test_learns_what_skips_tell(name: str) -> None:
+    """A skipped item is all that is known of half of the users: clicks alone end at half."""
+    agent = make_reader(name)
+    bandit_learn(agent, UPDATES.get(name, MOST_UPDATES), observe_responses)
+    observation = observe_responses(200, torch_generator(1, "judge"))
+    slates = agent.act(observation, explore=False).slates
+    reward = (1.2 * click(observation, slates) - 0.2).mean()
+    assert reward >= LEARNED * BEST_REWARD
+
+
+@pytest.mark.parametrize("name", LEARNERS)
+def test_values_read_the_responses(name: str) -> None:
+    agent = make_reader(name)
+    batch = make_transitions(agent, 8, torch_generator(6, "values"), see=observe_responses)
+    alive = batch._replace(terminated=torch.zeros(8, dtype=torch.bool))
+    after = alive.next_observation
+    turned = alive._replace(next_observation=after._replace(responses=1 - after.responses))
+    values = [agent.bootstrap(one).td_target for one in (alive, turned)]
+    assert not torch.equal(*values)
+
+
+@pytest.mark.parametrize("name", AGENT_NAMES)
+def test_a_saved_agent_that_reads_responses_continues_bit_identically(name: str) -> None:
+    unbroken, resumed = make_reader(name), make_reader(name)
+    list(learn(unbroken, 3, see=observe_responses))
+    resumed.load_state_dict(unbroken.state_dict())
+    losses = [list(learn(agent, 3, 8, observe_responses)) for agent in (unbroken, resumed)]
+    assert_equal_states(*losses)
+    assert_equal_states(unbroken.state_dict(), resumed.state_dict())
+
+
+@pytest.mark.parametrize("name", AGENT_NAMES)
+def test_agents_refuse_the_other_form_of_the_history(name: str) -> None:
+    generator = torch_generator(2, "acting")
+    for agent, see in ((make_reader(name), observe), (make_agent(name), observe_responses)):
+        with pytest.raises(ValueError, match="responses"):
+            agent.act(see(3, generator), explore=False)
 
 
 @pytest.mark.parametrize("name", AGENT_NAMES)

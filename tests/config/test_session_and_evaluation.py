@@ -12,6 +12,13 @@ def test_defaults_are_those_of_the_protocol():
     assert (reward.miss_penalty, reward.sweet_point) == (0.2, None)
     assert not (candidates.exclude_shown or candidates.enforce_shelves)
     assert candidates.frequency_cap is None
+    assert session.history == "clicks"
+
+
+def test_what_is_kept_of_a_session_names_a_history_of_responses_alone():
+    """Checkpoints of versions without the choice must go on being those of the same run."""
+    assert "history" not in SessionConfig().as_recorded()
+    assert SessionConfig(history="responses").as_recorded()["history"] == "responses"
 
 
 @pytest.mark.parametrize(
@@ -34,6 +41,7 @@ def test_showings_follow_from_both_rules(values, showings):
         (SessionConfig, {"initial_patience": 0.5}),
         (SessionConfig, {"initial_patience": float("inf")}),
         (SessionConfig, {"history": 50}),
+        (SessionConfig, {"history": "skips"}),
         (RewardConfig, {"miss_penalty": 1.1}),
         (RewardConfig, {"miss_penalty": float("nan")}),
         (RewardConfig, {"sweet_spot": 0.9}),

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -15,8 +17,11 @@ from hsrl_pipeline.evaluation.references import (
     training_clicks,
 )
 from hsrl_pipeline.evaluation.rollouts import evaluate_policy
+from hsrl_pipeline.simulator.user_pool import ShownHistories
 
 from .conftest import HISTORY, N_ITEMS, FixedPolicy, TableResponse, make_setting, taste_table
+
+ITEM_7 = torch.tensor([7])
 
 
 @pytest.fixture
@@ -127,3 +132,44 @@ def test_references_keep_the_candidate_rules(enforce_shelves):
     )
     for policy in policies:
         assert evaluate_policy(policy, response, setting).repeated.sum() == 0
+
+
+def make_form(history):
+    """The same users in either form: all that they were shown before, they clicked."""
+    setting = make_setting(300)
+    pool = setting.pool
+    if history == "responses":
+        shown = ShownHistories(pool.timeline.int(), pool.history_start, pool.history_end)
+        pool = replace(pool, shown=shown)
+    session = SessionConfig(history_size=HISTORY, history=history)
+    return replace(setting, pool=pool, sessions=replace(setting.sessions, session=session))
+
+
+def test_references_and_users_go_by_clicks_whatever_policies_see(selector):
+    """Boredom follows clicks alone: rewards must not depend on the form of the history."""
+    response = TableResponse(taste_table(), boredom=2.0)
+    totals = []
+    for history in ("clicks", "responses"):
+        setting = make_form(history)
+        policies = [
+            GreedyPolicy("greedy", selector, response),
+            fit_static_slate(response, selector, setting),
+            FixedPolicy([1, 7, 2]),
+        ]
+        totals.append([evaluate_policy(one, response, setting).total_reward for one in policies])
+    np.testing.assert_array_equal(*totals)
+
+
+def test_policies_are_shown_the_skips_of_the_session():
+    response = TableResponse(torch.full((3, N_ITEMS + 1), -torch.inf).index_fill(1, ITEM_7, 99.0))
+    policy = FixedPolicy([1, 7, 2])
+    evaluate_policy(policy, response, make_form("responses"))
+    second = policy.seen[1]
+    assert second.history[:, -3:].tolist() == [[1, 7, 2]] * second.batch_size
+    assert second.responses[:, -3:].tolist() == [[0, 1, 0]] * second.batch_size
+
+
+def test_a_pool_of_the_other_form_is_refused():
+    setting = make_setting(10, session=SessionConfig(history_size=HISTORY, history="responses"))
+    with pytest.raises(ValueError, match="the pool shows clicks"):
+        evaluate_policy(FixedPolicy([1, 2, 3]), TableResponse(taste_table()), setting)

@@ -196,3 +196,41 @@ def test_dropout_only_while_training(vectors):
 def test_wrong_history_width_is_refused(vectors):
     with pytest.raises(ValueError, match="history"):
         make_encoder(vectors)(observe([[1, 2, 3]]))
+
+
+def test_responses_decide_what_an_item_says(vectors):
+    encoder = make_encoder(vectors, reads_responses=True).eval()
+    history = torch.tensor([[0, 0, 1, 2, 3]] * 3)
+    responses = torch.tensor([[0, 0, 1, 1, 1], [0, 0, 1, 0, 1], [0, 0, 0, 0, 0]])
+    states = encoder(observe(history)._replace(responses=responses))
+    assert (states[0] - states[1]).abs().max() > 1e-3
+    assert (states[1] - states[2]).abs().max() > 1e-3
+    # a history that was clicked throughout is read as clicks alone are
+    plain = make_encoder(vectors).eval()
+    plain.load_state_dict(encoder.state_dict(), strict=False)
+    torch.testing.assert_close(plain(observe(history[:1])), states[:1])
+
+
+def test_responses_of_padding_do_not_matter(vectors):
+    encoder = make_encoder(vectors, reads_responses=True).eval()
+    seen = observe([[0, 0, 0, 2, 3]])
+    states = [encoder(seen._replace(responses=torch.tensor([[y, y, y, 1, 0]]))) for y in (0, 1)]
+    torch.testing.assert_close(states[0], states[1])
+
+
+def test_an_encoder_of_clicks_has_the_weights_it_always_had(vectors):
+    names, more = (
+        {name for name, _ in make_encoder(vectors, reads_responses=reads).named_parameters()}
+        for reads in (False, True)
+    )
+    assert more - names == {"skip_gate", "skip_vector"}
+    alike = [make_encoder(vectors, reads_responses=reads).fuse_expand.weight for reads in (0, 1)]
+    assert torch.equal(*alike)
+
+
+def test_the_other_form_of_the_history_is_refused(vectors):
+    seen = observe([[0, 0, 0, 2, 3]])
+    with pytest.raises(ValueError, match="responses"):
+        make_encoder(vectors, reads_responses=True)(seen)
+    with pytest.raises(ValueError, match="responses"):
+        make_encoder(vectors)(seen._replace(responses=torch.zeros(1, 5).long()))

@@ -63,9 +63,9 @@ def test_trials_start_from_training_rows_alone(monkeypatch) -> None:
     splits = []
     from_log = UserPool.from_log.__func__
 
-    def record(cls, log, users, history_size):
+    def record(cls, log, users, history_size, history):
         splits.append(bool(log.is_train.all()))
-        return from_log(cls, log, users, history_size)
+        return from_log(cls, log, users, history_size, history)
 
     inputs = make_inputs()
     assert (inputs["slates"]["split"] == "test").any()

@@ -29,7 +29,7 @@ NEEDED = (
 )  # fmt: skip
 
 
-def run(folder, name="hsrl", seed=0, agents=None, **training):
+def run(folder, name="hsrl", seed=0, agents=None, session=SESSION, **training):
     """Run the pipeline with its files in a folder; return the catalog and the points sent."""
     small = {"n_iterations": 8, "acting_batch_size": 4, "batch_size": 8, "warmup_transitions": 8,
              "metrics_every": 4, "checkpoint_every": 4, "device": "cpu"}  # fmt: skip
@@ -37,7 +37,7 @@ def run(folder, name="hsrl", seed=0, agents=None, **training):
         "agent": AgentConfig(name=name),
         "agents": agents or AgentsConfig(hsrl=HsrlSettings(warm_start_iterations=4)),
         "training": TrainingConfig(**(small | training)),
-        "session": SESSION,
+        "session": session,
         "reward": RewardConfig(),
         "candidates": CandidatesConfig(),
         "seed": seed,
@@ -132,6 +132,21 @@ def test_a_policy_of_other_sizes_is_refused(tmp_path):
         restore_policy(checkpoint, make_context())
     with pytest.raises(UserError, match="no trained policy"):
         restore_policy({"config": {}, "state": {}}, make_context())
+
+
+def test_a_run_with_responses_resumes_and_its_policy_fits_that_form_alone(tmp_path):
+    reading = SESSION.model_copy(update={"history": "responses"})
+    unbroken = run(tmp_path / "a", session=reading)[0].load("trained_policy")
+    run(tmp_path / "b", session=reading, n_iterations=4)
+    resumed = run(tmp_path / "b", session=reading, resume=True)[0].load("trained_policy")
+    assert all(torch.equal(unbroken["state"][name], w) for name, w in resumed["state"].items())
+    with pytest.raises(UserError, match=r"session\.history \(was \"responses\", is null\)"):
+        run(tmp_path / "b", resume=True)
+    with pytest.raises(UserError, match="history responses instead of clicks"):
+        restore_policy(resumed, make_context())
+    older = run(tmp_path / "c")[0].load("trained_policy")
+    del older["config"]["sizes"]["history"]
+    restore_policy(older, make_context())
 
 
 def test_checkpoint_entry_is_for_loading_alone(tmp_path):

@@ -126,3 +126,30 @@ def test_other_widths_are_refused():
     buffer.add(transitions(0, 2))
     with pytest.raises(ValueError, match="latent=3"):
         buffer.add(transitions(2, 2, latent=3))
+
+
+def test_responses_come_back_from_the_sign_of_the_items():
+    batch = transitions(1, 3)
+    padded = batch.observation.history.clone()
+    padded[:, 0] = 0
+    clicked = torch.tensor([[0, 1, 0, 1]] * 3)
+    before = batch.observation._replace(history=padded, responses=clicked)
+    after = batch.next_observation._replace(responses=1 - clicked)
+    batch = batch._replace(observation=before, next_observation=after)
+    buffer = make_buffer()
+    buffer.add(batch)
+    assert_same(buffer.newest(3), batch)
+    other = make_buffer(seed=1)
+    other.load_state_dict(buffer.state_dict())
+    assert_same(other.newest(3), batch)
+    with pytest.raises(ValueError, match="the buffer was filled with"):
+        buffer.add(transitions(4, 3))
+
+
+def test_a_state_of_a_version_without_responses_is_read():
+    buffer, older = make_buffer(), make_buffer()
+    buffer.add(transitions(1, 3))
+    state = buffer.state_dict()
+    state["widths"] = state["widths"][:6]
+    older.load_state_dict(state)
+    assert_same(older.newest(3), transitions(1, 3))

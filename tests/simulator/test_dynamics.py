@@ -9,6 +9,7 @@ from hsrl_pipeline.shapes import PAD_ID
 from hsrl_pipeline.simulator.dynamics import (
     SessionRules,
     append_clicks,
+    append_shown,
     session_end,
     spend_patience,
 )
@@ -205,3 +206,30 @@ def test_advance_leaves_its_input_untouched(options):
     rules.advance(state, torch.tensor([[1, 2]]), torch.ones(1, 2))
     for field, copy in zip((*state.observation, *state[1:]), copies, strict=True):
         assert torch.equal(field, copy)
+
+
+def test_with_responses_every_slot_enters_the_history_and_clicks_are_kept_apart():
+    rules = make_rules(2)
+    first = new_user()._replace(
+        history=torch.tensor([[0, 0, 7, 8, 9]]), responses=torch.tensor([[0, 0, 1, 0, 1]])
+    )
+    state = rules.start(first, torch.tensor([[0, 0, 0, 7, 9]]))
+    state = rules.advance(state, torch.tensor([[3, 4]]), torch.tensor([[0.0, 1.0]])).state
+    assert state.observation.history.tolist() == [[7, 8, 9, 3, 4]]
+    assert state.observation.responses.tolist() == [[1, 0, 1, 0, 1]]
+    assert state.clicked.tolist() == [[0, 0, 7, 9, 4]]
+    view = state.simulator_view
+    assert view.history.tolist() == [[0, 0, 7, 9, 4]] and view.responses.shape == (1, 0)
+    assert view.step.tolist() == [1]
+    assert state.rows(torch.tensor([0])).clicked.tolist() == [[0, 0, 7, 9, 4]]
+
+
+def test_a_slate_longer_than_the_window_leaves_its_last_items():
+    window = torch.tensor([[1, 2]])
+    assert append_shown(window, torch.tensor([[5, 6, 7]])).tolist() == [[6, 7]]
+
+
+def test_with_clicks_alone_the_simulated_user_goes_by_the_observation_itself():
+    state = make_rules(2).start(new_user())
+    assert state.simulator_view is state.observation
+    assert state.clicked.shape == (1, 0)

@@ -43,7 +43,7 @@ def make_sessions(*, exclude_shown=True, horizon=5):
     log = make_log()
     return SlateSessions(
         JUDGE,
-        pool_for_judge(JUDGE, log.test, log, USERS, HISTORY),
+        pool_for_judge(JUDGE, log.test, log, USERS, SessionConfig(history_size=HISTORY)),
         SessionSetting(
             session=SessionConfig(horizon=horizon, history_size=HISTORY, initial_patience=100.0),
             reward=RewardConfig(),
@@ -58,7 +58,7 @@ def make_sessions(*, exclude_shown=True, horizon=5):
 
 def test_one_start_per_person_with_all_that_is_known():
     log = make_log()
-    pool = pool_for_judge(JUDGE, log.test, log, USERS, HISTORY)
+    pool = pool_for_judge(JUDGE, log.test, log, USERS, SessionConfig(history_size=HISTORY))
     first = pool.observation(torch.arange(2))
     assert pool.users.tolist() == [1, 3]
     assert first.user_categories.tolist() == [[1], [3]]
@@ -69,7 +69,7 @@ def test_one_start_per_person_with_all_that_is_known():
 def test_a_model_judges_sessions_of_the_split():
     log = make_log()
     model = ConstantResponse(0.5, N_ITEMS, HISTORY)
-    pool = pool_for_judge(model, log.test, log, USERS, HISTORY)
+    pool = pool_for_judge(model, log.test, log, USERS, SessionConfig(history_size=HISTORY))
     assert pool.n_seen == 0
     assert pool.observation(torch.arange(2)).history.tolist() == [[0, 0, 0], [0, 0, 0]]
 
@@ -108,3 +108,13 @@ def test_with_repeats_everything_may_be_shown():
 def test_a_session_too_long_for_what_is_left_is_refused():
     with pytest.raises(UserError, match="12 different items from a set of 10"):
         make_sessions(horizon=6)
+
+
+def test_policies_see_what_people_were_shown_in_vain_before_they_judge():
+    log = make_log().with_shown()
+    session = SessionConfig(history_size=HISTORY, history="responses")
+    pool = pool_for_judge(JUDGE, log.test, log, USERS, session)
+    first = pool.observation(torch.arange(2))
+    assert first.history.tolist() == [[0, 1, 2], [0, 3, 8]]
+    assert first.responses.tolist() == [[0, 1, 0], [0, 1, 0]]
+    assert pool.clicked(torch.arange(2)).tolist() == [[0, 0, 1], [0, 0, 3]]

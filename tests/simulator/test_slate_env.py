@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from hsrl_pipeline.config.session import CandidatesConfig, RewardConfig, SessionConfig
+from hsrl_pipeline.data.slate_log import SlateLog, UserTable
 from hsrl_pipeline.observation import Observation
 from hsrl_pipeline.simulator.session_setting import SessionSetting
 from hsrl_pipeline.simulator.slate_env import SlateSessions, draw_clicks
@@ -286,3 +287,71 @@ def test_settings_that_do_not_fit_are_refused(options, message):
         SlateSessions(
             HistoryAppeal(), make_pool(), SessionSetting(**settings), batch_size=batch_size, seed=0
         )
+
+
+def make_form(history, *, seed=0):
+    """Sessions of users who were shown three slates of three, in either form of the history."""
+    rng = np.random.default_rng(5)
+    labels = rng.integers(0, 2, (12, SLATE)).astype(np.int8)
+    slates = rng.permuted(np.tile(np.arange(1, N_ITEMS + 1), (12, 1)), axis=1)[:, :SLATE]
+    total = labels.sum(axis=1)
+    ends = total.cumsum() - total
+    starts = np.repeat(ends[::3], 3)
+    log = SlateLog(
+        slates=slates.astype(np.int32),
+        labels=labels,
+        users=np.repeat(np.arange(1, 5), 3).astype(np.int32),
+        timestamps=np.arange(12),
+        is_train=np.ones(12, bool),
+        history_start=starts,
+        history_end=ends,
+        timeline=slates[labels > 0].astype(np.int32),
+    ).with_shown()
+    users = UserTable(np.arange(5)[:, None], np.zeros((5, 1), np.float32), (5,))
+    session = SessionConfig(history_size=6, history=history)
+    return SlateSessions(
+        HistoryAppeal(),
+        UserPool.from_log(log, users, 6, history),
+        SessionSetting(
+            session=session,
+            reward=RewardConfig(),
+            candidates=CandidatesConfig(),
+            slate_size=SLATE,
+            n_items=N_ITEMS,
+        ),
+        batch_size=8,
+        seed=seed,
+    )
+
+
+def test_users_answer_alike_whatever_policies_see():
+    clicks, responses = (play(make_form(form), 30) for form in ("clicks", "responses"))
+    for one, other in zip(clicks, responses, strict=True):
+        assert torch.equal(one.clicks, other.clicks) and torch.equal(one.reward, other.reward)
+        assert torch.equal(one.terminated, other.terminated)
+        seen = other.observation
+        liked = [
+            [item for item, y in zip(*row, strict=True) if y]
+            for row in zip(seen.history.tolist(), seen.responses.tolist(), strict=True)
+        ]
+        newest = [row[len(row) - len(own) :] for row, own in
+                  zip(one.observation.history.tolist(), liked, strict=True)]  # fmt: skip
+        assert liked == newest
+    assert any(bool((step.terminated | step.truncated).any()) for step in responses)
+
+
+def test_sessions_with_responses_continue_bit_identically():
+    unbroken = make_form("responses")
+    play(unbroken, 7)
+    resumed = make_form("responses", seed=9)
+    resumed.load_state_dict(copy.deepcopy(unbroken.state_dict()))
+    assert_same_steps(play(unbroken, 20, seed=2), play(resumed, 20, seed=2))
+    assert "clicked" not in make_form("clicks").state_dict()
+
+
+def test_a_state_of_a_version_without_responses_is_read():
+    sessions = make_form("clicks")
+    state = sessions.state_dict()
+    state["observation"] = state["observation"][:5]
+    sessions.load_state_dict(state)
+    assert sessions.observation.responses.shape == (8, 0)

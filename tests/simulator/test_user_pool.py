@@ -1,7 +1,10 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
+from hsrl_pipeline.config.session import SessionConfig
 from hsrl_pipeline.data.slate_log import SlateLog, UserTable
 from hsrl_pipeline.errors import UserError
 from hsrl_pipeline.simulator.user_pool import UserPool
@@ -89,3 +92,44 @@ def test_an_unknown_user_or_item_is_refused_with_its_row():
     pool.check_items(8)
     with pytest.raises(ValueError, match=r"timeline\[3\] is 8"):
         pool.check_items(7)
+
+
+def make_shown_log():
+    """User 1 was shown (1, 2), (3, 4) and (5, 6), user 2 (7, 8) after a click on 8."""
+    log = make_log()
+    return replace(
+        log,
+        labels=np.array([[1, 0], [0, 1], [0, 0], [1, 0]], np.int8),
+        history_start=np.array([0, 0, 0, 2]),
+        history_end=np.array([0, 1, 2, 3]),
+        timeline=np.array([1, 4, 8, 7], np.int32),
+    ).with_shown()
+
+
+def test_with_responses_the_history_holds_all_that_was_shown():
+    pool = UserPool.from_log(make_shown_log(), make_users(), 3, "responses")
+    rows = torch.arange(4)
+    observation = pool.observation(rows)
+    assert observation.history.tolist() == [[0, 0, 0], [0, 1, 2], [2, 3, 4], [0, 0, 8]]
+    assert observation.responses.tolist() == [[0, 0, 0], [0, 1, 0], [0, 0, 1], [0, 0, 1]]
+    assert observation.responses.dtype == torch.int64
+    assert pool.clicked(rows).tolist() == [[0, 0, 0], [0, 0, 1], [0, 1, 4], [0, 0, 8]]
+    assert UserPool.from_log(make_log(), make_users(), 3).clicked(rows).shape == (4, 0)
+
+
+def test_a_split_keeps_what_lies_before_its_slates_and_nothing_else():
+    pool = UserPool.from_log(make_shown_log().test, make_users(), 50, "responses")
+    history = pool.observation(torch.arange(2)).history
+    assert history[0, -4:].tolist() == [1, 2, 3, 4] and int(history[0, :-4].max()) == 0
+    assert history[1, -1:].tolist() == [8] and int(history[1, :-1].max()) == 0
+
+
+def test_a_pool_of_another_form_or_size_than_the_session_is_refused():
+    pool = UserPool.from_log(make_shown_log(), make_users(), 3, "responses")
+    pool.check_history(SessionConfig(history_size=3, history="responses"))
+    with pytest.raises(ValueError, match=r"shows responses, session\.history is clicks"):
+        pool.check_history(SessionConfig(history_size=3))
+    with pytest.raises(ValueError, match="cuts histories of 3 items"):
+        pool.check_history(SessionConfig(history="responses"))
+    with pytest.raises(ValueError, match="no timeline of shown items"):
+        UserPool.from_log(make_log(), make_users(), 3, "responses")

@@ -76,7 +76,7 @@ def make_parts(seed=0, settings=None, response=None, name="hsrl_paper"):
         seed=seed,
     )
     agent = build_agent(name, settings, make_context(seed))
-    return agent, sessions, LogSampler(log, users, HISTORY, seed)
+    return agent, sessions, LogSampler(log, users, sessions.setting.session, seed)
 
 
 def make_config(**values):

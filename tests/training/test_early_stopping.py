@@ -6,12 +6,14 @@ import torch
 
 from hsrl_pipeline.config.agents.shared import EncoderConfig
 from hsrl_pipeline.config.agents.sl import EarlyStoppingConfig, SupervisedSettings
+from hsrl_pipeline.config.session import SessionConfig
 from hsrl_pipeline.losses.supervised import click_loss
 from hsrl_pipeline.training.checkpoint_store import FileCheckpointStore
 from hsrl_pipeline.training.early_stopping import EarlyStopping
 from hsrl_pipeline.training.log_sampler import LogSampler
 from hsrl_pipeline.training.trainer import Trainer
 
+SESSION = SessionConfig(history_size=5)
 ENCODER = EncoderConfig(
     embedding_size=8, n_layers=1, n_heads=2, feedforward_size=8, dropout=0.1, use_step=False
 )
@@ -57,7 +59,7 @@ def run(stopping, agent, iterations):
 
 def test_it_ends_after_as_many_checks_in_vain_and_gives_back_the_best(log, users, caplog):
     agent = Scripted([0.9, 0.5, 0.7, 0.5, 0.6], check_every=10, patience=3)
-    stopping = EarlyStopping(agent, LogSampler(log, users, 5, 0))
+    stopping = EarlyStopping(agent, LogSampler(log, users, SESSION, 0))
     with caplog.at_level(logging.INFO):
         assert run(stopping, agent, 100) == 50
     assert "stops at iteration 50" in caplog.text and "lowest at 20 (0.5000)" in caplog.text
@@ -67,14 +69,14 @@ def test_it_ends_after_as_many_checks_in_vain_and_gives_back_the_best(log, users
 
 def test_a_falling_loss_never_ends_it(log, users):
     agent = Scripted([0.9, 0.8, 0.7, 0.6], check_every=5, patience=1)
-    stopping = EarlyStopping(agent, LogSampler(log, users, 5, 0))
+    stopping = EarlyStopping(agent, LogSampler(log, users, SESSION, 0))
     assert run(stopping, agent, 20) is None
     assert stopping.read() == {"held_out_loss": pytest.approx(0.6)}
     assert stopping.read() == {}
 
 
 def test_a_restored_state_waits_no_longer_than_the_first_one(log, users):
-    sampler = LogSampler(log, users, 5, 0)
+    sampler = LogSampler(log, users, SESSION, 0)
     first = Scripted([0.5, 0.6, 0.7], check_every=10, patience=3)
     before = EarlyStopping(first, sampler)
     run(before, first, 30)
@@ -90,7 +92,7 @@ def test_a_restored_state_waits_no_longer_than_the_first_one(log, users):
 
 def test_without_a_check_the_weights_stay(log, users):
     agent = Scripted([], check_every=50)
-    stopping = EarlyStopping(agent, LogSampler(log, users, 5, 0))
+    stopping = EarlyStopping(agent, LogSampler(log, users, SESSION, 0))
     run(stopping, agent, 20)
     stopping.restore()
     assert agent.weight == 20.0
@@ -110,7 +112,7 @@ def test_the_loss_is_the_mean_over_all_held_out_slates(log, users, parts, monkey
 
 @pytest.fixture
 def held_out(log, users):
-    return LogSampler(log.select(log.timestamps % 2 == 0), users, 5, 0)
+    return LogSampler(log.select(log.timestamps % 2 == 0), users, SESSION, 0)
 
 
 def train(parts, config, held_out, **options):

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from typing_extensions import Self
 
+from hsrl_pipeline.config.session import HistoryForm
 from hsrl_pipeline.observation import Observation
 from hsrl_pipeline.replay.transitions import TransitionBatch
 
@@ -88,6 +89,7 @@ class AgentContext:
             slates must take equal numbers from each shelf (RL4RS).
         item_priors: (item,) float32 numpy, or None for equal ones. Log-odds of being shown among
             the items of one code; row 0 is 0.
+        history: What observations hold of the past.
     """
 
     n_items: int
@@ -103,10 +105,15 @@ class AgentContext:
     seed: int
     shelves: np.ndarray | None = None
     item_priors: np.ndarray | None = None
+    history: HistoryForm = "clicks"
 
 
 class Policy(Protocol):
-    """Anything that can be evaluated: learned agents and the references that do not learn."""
+    """Anything that can be evaluated: learned agents and the references that do not learn.
+
+    A reference that asks a response model says so with a true attribute ``simulates``. It is shown
+    what a simulated user goes by, whatever form of the history others see.
+    """
 
     name: str
 

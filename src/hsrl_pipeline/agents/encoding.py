@@ -62,5 +62,6 @@ def build_state_encoder(
             category_sizes=context.category_sizes if config.use_user_features else (),
             n_dense=context.n_dense if config.use_user_features else 0,
             max_step=context.horizon if config.use_step else None,
+            reads_responses=context.history == "responses",
         )
     return encoder.to(context.device)

@@ -165,8 +165,9 @@ def build_hsrl_paper(settings: HsrlPaperSettings, context: AgentContext) -> Hsrl
 
 
 def _stack(first: Observation, second: Observation) -> Observation:
-    """Put two batches of states below each other; what was shown does not enter a state."""
-    return Observation(*(torch.cat(pair) for pair in zip(first[:4], second[:4], strict=True)))
+    """Put two batches of states below each other; ``shown`` does not enter a state."""
+    joined = Observation(*(torch.cat(pair) for pair in zip(first[:4], second[:4], strict=True)))
+    return joined._replace(responses=torch.cat([first.responses, second.responses]))
 
 
 def _numbered(name: str, values: torch.Tensor, first: int) -> dict[str, torch.Tensor]:

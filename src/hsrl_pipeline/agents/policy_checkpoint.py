@@ -40,6 +40,7 @@ def agent_context(data: SessionData, setting: SessionSetting, seed: int) -> Agen
         seed=seed,
         shelves=setting.shelves,
         item_priors=data.item_priors,
+        history=setting.session.history,
     )
 
 
@@ -88,14 +89,16 @@ def restore_policy(checkpoint: Mapping[str, Any], context: AgentContext) -> Agen
     if "agent" not in config or "settings" not in config:
         raise UserError("The checkpoint holds no trained policy", remedy=remedy)
     sizes = _sizes(context)
+    # policies of versions that knew no other form see clicks
+    trained_for = {"history": "clicks"} | config["sizes"]
     differing = [
-        f"{name} {config['sizes'].get(name)} instead of {value}"
+        f"{name} {trained_for.get(name)} instead of {value}"
         for name, value in sizes.items()
-        if config["sizes"].get(name) != value
+        if trained_for.get(name) != value
     ]
     if differing:
         raise UserError(
-            f"The trained policy fits other data: {', '.join(differing)}",
+            f"The trained policy fits other data or settings: {', '.join(differing)}",
             where=f"policy of agent {config['agent']}",
             remedy=remedy,
         )
@@ -140,4 +143,5 @@ def _sizes(context: AgentContext) -> dict[str, Any]:
         "n_dense": context.n_dense,
         "vector_size": int(context.item_vectors.shape[1]),
         "vocab_sizes": list(context.vocab_sizes),
+        "history": context.history,
     }

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from pydantic import Field
 
 from hsrl_pipeline.config.base import FrozenConfig
+
+HistoryForm = Literal["clicks", "responses"]
 
 Regime = Literal["no_repeats", "repeats"]
 """Whether a session shows an item once at most, or again and again."""
@@ -34,8 +36,23 @@ class SessionConfig(FrozenConfig):
         default=50,
         ge=1,
         le=10_000,
-        description="Length H of the window of clicked items that policy and simulator see, items.",
+        description="Length H of the window of items that policy and simulator see, items.",
     )
+    history: HistoryForm = Field(
+        default="clicks",
+        description="What policies see of the past: clicks (the paper's form), or all shown items "
+        "with their responses. Simulated users read their clicks in either case.",
+    )
+
+    def as_recorded(self) -> dict[str, Any]:
+        """Return JSON-able values to keep with results.
+
+        A history of clicks is left out, because what was kept before there was a choice has none.
+        """
+        values = self.model_dump(mode="json")
+        if self.history == "clicks":
+            del values["history"]
+        return values
 
 
 class RewardConfig(FrozenConfig):

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from hsrl_pipeline.data.dataset_info import DatasetInfo
 from hsrl_pipeline.data.feature_tables import ItemTable, UserTable
+from hsrl_pipeline.data.shown_timeline import ShownTimeline, build_shown_timeline
 from hsrl_pipeline.errors import UserError
 from hsrl_pipeline.shapes import PAD_ID, check_shape
 
@@ -33,6 +34,7 @@ class SlateLog:
         history_start: (row,) int64. First entry of the user in ``timeline``.
         history_end: (row,) int64. End, exclusive, of what the user had liked before the slate.
         timeline: (event,) int32. Positive items of each user in time order, user after user.
+        shown: What users were shown and how they responded; None where nobody asks for it.
     """
 
     slates: NDArray[np.int32]
@@ -43,6 +45,7 @@ class SlateLog:
     history_start: NDArray[np.int64]
     history_end: NDArray[np.int64]
     timeline: NDArray[np.int32]
+    shown: ShownTimeline | None = None
 
     def __post_init__(self) -> None:
         rows, slate_size = self.slates.shape
@@ -73,7 +76,19 @@ class SlateLog:
             history_start=slates["history_start"].to_numpy(np.int64),
             history_end=slates["history_end"].to_numpy(np.int64),
             timeline=timeline["item_index"].to_numpy(np.int32),
+        ).with_shown()
+
+    def with_shown(self) -> SlateLog:
+        """Return the log with the timeline of shown items; rows must be in time order."""
+        shown = build_shown_timeline(
+            slates=self.slates,
+            labels=self.labels,
+            users=self.users,
+            history_start=self.history_start,
+            history_end=self.history_end,
+            timeline=self.timeline,
         )
+        return replace(self, shown=shown)
 
     def __len__(self) -> int:
         return len(self.users)
@@ -104,7 +119,7 @@ class SlateLog:
     def select(self, rows: NDArray[np.bool_] | NDArray[np.int64]) -> SlateLog:
         """Return the log of some rows, picked by a bool mask or by row numbers.
 
-        The timeline is shared, not copied.
+        The timelines are shared, not copied.
         """
         return replace(
             self,
@@ -115,6 +130,7 @@ class SlateLog:
             is_train=self.is_train[rows],
             history_start=self.history_start[rows],
             history_end=self.history_end[rows],
+            shown=None if self.shown is None else self.shown.select(rows),
         )
 
     @property

@@ -75,9 +75,8 @@ def evaluate_agent(
         name: build_response_model(checkpoint, sessions.device)
         for name, checkpoint in simulators.items()
     }
-    history_size = sessions.session.history_size
     setting = EvaluationSetting(
-        pool=data.judged_pool(responses["eval"], evaluation.split, history_size),
+        pool=data.judged_pool(responses["eval"], evaluation.split, sessions.session),
         sessions=sessions,
         item_vectors=data.item_vectors,
         n_episodes=evaluation.n_episodes,
@@ -105,7 +104,7 @@ def evaluate_agent(
     def references() -> dict[str, Policy]:
         training_setting = replace(
             setting,
-            pool=data.pool("train", history_size),
+            pool=data.pool("train", sessions.session),
             n_episodes=min(evaluation.n_episodes, STATIC_SLATE_SESSIONS),
             seed=derive_seed(evaluation.seed, "evaluation.static_slate"),
         )

@@ -79,6 +79,8 @@ class GreedyPolicy:
             a taste of their own is an oracle: it is told who the user is.
     """
 
+    simulates = True
+
     def __init__(self, name: str, selector: SlateSelector, response: UserResponseModel) -> None:
         self.name = name
         self.identified = response.identified
@@ -102,6 +104,7 @@ class _Averaging:
     """
 
     name = "averaging"
+    simulates = True
 
     def __init__(self, policy: Policy, response: UserResponseModel) -> None:
         self.identified = response.identified

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from hsrl_pipeline.agents.base import Policy
 from hsrl_pipeline.evaluation.session_draws import SessionDraws
 from hsrl_pipeline.evaluation.side_by_side import run_side_by_side
+from hsrl_pipeline.observation import Observation
 from hsrl_pipeline.progress import Progress
 from hsrl_pipeline.seeding import torch_generator
 from hsrl_pipeline.shapes import PAD_ID, check_shape
@@ -124,7 +125,8 @@ class Rollouts:
 
     Raises:
         UserError: The candidate rules cannot be met with these items.
-        ValueError: The response model is in training mode.
+        ValueError: The response model is in training mode, or the pool's histories are of another
+            size or form than the sessions'.
     """
 
     def __init__(self, response: Response, setting: EvaluationSetting) -> None:
@@ -132,6 +134,7 @@ class Rollouts:
         check_shape("item_vectors", setting.item_vectors, n_items + 1, None)
         refuse_training_mode(response)
         setting.pool.check_items(n_items)
+        setting.pool.check_history(sessions.session)
         self.setting = setting
         self.starts: Sequence[int] = range(0, setting.n_episodes, setting.batch_size)
         self._response = response
@@ -157,21 +160,18 @@ class Rollouts:
         setting, rules, pool = self.setting, self._rules, self._pool
         sessions, response = setting.sessions, self._response
         horizon, device = sessions.session.horizon, str(sessions.device)
-        judge_knows = getattr(response, "identified", False)
-        policy_knows = getattr(policy, "identified", False)
+        policy_simulates = getattr(policy, "simulates", False)
         stop = min(start + setting.batch_size, setting.n_episodes)
         rows, uniforms = (part.to(device) for part in self._draws.episodes(start, stop))
         generator = torch_generator(setting.seed, f"evaluation.policy.{start}", device)
         record = _Recorder(stop - start, horizon, sessions.slate_size, device)
-        state = rules.start(pool.observation(rows))
+        state = rules.start(pool.observation(rows), pool.clicked(rows))
         playing = torch.arange(stop - start, device=device)
         numbers = pool.users[rows].to(torch.int64)
         for step in range(horizon):
-            asked = told = state.observation
-            if judge_knows or policy_knows:
-                named = with_user_numbers(state.observation, numbers[playing])
-                asked = named if judge_knows else asked
-                told = named if policy_knows else told
+            told = state.simulator_view if policy_simulates else state.observation
+            told = _as_known_to(policy, told, numbers[playing])
+            asked = _as_known_to(response, state.simulator_view, numbers[playing])
             slates = policy.act(told, explore=False, generator=generator).slates
             self._candidates.check(slates, state.observation.shown)
             probabilities = response.probabilities(asked, slates)
@@ -236,6 +236,15 @@ def evaluate_policy(
     rollouts = Rollouts(response, setting)
     work = [partial(rollouts.batch, policy, start) for start in rollouts.starts]
     return rollouts.join(run_side_by_side(work, setting.sessions.device, progress))
+
+
+def _as_known_to(
+    reader: Policy | Response, observation: Observation, users: torch.Tensor
+) -> Observation:
+    """Return the observation, with the number of the user for a reader that is told it."""
+    if getattr(reader, "identified", False):
+        return with_user_numbers(observation, users)
+    return observation
 
 
 def _directions(item_vectors: NDArray[np.float32], device: str) -> torch.Tensor:

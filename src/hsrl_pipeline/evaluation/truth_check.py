@@ -86,6 +86,7 @@ class _Blindfolded:
 
     def __init__(self, policy: Policy) -> None:
         self.name = policy.name
+        self.simulates = getattr(policy, "simulates", False)
         self._policy = policy
         self._told = getattr(policy, "identified", False)
 

@@ -44,7 +44,9 @@ def sessions_version(
         evaluation.split if judge is None else judge,
         setting.seed,
         rules.slate_size,
-        *(part.model_dump_json() for part in (rules.session, rules.reward)),
+        # what policies see of a session is not part of it
+        rules.session.model_dump_json(exclude={"history"}),
+        rules.reward.model_dump_json(),
         # without a cap the hash is what it was before there was one
         rules.candidates.model_dump_json(exclude_none=True),
     )

@@ -84,10 +84,9 @@ class _EnvParts:
                 where="split",
                 remedy="Leave it out: they start from the people whose answers are recorded.",
             )
-        history_size = self._setting.session.history_size
         self.sessions: SlateSessions = SlateSessions(
             judge,
-            pool_for_judge(judge, splits[chosen], log, users, history_size),
+            pool_for_judge(judge, splits[chosen], log, users, self._setting.session),
             self._setting,
             batch_size=n_sessions,
             seed=stream,
@@ -106,6 +105,7 @@ class _EnvParts:
             self._vectors(),
             self._setting.session.horizon,
             self._setting.device,
+            history=self._setting.session.history,
         )
 
     def decoder(self, actions: Actions) -> ActionDecoder | None:

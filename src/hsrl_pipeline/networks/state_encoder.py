@@ -78,7 +78,8 @@ class StateEncoder(nn.Module):
 
     A causal self-attention stack (SASRec, Kang and McAuley 2018) reads the history; the state is
     its output at the newest position, fused with the user's features and the steps taken. Only
-    that position is computed in the last layer, and padded positions are never looked at.
+    that position is computed in the last layer, and padded positions are never looked at. Where
+    the history holds shown items, one that was not clicked enters with a learned gate and vector.
 
     Args:
         items: Item representation, also used by agents that score items.
@@ -90,6 +91,7 @@ class StateEncoder(nn.Module):
         category_sizes: Cardinality of each categorical user feature; empty leaves them out.
         n_dense: Numeric user features; 0 leaves them out.
         max_step: Largest number of taken steps told apart, or None to ignore the step.
+        reads_responses: Whether the history holds shown items with their responses.
     """
 
     attention_bias: torch.Tensor
@@ -108,6 +110,7 @@ class StateEncoder(nn.Module):
         category_sizes: tuple[int, ...] = (),
         n_dense: int = 0,
         max_step: int | None = None,
+        reads_responses: bool = False,
     ) -> None:
         super().__init__()
         size = items.embedding_size
@@ -139,6 +142,11 @@ class StateEncoder(nn.Module):
         self.fuse_expand = nn.Linear(n_parts * size, 2 * size)
         self.fuse_contract = nn.Linear(2 * size, size)
         self.state_norm = nn.LayerNorm(size)
+        self.skip_gate: nn.Parameter | None = None
+        self.skip_vector: nn.Parameter | None = None
+        if reads_responses:
+            self.skip_gate = nn.Parameter(torch.full((size,), -1.0))
+            self.skip_vector = nn.Parameter(torch.empty(size).normal_(std=size**-0.5))
         offsets = [sum(category_sizes[:field]) for field in range(len(category_sizes))]
         future = torch.full((history_size, history_size), -math.inf).triu(1)
         self.register_buffer("category_offsets", torch.tensor(offsets).long(), persistent=False)
@@ -157,10 +165,13 @@ class StateEncoder(nn.Module):
             (batch, embed) float32 state, normalised per row.
 
         Raises:
-            ValueError: The history is not ``history_size`` wide.
+            ValueError: The history is not ``history_size`` wide, or comes with responses where none
+                are read, or without where they are.
         """
         check_shape("history", observation.history, None, self.history_size)
-        parts = [self._encode_history(observation.history)]
+        n_responses = 0 if self.skip_gate is None else self.history_size
+        check_shape("responses", observation.responses, None, n_responses)
+        parts = [self._encode_history(observation)]
         user = self._encode_user(observation)
         if user is not None:
             parts.append(user)
@@ -172,16 +183,22 @@ class StateEncoder(nn.Module):
         state: torch.Tensor = self.state_norm(parts[0] + fused)
         return state
 
-    def _encode_history(self, history: torch.Tensor) -> torch.Tensor:
-        padded = history == PAD_ID
-        hidden = self.dropout(self.items(history) + self.positions)
+    def _encode_history(self, observation: Observation) -> torch.Tensor:
+        padded = observation.history == PAD_ID
+        entries = self.items(observation.history)
+        if self.skip_gate is not None and self.skip_vector is not None:
+            # A skip starts as the opposite of a click: sums over the history then tell taste at
+            # once, and the vector lets attention tell skips from clicks.
+            skipped = (observation.responses == 0).unsqueeze(-1)
+            entries = torch.where(skipped, entries * self.skip_gate + self.skip_vector, entries)
+        hidden = self.dropout(entries + self.positions)
         blocked = padded[:, None, None, :] & ~self.own_position
         bias = self.attention_bias.masked_fill(blocked, -math.inf)
         last_block = len(self.blocks) - 1
         for index, block in enumerate(self.blocks):
             hidden = block(hidden, bias, last_only=index == last_block)
         newest: torch.Tensor = self.history_norm(hidden[:, -1])
-        # without any click there is nothing to summarise: the state rests on user and step alone
+        # an empty history has nothing to summarise: the state rests on user and step alone
         return newest.masked_fill(padded[:, -1:], 0.0)
 
     def _encode_user(self, observation: Observation) -> torch.Tensor | None:

@@ -19,13 +19,15 @@ class _Widths(NamedTuple):
     shown: int
     slate: int
     latent: int
+    responses: int = 0
 
 
 class ReplayBuffer:
     """Ring of the newest transitions, drawn from uniformly with replacement.
 
     A transition is one row of an int32 table and one row of a float32 table, so that storing and
-    drawing a batch are two copies each. User features are kept once for both observations.
+    drawing a batch are two copies each. User features are kept once for both observations, and
+    responses in the sign of the history's items.
     Memory is taken when the first batch shows the widths.
 
     Args:
@@ -146,7 +148,8 @@ class ReplayBuffer:
     def _read(self, rows: torch.Tensor) -> TransitionBatch:
         if self._widths is None:
             raise ValueError("cannot read from an empty replay buffer")
-        fields, dense, history, shown, slate, latent = self._widths
+        fields, dense, history, shown, slate, latent, responses = self._widths
+        read = responses > 0
         columns = [fields, history, history, 1, 1, shown, shown, slate, 1, 1]
         (
             categories,
@@ -164,11 +167,11 @@ class ReplayBuffer:
             self._floats.index_select(0, rows), [dense, slate, 1, 1, latent], dim=1
         )
         return TransitionBatch(
-            Observation(categories, user_dense, before, step[:, 0], shown_before),
+            _observation(categories, user_dense, before, step, shown_before, has_responses=read),
             slates,
             clicks,
             reward[:, 0],
-            Observation(categories, user_dense, after, next_step[:, 0], shown_after),
+            _observation(categories, user_dense, after, next_step, shown_after, has_responses=read),
             terminated[:, 0].bool(),
             truncated[:, 0].bool(),
             latent_action,
@@ -185,7 +188,30 @@ def _widths_of(batch: TransitionBatch) -> _Widths:
         before.shown.shape[1],
         batch.slates.shape[1],
         batch.latent_action.shape[1],
+        before.responses.shape[1],
     )
+
+
+def _signed_history(observation: Observation) -> torch.Tensor:
+    """Return the history with skipped items negative, or as it is where it is clicks alone."""
+    if not observation.responses.shape[1]:
+        return observation.history
+    return torch.where(observation.responses > 0, observation.history, -observation.history)
+
+
+def _observation(
+    categories: torch.Tensor,
+    dense: torch.Tensor,
+    signed_history: torch.Tensor,
+    step: torch.Tensor,
+    shown: torch.Tensor,
+    *,
+    has_responses: bool,
+) -> Observation:
+    if not has_responses:
+        return Observation(categories, dense, signed_history, step[:, 0], shown)
+    clicked = (signed_history > 0).to(signed_history.dtype)
+    return Observation(categories, dense, signed_history.abs(), step[:, 0], shown, clicked)
 
 
 def _pack(batch: TransitionBatch) -> tuple[torch.Tensor, torch.Tensor]:
@@ -194,8 +220,8 @@ def _pack(batch: TransitionBatch) -> tuple[torch.Tensor, torch.Tensor]:
     integers = torch.cat(
         [
             before.user_categories,
-            before.history,
-            after.history,
+            _signed_history(before),
+            _signed_history(after),
             before.step[:, None],
             after.step[:, None],
             before.shown,

@@ -29,6 +29,8 @@ class SessionState(NamedTuple):
     Attributes:
         observation: What a policy sees.
         patience: (batch,) float64. Patience left, tau.
+        clicked: (batch, history) int64. The clicks that the simulated user goes by, left-padded
+            with PAD_ID, newest last; width 0 where the observation's own history holds clicks.
         showings: (batch, showing) int64. All items shown so far, an item as often as it was,
             filled up with PAD_ID; width 0 unless items may be shown more than once, but not
             always. Policies do not see it: ``Observation.shown`` says what may not be shown again.
@@ -37,11 +39,23 @@ class SessionState(NamedTuple):
     observation: Observation
     patience: torch.Tensor
     showings: torch.Tensor
+    clicked: torch.Tensor
+
+    @property
+    def simulator_view(self) -> Observation:
+        """What the simulated user goes by: the observation with clicks alone as history."""
+        if not self.clicked.shape[1]:
+            return self.observation
+        nothing = self.clicked.new_empty((len(self.clicked), 0))
+        return self.observation._replace(history=self.clicked, responses=nothing)
 
     def rows(self, index: torch.Tensor) -> SessionState:
         """Return the sessions picked by an int64 index or a bool mask."""
         return SessionState(
-            self.observation.rows(index), self.patience[index], self.showings[index]
+            self.observation.rows(index),
+            self.patience[index],
+            self.showings[index],
+            self.clicked[index],
         )
 
 
@@ -86,6 +100,22 @@ def append_clicks(
     extended = torch.nn.functional.pad(history, (0, slate_size + 1)).scatter_(1, places, slates)
     columns = torch.arange(history_size, device=history.device)
     return extended.gather(1, columns + rank[:, -1:])
+
+
+def append_shown(window: torch.Tensor, slot_values: torch.Tensor) -> torch.Tensor:
+    """Return the window after a slate: one entry per slot, in slate order, the oldest dropped.
+
+    Args:
+        window: (batch, history) int64. Newest last.
+        slot_values: (batch, slate) int64. Shown items, or the responses to them.
+
+    Returns:
+        (batch, history) int64. Newest last.
+
+    References:
+        docs/protocol.md#the-history.
+    """
+    return torch.cat([window, slot_values], dim=1)[:, -window.shape[1] :]
 
 
 def spend_patience(patience: torch.Tensor, reward: torch.Tensor, slate_size: int) -> torch.Tensor:
@@ -152,11 +182,13 @@ class SessionRules:
         """Width of ``SessionState.showings``; 0 where one showing decides."""
         return 0 if self.candidates.showings == 1 else self.shown_size
 
-    def start(self, observation: Observation) -> SessionState:
+    def start(self, observation: Observation, clicked: torch.Tensor | None = None) -> SessionState:
         """Return new sessions of the users in an observation.
 
         Args:
             observation: The users, their histories before the session and what counts as shown.
+            clicked: (batch, history) int64. What they clicked before the session; needed where the
+                observation's history holds shown items.
 
         Returns:
             Sessions at step 0 with full patience; where shown items are excluded, what counts as
@@ -173,6 +205,7 @@ class SessionRules:
                 history,
                 torch.zeros_like(observation.step),
                 shown,
+                observation.responses,
             ),
             torch.full(
                 (len(history),),
@@ -181,6 +214,7 @@ class SessionRules:
                 device=history.device,
             ),
             history.new_zeros((len(history), self.showings_size)),
+            history.new_empty((len(history), 0)) if clicked is None else clicked,
         )
 
     def advance(self, state: SessionState, slates: torch.Tensor, clicks: torch.Tensor) -> Advance:
@@ -202,14 +236,19 @@ class SessionRules:
         step = before.step + 1
         shown, showings = self._remember(state, slates)
         terminated, truncated = session_end(patience, step, self.session.horizon)
+        history, responses, clicked = before.history, before.responses, state.clicked
+        if responses.shape[1]:
+            history = append_shown(history, slates)
+            responses = append_shown(responses, clicks.to(responses.dtype))
+            clicked = append_clicks(clicked, slates, clicks)
+        else:
+            history = append_clicks(history, slates, clicks)
         after = Observation(
-            before.user_categories,
-            before.user_dense,
-            append_clicks(before.history, slates, clicks),
-            step,
-            shown,
+            before.user_categories, before.user_dense, history, step, shown, responses
         )
-        return Advance(SessionState(after, patience, showings), reward, terminated, truncated)
+        return Advance(
+            SessionState(after, patience, showings, clicked), reward, terminated, truncated
+        )
 
     def _remember(
         self, state: SessionState, slates: torch.Tensor

@@ -116,30 +116,34 @@ class SessionData:
             device=device,
         )
 
-    def pool(self, split: str, history_size: int) -> UserPool:
+    def pool(self, split: str, session: SessionConfig) -> UserPool:
         """Return the users that sessions of a split start with.
 
         Args:
             split: ``train``, ``test`` or ``all``.
-            history_size: Window length H.
+            session: Length and form of the history.
 
         Raises:
             UserError: The split holds no slate.
         """
-        return UserPool.from_log(self._slates_of(split), self.users, history_size)
+        return UserPool.from_log(
+            self._slates_of(split), self.users, session.history_size, session.history
+        )
 
-    def judged_pool(self, response: UserResponseModel, split: str, history_size: int) -> UserPool:
+    def judged_pool(
+        self, response: UserResponseModel, split: str, session: SessionConfig
+    ) -> UserPool:
         """Return the users that sessions judged by an evaluation simulator start with.
 
         Args:
             response: The evaluation simulator.
             split: ``train``, ``test`` or ``all``; recorded answers have people of their own.
-            history_size: Window length H.
+            session: Length and form of the history.
 
         Raises:
             UserError: The split holds no slate.
         """
-        return pool_for_judge(response, self._slates_of(split), self.log, self.users, history_size)
+        return pool_for_judge(response, self._slates_of(split), self.log, self.users, session)
 
     def _slates_of(self, split: str) -> SlateLog:
         return {"train": self.log.train, "test": self.log.test, "all": self.log}[split]

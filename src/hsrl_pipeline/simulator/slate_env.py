@@ -61,7 +61,7 @@ class SlateSessions:
 
     Raises:
         UserError: The candidate rules cannot be met with these items.
-        ValueError: The pool's history window differs from the session's, its histories hold an
+        ValueError: The pool's histories are of another size or form than the session's or hold an
             unknown item, or the response model is in training mode.
     """
 
@@ -74,11 +74,7 @@ class SlateSessions:
         batch_size: int,
         seed: int,
     ) -> None:
-        if pool.history_size != setting.session.history_size:
-            raise ValueError(
-                f"the pool cuts histories of {pool.history_size} items, "
-                f"session.history_size is {setting.session.history_size}"
-            )
+        pool.check_history(setting.session)
         if batch_size < 1:
             raise ValueError(f"batch_size is {batch_size}, expected at least 1")
         refuse_training_mode(response)
@@ -138,9 +134,8 @@ class SlateSessions:
             ValueError: A slate breaks a rule, or the response model gave no probability; names
                 row and slot.
         """
-        before = self._state.observation
-        self._candidates.check(slates, before.shown)
-        clicks = self._draw_clicks(before, slates)
+        self._candidates.check(slates, self._state.observation.shown)
+        clicks = self._draw_clicks(self._state.simulator_view, slates)
         after, reward, terminated, truncated = self.rules.advance(self._state, slates, clicks)
         self._state = after
         finished = (terminated | truncated).nonzero().squeeze(1)
@@ -165,14 +160,19 @@ class SlateSessions:
         }
         if self._state.showings.numel():
             state["showings"] = self._state.showings
+        if self._state.clicked.numel():
+            state["clicked"] = self._state.clicked
         return state
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what ``state_dict`` returned, on this environment's device."""
         observation = Observation(*state["observation"]).to(self.device)
-        showings = state.get("showings", observation.history.new_zeros((len(state["users"]), 0)))
+        unused = observation.history.new_zeros((len(state["users"]), 0))
         self._state = SessionState(
-            observation, state["patience"].to(self.device), showings.to(self.device)
+            observation,
+            state["patience"].to(self.device),
+            state.get("showings", unused).to(self.device),
+            state.get("clicked", unused).to(self.device),
         )
         self._users = state["users"].to(self.device)
         self._generator.set_state(state["generator"])
@@ -199,7 +199,7 @@ class SlateSessions:
             len(self._pool), (count,), generator=self._generator, device=self.device
         )
         users = self._pool.users[rows].to(torch.int64)
-        return self.rules.start(self._pool.observation(rows)), users
+        return self.rules.start(self._pool.observation(rows), self._pool.clicked(rows)), users
 
     def _replace(self, finished: torch.Tensor) -> None:
         """Give the finished rows new users; tensors already handed out stay as they are."""
@@ -211,10 +211,14 @@ class SlateSessions:
             )
         )
         patience = self._state.patience.index_copy(0, finished, fresh.patience)
-        showings = self._state.showings
-        if showings.numel():
-            showings = showings.index_copy(0, finished, fresh.showings)
-        self._state = SessionState(observation, patience, showings)
+        showings, clicked = (
+            field.index_copy(0, finished, new) if field.numel() else field
+            for field, new in (
+                (self._state.showings, fresh.showings),
+                (self._state.clicked, fresh.clicked),
+            )
+        )
+        self._state = SessionState(observation, patience, showings, clicked)
         self._users = self._users.index_copy(0, finished, users)
 
 

@@ -7,10 +7,37 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
+from hsrl_pipeline.config.session import HistoryForm, SessionConfig
+from hsrl_pipeline.data.shown_timeline import ShownTimeline
 from hsrl_pipeline.data.slate_log import SlateLog, UserTable
 from hsrl_pipeline.errors import UserError
 from hsrl_pipeline.observation import Observation
 from hsrl_pipeline.shapes import PAD_ID, check_shape
+
+
+@dataclass(frozen=True)
+class ShownHistories:
+    """What users had been shown before the slates of a pool, and how they responded.
+
+    Attributes:
+        events: (event,) int32. Shown items of each user in time order, user after user; negative
+            where the item was not clicked.
+        start: (row,) int64. First entry of the row's user in ``events``.
+        end: (row,) int64. End, exclusive, of what was shown before the slate.
+    """
+
+    events: torch.Tensor
+    start: torch.Tensor
+    end: torch.Tensor
+
+    @classmethod
+    def from_timeline(cls, shown: ShownTimeline) -> ShownHistories:
+        """Return the tensors over a log's arrays."""
+        return cls(_shared(shown.events), _shared(shown.start), _shared(shown.end))
+
+    def to(self, device: torch.device | str) -> ShownHistories:
+        """Return the histories on another device."""
+        return ShownHistories(self.events.to(device), self.start.to(device), self.end.to(device))
 
 
 @dataclass(frozen=True)
@@ -30,6 +57,7 @@ class UserPool:
         history_size: Window length H.
         seen: (row, seen) int64 or None. Items that count as shown before a session starts, filled
             up with PAD_ID; None when there are none.
+        shown: What policies see as history instead of the clicks; None where they see clicks.
 
     Raises:
         UserError: The pool has no row, or a numeric user feature is not finite.
@@ -43,6 +71,7 @@ class UserPool:
     users: torch.Tensor
     history_size: int
     seen: torch.Tensor | None = None
+    shown: ShownHistories | None = None
 
     def __post_init__(self) -> None:
         rows = len(self.users)
@@ -58,21 +87,34 @@ class UserPool:
         check_shape("history_end", self.history_end, rows)
         if self.seen is not None:
             check_shape("seen", self.seen, rows, None)
+        if self.shown is not None:
+            check_shape("shown.start", self.shown.start, rows)
+            check_shape("shown.end", self.shown.end, rows)
         _refuse_unknown_users(self.users, len(self.user_categories))
         _refuse_non_finite(self.user_dense)
 
     @classmethod
-    def from_log(cls, log: SlateLog, users: UserTable, history_size: int) -> UserPool:
+    def from_log(
+        cls,
+        log: SlateLog,
+        users: UserTable,
+        history_size: int,
+        history: HistoryForm = "clicks",
+    ) -> UserPool:
         """Return one possible start per slate of a log; the log's arrays are shared.
 
         Args:
             log: The slates of the split that sessions may start from.
             users: Features of every user of the log.
             history_size: Window length H, at least 1.
+            history: What policies see of the past.
 
         Raises:
             UserError: The log has no slate, or a numeric user feature is not finite.
+            ValueError: Responses are asked for and the log has no timeline of shown items.
         """
+        if history == "responses" and log.shown is None:
+            raise ValueError("the log has no timeline of shown items: call with_shown() first")
         return cls(
             user_categories=_shared(users.categories).to(torch.int64),
             user_dense=_shared(users.dense).to(torch.float32),
@@ -81,6 +123,9 @@ class UserPool:
             history_end=_shared(log.history_end),
             users=_shared(log.users),
             history_size=history_size,
+            shown=ShownHistories.from_timeline(log.shown)
+            if history == "responses" and log.shown is not None
+            else None,
         )
 
     @classmethod
@@ -139,7 +184,23 @@ class UserPool:
             history_end=self.history_end.to(device),
             users=self.users.to(device),
             seen=None if self.seen is None else self.seen.to(device),
+            shown=None if self.shown is None else self.shown.to(device),
         )
+
+    def check_history(self, session: SessionConfig) -> None:
+        """Refuse sessions that take histories of another size or form.
+
+        Raises:
+            ValueError: Names both.
+        """
+        if self.history_size != session.history_size:
+            raise ValueError(
+                f"the pool cuts histories of {self.history_size} items, "
+                f"session.history_size is {session.history_size}"
+            )
+        form = "clicks" if self.shown is None else "responses"
+        if form != session.history:
+            raise ValueError(f"the pool shows {form}, session.history is {session.history}")
 
     def check_items(self, n_items: int) -> None:
         """Refuse a timeline with items that do not exist.
@@ -165,13 +226,22 @@ class UserPool:
         Returns:
             (batch, history) int64. Left-padded with PAD_ID, newest last.
         """
-        if not len(self.timeline):
-            return torch.full((len(rows), self.history_size), PAD_ID, device=rows.device)
-        columns = torch.arange(-self.history_size, 0, device=rows.device)
-        positions = self.history_end[rows][:, None] + columns
-        inside = positions >= self.history_start[rows][:, None]
-        items = self.timeline[positions.clamp_(min=0)].to(torch.int64)
-        return items.masked_fill_(~inside, PAD_ID)
+        return _latest(
+            self.timeline, self.history_start[rows], self.history_end[rows], self.history_size
+        )
+
+    def clicked(self, rows: torch.Tensor) -> torch.Tensor:
+        """Return what simulated users go by where it is not what policies see.
+
+        Args:
+            rows: (batch,) int64. Row numbers of this pool.
+
+        Returns:
+            (batch, history) int64 as ``histories``; (batch, 0) where policies see clicks.
+        """
+        if self.shown is None:
+            return rows.new_empty((len(rows), 0))
+        return self.histories(rows)
 
     def observation(self, rows: torch.Tensor) -> Observation:
         """Return the first observation of sessions that start from the given rows.
@@ -183,13 +253,32 @@ class UserPool:
             Observation at step 0.
         """
         users = self.users[rows].to(torch.int64)
+        responses = None
+        if self.shown is None:
+            history = self.histories(rows)
+        else:
+            shown = self.shown
+            signed = _latest(shown.events, shown.start[rows], shown.end[rows], self.history_size)
+            history, responses = signed.abs(), (signed > 0).to(torch.int64)
         return Observation(
             self.user_categories[users],
             self.user_dense[users],
-            self.histories(rows),
+            history,
             torch.zeros_like(users),
             None if self.seen is None else self.seen[rows],
+            responses,
         )
+
+
+def _latest(
+    events: torch.Tensor, start: torch.Tensor, end: torch.Tensor, size: int
+) -> torch.Tensor:
+    """Return the last entries before ``end``: (batch, size) int64, left-padded with PAD_ID."""
+    if not len(events):
+        return torch.full((len(end), size), PAD_ID, device=end.device)
+    positions = end[:, None] + torch.arange(-size, 0, device=end.device)
+    inside = positions >= start[:, None]
+    return events[positions.clamp_(min=0)].to(torch.int64).masked_fill_(~inside, PAD_ID)
 
 
 def _shared(array: np.ndarray) -> torch.Tensor:

@@ -58,15 +58,15 @@ def train_agent(
     data = replace(data, info=info, users=users)
     context = agent_context(data, sessions, seed)
     agent = build_agent(agent_name, settings, context)
-    history_size, device = sessions.session.history_size, sessions.device
+    device = sessions.device
     fitting, stopping = data.log.train, None
     if isinstance(agent, StopsEarly) and agent.early_stopping.held_out_share > 0.0:
         fitting, latest = split_latest(fitting, agent.early_stopping.held_out_share)
-        held_out = LogSampler(latest, data.users, history_size, seed, device)
+        held_out = LogSampler(latest, data.users, sessions.session, seed, device)
         stopping = EarlyStopping(agent, held_out)
     acting = SlateSessions(
         build_response_model(dict(simulator), device),
-        data.pool("train", history_size),
+        data.pool("train", sessions.session),
         sessions,
         batch_size=training.acting_batch_size,
         seed=derive_seed(seed, "training.sessions"),
@@ -84,13 +84,13 @@ def train_agent(
         seed=seed,
         device=device,
         sessions=acting,
-        log=LogSampler(fitting, data.users, history_size, seed, device),
+        log=LogSampler(fitting, data.users, sessions.session, seed, device),
         stopping=stopping,
         identity={
             **provenance,
             **priors_in_use(context),
             "agents": {agent_name: settings.model_dump(mode="json")},
-            "session": sessions.session.model_dump(mode="json"),
+            "session": sessions.session.as_recorded(),
             "reward": sessions.reward.model_dump(mode="json"),
             "candidates": sessions.candidates.model_dump(mode="json", exclude_none=True),
         },

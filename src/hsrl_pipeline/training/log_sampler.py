@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from hsrl_pipeline.agents.base import LogBatch
+from hsrl_pipeline.config.session import SessionConfig
 from hsrl_pipeline.data.slate_log import SlateLog, UserTable
 from hsrl_pipeline.errors import UserError
 from hsrl_pipeline.seeding import torch_generator
@@ -22,7 +23,7 @@ class LogSampler:
     Args:
         log: Logged slates; pass the training split alone.
         users: Features of every user of the log.
-        history_size: Window length H.
+        session: Length and form of the history.
         seed: Seed of the run.
         device: Where batches are returned.
 
@@ -34,7 +35,7 @@ class LogSampler:
         self,
         log: SlateLog,
         users: UserTable,
-        history_size: int,
+        session: SessionConfig,
         seed: int,
         device: torch.device | str = "cpu",
     ) -> None:
@@ -45,7 +46,8 @@ class LogSampler:
                 remedy="Check the split and the slate size of the ingestion.",
             )
         self._device = torch.device(device)
-        self._pool = UserPool.from_log(log, users, history_size).to(self._device)
+        pool = UserPool.from_log(log, users, session.history_size, session.history)
+        self._pool = pool.to(self._device)
         self._slates = torch.tensor(log.slates, device=self._device)
         self._clicks = torch.tensor(log.labels, device=self._device)
         self._generator = torch_generator(seed, RANDOM_STREAM, str(self._device))

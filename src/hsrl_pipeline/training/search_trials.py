@@ -50,7 +50,7 @@ def search_agent(
     budget = training.model_copy(update={"n_iterations": search.n_iterations, "resume": False})
     response = build_response_model(dict(simulator), sessions.device)
     setting = EvaluationSetting(
-        pool=data.pool("train", sessions.session.history_size),
+        pool=data.pool("train", sessions.session),
         sessions=sessions,
         item_vectors=data.item_vectors,
         n_episodes=search.n_episodes,

@@ -219,8 +219,14 @@ def test_fields_of_width_zero_are_left_out():
         torch.zeros(1, dtype=torch.int64),
     )
     assert list(observation_space(bare, (), 9, 20)) == ["history", "step"]
-    full = bare._replace(user_dense=torch.zeros(1, 2), shown=torch.zeros(1, 6).long())
+    full = bare._replace(
+        user_dense=torch.zeros(1, 2),
+        shown=torch.zeros(1, 6).long(),
+        responses=torch.zeros(1, 4).long(),
+    )
     space = observation_space(full, (3, 4), 9, 20)
-    assert set(space) == {"history", "step", "user_categories", "user_dense", "shown"}
+    names = {"history", "step", "user_categories", "user_dense", "shown", "responses"}
+    assert set(space) == names
+    assert space["responses"].shape == (4,) and int(space["responses"].high.max()) == 1
     assert space["user_categories"].nvec.tolist() == [3, 4]
     assert int(space["history"].high.max()) == 9

@@ -34,3 +34,22 @@ def test_users_without_features_and_long_histories():
         torch.tensor([1]),
     )
     assert features.flatten(observation).tolist() == [[0.0, -1.0, 1.0, 0.5]]
+
+
+def test_skipped_items_have_a_mean_of_their_own():
+    vectors = np.array([[9.0, 9.0], [2.0, 0.0], [0.0, 0.5], [3.0, 4.0]])
+    features = StateFeatures((), 0, vectors, horizon=10, history="responses")
+    observation = Observation(
+        torch.zeros(2, 0, dtype=torch.int64),
+        torch.zeros(2, 0),
+        torch.tensor([[0, 1, 2, 3], [0, 0, 2, 1]]),
+        torch.tensor([4, 0]),
+        responses=torch.tensor([[0, 1, 1, 0], [0, 0, 0, 0]]),
+    )
+    assert features.space.shape == (8,)
+    expected = [
+        # mean and newest of the clicked, filled, passed, mean of the skipped
+        [0.5, 0.5, 0, 1, 0.75, 0.4, 0.6, 0.8],
+        [0, 0, 0, 0, 0.5, 0, 0.5, 0.5],
+    ]
+    np.testing.assert_allclose(features.flatten(observation).numpy(), expected, atol=1e-6)

@@ -211,4 +211,6 @@ def observation_space(
     fields["step"] = spaces.Box(0, horizon, (1,), np.int64)
     if first.shown.shape[1]:
         fields["shown"] = spaces.Box(0, n_items, (first.shown.shape[1],), np.int64)
+    if first.responses.shape[1]:
+        fields["responses"] = spaces.Box(0, 1, (first.responses.shape[1],), np.int64)
     return spaces.Dict(fields)

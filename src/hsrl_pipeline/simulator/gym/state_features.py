@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from gymnasium import spaces
 
+from hsrl_pipeline.config.session import HistoryForm
 from hsrl_pipeline.observation import Observation
 from hsrl_pipeline.shapes import PAD_ID, check_shape
 
@@ -15,7 +16,9 @@ class StateFeatures:
 
     The row holds, in this order: the one-hot category codes, the numeric features, the mean item
     vector of the history and the vector of the newest item (zero for an empty history), the
-    filled share of the history and the share of the horizon that has passed.
+    filled share of the history and the share of the horizon that has passed. Where the history
+    holds shown items, mean and newest are those of the clicked ones, and the mean item vector of
+    the skipped ones stands at the end.
 
     Args:
         category_sizes: Cardinality of each categorical user feature.
@@ -23,6 +26,7 @@ class StateFeatures:
         item_vectors: (item, embed) float32. Row 0 is padding; scaled to unit length here.
         horizon: Longest session in steps.
         device: Torch device of the observations.
+        history: What the history holds.
     """
 
     def __init__(
@@ -32,6 +36,8 @@ class StateFeatures:
         item_vectors: np.ndarray,
         horizon: int,
         device: torch.device | str = "cpu",
+        *,
+        history: HistoryForm = "clicks",
     ) -> None:
         check_shape("item_vectors", item_vectors, None, None)
         vectors = torch.as_tensor(item_vectors, dtype=torch.float32, device=device)
@@ -39,7 +45,8 @@ class StateFeatures:
         self._vectors[PAD_ID] = 0.0
         self._category_sizes = category_sizes
         self._horizon = horizon
-        width = sum(category_sizes) + n_dense + 2 * item_vectors.shape[1] + 2
+        n_vectors = 2 if history == "clicks" else 3
+        width = sum(category_sizes) + n_dense + n_vectors * item_vectors.shape[1] + 2
         self.space = spaces.Box(-np.inf, np.inf, (width,), np.float32)
 
     def flatten(self, observation: Observation) -> torch.Tensor:
@@ -51,9 +58,15 @@ class StateFeatures:
         Returns:
             (batch, feature) float32.
         """
-        history = observation.history
-        present = (history != PAD_ID).sum(dim=1, keepdim=True).to(torch.float32)
-        mean = self._vectors[history].sum(dim=1) / present.clamp(min=1.0)
+        history, responses = observation.history, observation.responses
+        filled = (history != PAD_ID).sum(dim=1, keepdim=True).to(torch.float32)
+        clicked, newest, skipped = history, history[:, -1], []
+        if responses.shape[1]:
+            clicked = history.masked_fill(responses == 0, PAD_ID)
+            places = torch.arange(history.shape[1], device=history.device)
+            last_click = (responses * places).argmax(dim=1, keepdim=True)
+            newest = clicked.gather(1, last_click).squeeze(1)
+            skipped = [self._mean(history.masked_fill(responses > 0, PAD_ID))]
         one_hot = [
             torch.nn.functional.one_hot(codes, size).to(torch.float32)
             for codes, size in zip(observation.user_categories.T, self._category_sizes, strict=True)
@@ -62,10 +75,16 @@ class StateFeatures:
             [
                 *one_hot,
                 observation.user_dense,
-                mean,
-                self._vectors[history[:, -1]],
-                present / history.shape[1],
+                self._mean(clicked),
+                self._vectors[newest],
+                filled / history.shape[1],
                 observation.step[:, None].to(torch.float32) / self._horizon,
+                *skipped,
             ],
             dim=1,
         )
+
+    def _mean(self, items: torch.Tensor) -> torch.Tensor:
+        """Return the mean vector of the items that are not padding: (batch, embed) float32."""
+        present = (items != PAD_ID).sum(dim=1, keepdim=True).to(torch.float32)
+        return self._vectors[items].sum(dim=1) / present.clamp(min=1.0)

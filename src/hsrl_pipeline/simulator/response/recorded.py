@@ -110,11 +110,16 @@ class KnownBefore:
         history_end: (person,) int64. End, exclusive, of what the person liked in logged slates.
         seen: (person, seen) int64. Items that the person was shown in logged slates, filled up
             with PAD_ID.
+        shown_start: (person,) int64. First entry of each person in the log's timeline of shown
+            items; 0 where the log has none.
+        shown_end: (person,) int64. End, exclusive, of what logged slates showed the person.
     """
 
     history_start: NDArray[np.int64]
     history_end: NDArray[np.int64]
     seen: NDArray[np.int64]
+    shown_start: NDArray[np.int64]
+    shown_end: NDArray[np.int64]
 
     @classmethod
     def from_log(cls, log: SlateLog, users: NDArray[np.int64]) -> KnownBefore:
@@ -127,10 +132,15 @@ class KnownBefore:
         for place, items in enumerate(seen):
             padded[place, : len(items)] = items
         ends = log.history_end + log.labels.sum(axis=1)
+        nothing = np.zeros(len(log), np.int64)
+        shown_starts = nothing if log.shown is None else log.shown.start
+        shown_ends = nothing if log.shown is None else log.shown.end + log.slate_size
         return cls(
             np.array([log.history_start[own].min() if len(own) else 0 for own in rows]),
             np.array([ends[own].max(initial=0) for own in rows]),
             padded,
+            np.array([shown_starts[own].min() if len(own) else 0 for own in rows]),
+            np.array([shown_ends[own].max(initial=0) for own in rows]),
         )
 
 
