@@ -96,16 +96,19 @@ def _run(step: Step) -> None:
     before = time.process_time()
     configure_project(__name__.partition(".")[0])
     set_run_setting(RunSetting(project=step.project, tags=step.tags))
-    with KedroServiceSession.create(
+    session = KedroServiceSession.create(
         project_path=step.folder, env=step.env, conf_source=str(step.conf)
-    ) as session:
+    )
+    try:
         context = session.load_context(dict(step.params))
         _link_inputs(step, context)
         session.run(pipeline_names=list(step.pipelines), runtime_params=dict(step.params))
-        if step.trial is None:
-            _keep_facts(step, context)
-        else:
-            _keep_result(step, context, time.process_time() - before)
+    finally:
+        session.close()
+    if step.trial is None:
+        _keep_facts(step, context)
+    else:
+        _keep_result(step, context, time.process_time() - before)
 
 
 def _paths(context: KedroContext) -> dict[str, Path]:

@@ -79,7 +79,7 @@ def score_table(
     rows: list[dict[str, Any]] = []
     for place, own in _places(trials):
         for (policy, variant, axes), runs in own.groupby(["policy", "variant", "axes"], sort=False):
-            scores = [runs["total_reward"].to_numpy(float)]
+            own_scores: Scores = [runs["total_reward"].to_numpy(float)]
             rows.append(
                 {
                     **place,
@@ -88,7 +88,7 @@ def score_table(
                     "kind": "agent",
                     "axes": axes,
                     "n_seeds": len(runs),
-                    **_with_interval(scores, n_resamples, seed),
+                    **_with_interval(own_scores, n_resamples, seed),
                     **{name: runs[name].mean() for name in [*MEASURES, "train_total_reward"]},
                 }
             )
@@ -188,7 +188,7 @@ def _targets(
     if len(earned) == 1:  # of several settings of a session, none is the one to compare with
         targets[REFERENCE] = earned
     baseline = baselines.get((place["experiment"], place["size"], place["part"]))
-    if baseline in runs:
+    if baseline is not None and baseline in runs:
         targets[baseline] = runs[baseline]
     return targets
 

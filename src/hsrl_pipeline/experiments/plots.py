@@ -146,7 +146,7 @@ def _draw_curves(panel: Axes, rows: pd.DataFrame, along: str) -> None:
     for name, own in rows[rows["policy"].isin([REFERENCE, "popular"])].groupby("policy"):
         panel.axhline(float(own["iqm"].iloc[0]), color="0.55", linestyle=":")
         panel.annotate(
-            name,
+            str(name),
             (1.0, float(own["iqm"].iloc[0])),
             xycoords=("axes fraction", "data"),
             ha="right",

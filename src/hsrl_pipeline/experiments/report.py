@@ -129,7 +129,7 @@ def _how_many(experiment: Experiment, trials: pd.DataFrame) -> str:
 def _settings(trials: pd.DataFrame) -> str:
     """Return what distinguishes the policies of an experiment and what they share."""
     settings = {
-        policy: json.loads(rows["settings"].iloc[0])
+        str(policy): json.loads(rows["settings"].iloc[0])
         for policy, rows in trials.groupby("policy", sort=False)
     }
     shared = {
@@ -155,8 +155,9 @@ def _settings(trials: pd.DataFrame) -> str:
 
 def _simulators(store: ExperimentStore, trials: pd.DataFrame) -> Iterator[str]:
     lines = []
-    for (dataset, name), _ in trials.groupby(["dataset", "simulators"], sort=False):
-        metrics = store.simulator_metrics(str(name))
+    judged = trials[["dataset", "simulators"]].drop_duplicates().astype(str)
+    for dataset, name in zip(judged["dataset"], judged["simulators"], strict=True):
+        metrics = store.simulator_metrics(name)
         fits = [
             f"{title} ranks items of test slates with an AUC of {metrics[key]:.3f}"
             for title, key in (
