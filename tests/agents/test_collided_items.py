@@ -70,9 +70,16 @@ def test_priors_say_which_item_of_a_code_is_shown(name):
     assert torch.isin(slates[:, 0], torch.tensor([3, 8, 9])).all()
 
 
-@pytest.mark.parametrize("name", AGENTS)
-def test_capped_items_give_way_to_the_others_of_their_code(name):
-    agent = collided_agent(name, LARGE)
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("hsrl", {"use_leaf_vectors": False}),
+        ("hsrl", {"policy_head": "trie"}),
+        ("hsrl_paper", {}),
+    ],
+)
+def test_capped_items_give_way_to_the_others_of_their_code(name, options):
+    agent = collided_agent(name, LARGE, **options)
     # all of the second and third code may not be shown, of the first only the preferred item
     shown = [3, 5, 6, 7, 8, 9, 10, 11, 12, 0]
     action, observation = draw(agent, 60, shown)
@@ -93,9 +100,11 @@ def likelihood(agent, observation, slates):
         return agent._items.log_prob(log_probs, slates, observation.shown)
 
 
-@pytest.mark.parametrize("name", AGENTS)
-def test_the_likelihood_of_a_code_is_that_of_its_items_that_may_be_shown(name):
-    agent = collided_agent(name, LARGE)
+@pytest.mark.parametrize(
+    ("name", "options"), [("hsrl", {"policy_head": "trie"}), ("hsrl_paper", {})]
+)
+def test_the_likelihood_of_a_code_is_that_of_its_items_that_may_be_shown(name, options):
+    agent = collided_agent(name, LARGE, **options)
     observation = observe(8, torch.Generator().manual_seed(0))
     items = torch.arange(1, 5).expand(8, -1)
     free = likelihood(agent, observation, items).exp()

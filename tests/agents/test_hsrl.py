@@ -17,6 +17,7 @@ ENCODER = EncoderConfig(
     embedding_size=8, n_layers=1, n_heads=2, feedforward_size=8,
     use_item_ids=False, use_item_codes=True,
 )  # fmt: skip
+HEADS = pytest.mark.parametrize("head", ["look_up", "trie"])
 N_ITEMS, SLATE, HISTORY = 12, 3, 4
 CODES = np.array([[-1, -1]] + [[item % 4, item // 4] for item in range(N_ITEMS)])
 
@@ -66,49 +67,82 @@ def transitions(batch=6, clicks=None, terminated=True, reward=0.5, shown=None):
     )
 
 
-def logged(batch=8, clicked=None):
+def logged(batch=8, clicked=None, seed=2):
     slates = slates_of(batch)
     clicks = torch.zeros(batch, SLATE) if clicked is None else torch.isin(slates, clicked).float()
-    return LogBatch(observe(batch, 2), slates, clicks)
+    return LogBatch(observe(batch, seed), slates, clicks)
 
 
-def positions(agent, observation, slates):
+def likelihood(agent, observation, slates):
     with torch.no_grad():
-        log_prob = agent._head.item_likelihood(agent._encoder(observation), slates).log_prob
-        return agent._decoder.positions_log_prob(log_prob, None)
+        return agent._slates.likelihood(agent._encoder(observation), observation, slates)
 
 
-def test_actor_loss_by_hand():
-    agent = make_agent(slate_credit_coef=0.5, entropy_coef=0.0)
+@HEADS
+def test_actor_loss_by_hand(head):
+    agent = make_agent(policy_head=head, slate_credit_coef=0.5, entropy_coef=0.0)
     clicks = torch.tensor([[1.0, 0.0, 0.0]] * 6)
     batch = transitions(clicks=clicks)
     with torch.no_grad():
         value = agent._critic([agent._encoder(batch.observation)])
     own = torch.tensor([1.0, -0.5, -0.5])
     credit = own + 0.5 * (0.5 - value).clamp(-1, 1)[:, None]
-    expected = -(credit * positions(agent, batch.observation, batch.slates)).mean()
+    log_prob = likelihood(agent, batch.observation, batch.slates).positions
+    expected = -(credit * log_prob).mean()
     stats = agent.update(batch, None)
     torch.testing.assert_close(stats.losses["actor_loss"], expected)
     torch.testing.assert_close(stats.losses["critic_loss"], (value - 0.5).square().mean())
 
 
-def test_action_space_of_items_is_one_softmax_over_the_catalogue():
-    agent = make_agent(action_space="items")
-    assert agent._head.trie.n_levels == 1
+@HEADS
+def test_action_space_of_items_is_one_softmax_over_the_catalogue(head):
+    agent = make_agent(action_space="items", policy_head=head)
     observation = observe(4)
     with torch.no_grad():
         state = agent._encoder(observation)
-        head = agent._head
-        scores = (head.heads[0](state) + head.vector_query(state) @ vectors_of(agent).t()) / 0.3
+        layers = agent._head
+        of_vectors = layers.vector_query(state) @ vectors_of(agent).t()
+        scores = (layers.heads[0](state) + of_vectors) / 0.3
         items = torch.arange(1, N_ITEMS + 1).repeat(4, 1)
-        likelihood = head.item_likelihood(state, items)
-    torch.testing.assert_close(likelihood.log_prob, scores.log_softmax(-1))
+        log_prob = agent._slates.likelihood(state, observation, items[:, :SLATE]).items
+    torch.testing.assert_close(log_prob, scores.log_softmax(-1)[:, :SLATE])
     slates = agent.act(observation, explore=False).slates
     assert torch.equal(slates, scores.topk(SLATE).indices + 1)
     drawn = agent.act(observation, explore=True, generator=torch.Generator().manual_seed(0)).slates
     assert all(len(set(row)) == SLATE for row in drawn.tolist())
     stats = agent.update(transitions(), logged())
     assert all(loss.isfinite() for loss in stats.losses.values())
+
+
+@HEADS
+def test_the_entropy_gradient_is_that_of_the_item_distribution(head):
+    agent = make_agent(policy_head=head)
+    observation = observe(1)
+    every = torch.arange(1, N_ITEMS + 1).expand(1, -1)
+    weights = [part for part in agent._head.parameters() if part.requires_grad]
+
+    def gradient(value):
+        parts = torch.autograd.grad(value, weights, allow_unused=True)
+        return torch.cat([part.flatten() for part in parts if part is not None])
+
+    with torch.no_grad():
+        state = agent._encoder(observation)
+    parts = every.view(-1, SLATE).unsqueeze(1)
+    log_prob = torch.cat(
+        [agent._slates.likelihood(state, observation, part).items for part in parts], dim=1
+    )
+    entropy = -(log_prob.exp() * log_prob).sum()
+    expected = gradient(entropy)
+    if head == "look_up":
+        found = gradient(agent._slates.likelihood(state, observation, every[:, :SLATE]).entropy)
+    else:
+        # the estimate is exact on average over items drawn from the distribution
+        drawn = torch.multinomial(
+            log_prob.detach().exp()[0], 60_000, True, generator=torch.Generator().manual_seed(0)
+        )
+        found = gradient(agent._slates.likelihood(state, observation, drawn[None] + 1).entropy)
+    error = (found - expected).norm() / expected.norm()
+    assert error < (1e-4 if head == "look_up" else 0.05)
 
 
 def vectors_of(agent):
@@ -119,19 +153,28 @@ def test_items_without_a_semantic_id_are_not_decided_on_either_way():
     codes = CODES.copy()
     codes[2] = -1
     for action_space in ("semantic_ids", "items"):
-        agent = make_agent(make_context(codes=codes), action_space=action_space)
-        assert not agent._head.trie.has_code[2]
-        assert agent._head.trie.has_code[3]
+        for head in ("look_up", "trie"):
+            agent = make_agent(
+                make_context(codes=codes), action_space=action_space, policy_head=head
+            )
+            assert not agent._slates.has_code[2]
+            assert agent._slates.has_code[3]
+            observation = observe(50)
+            slates = agent.act(observation, explore=True).slates
+            assert not slates.eq(2).any()
 
 
-def test_switches_of_credit_and_likelihood():
+@HEADS
+def test_switches_of_credit_and_likelihood(head):
     clicks = torch.tensor([[1.0, 0.0, 0.0]] * 6)
-    agent = make_agent(item_credit=False, without_replacement=False, slate_credit_coef=1.0)
+    agent = make_agent(
+        policy_head=head, item_credit=False, without_replacement=False, slate_credit_coef=1.0
+    )
     batch = transitions(clicks=clicks)
     with torch.no_grad():
         state = agent._encoder(batch.observation)
         advantage = (0.5 - agent._critic([state])).clamp(-1, 1)
-        log_prob = agent._head.item_likelihood(state, batch.slates).log_prob
+    log_prob = likelihood(agent, batch.observation, batch.slates).items
     expected = -(advantage[:, None] * log_prob).mean()
     torch.testing.assert_close(agent.update(batch, None).losses["actor_loss"], expected)
 
@@ -146,13 +189,19 @@ def test_target_ends_with_the_user_and_only_then():
     torch.testing.assert_close(staying, 0.5 + 0.9 * value)
 
 
-def test_click_likelihood_by_hand():
-    agent = make_agent(warm_start_iterations=5, click_temperature=0.4, doubt_coef=0.0)
+@HEADS
+def test_click_likelihood_by_hand(head):
+    agent = make_agent(
+        policy_head=head, warm_start_iterations=5, click_temperature=0.4, doubt_coef=0.0
+    )
     log = logged(clicked=torch.tensor([1, 2, 3, 4]))
     with torch.no_grad():
         state = agent._encoder(log.observation)
-        relative = agent._head.item_likelihood(state, log.slates).log_prob + math.log(N_ITEMS)
-        logits = 0.4 * relative + agent._click_bias(state)
+        if head == "trie":
+            scores = agent._head.item_likelihood(state, log.slates).log_prob + math.log(N_ITEMS)
+        else:
+            scores = agent._head(state).gather(1, log.slates)
+        logits = 0.4 * scores + agent._click_bias(state)
         expected = F.binary_cross_entropy(logits.sigmoid(), log.clicks)
     stats = agent.update(transitions(), log)
     torch.testing.assert_close(stats.losses["log_click_loss"], expected)
@@ -172,36 +221,44 @@ def test_warm_start_ends_after_its_updates_and_survives_a_restart():
     assert not other.uses_log and not other.warming_up
 
 
-def test_warm_start_ranks_clicked_items_first():
-    agent = make_agent(warm_start_iterations=1000, warm_start_learning_rate=0.02)
+@HEADS
+def test_warm_start_ranks_clicked_items_first(head):
+    agent = make_agent(policy_head=head, warm_start_iterations=1000, warm_start_learning_rate=0.02)
     liked = torch.tensor([2, 7, 12])
-    for _ in range(60):
-        agent.update(transitions(), logged(32, liked))
+    for update in range(80):
+        agent.update(transitions(), logged(32, liked, seed=update + 3))
     slates = agent.act(observe(8), explore=False).slates
     assert torch.equal(slates.sort(dim=1).values, liked.expand(8, -1))
 
 
-def test_doubt_pushes_down_what_was_never_shown():
-    ranks = {}
+@HEADS
+def test_doubt_lowers_the_click_log_odds_of_what_was_never_shown(head):
+    log_odds = {}
     for doubt in (0.0, 3.0):
-        agent = make_agent(warm_start_iterations=1000, warm_start_learning_rate=0.02,
-                           doubt_coef=doubt)  # fmt: skip
+        agent = make_agent(
+            policy_head=head,
+            warm_start_iterations=1000,
+            warm_start_learning_rate=0.02,
+            doubt_coef=doubt,
+        )
         log = LogBatch(observe(32, 2), torch.tensor([[1, 2, 3]] * 32), torch.ones(32, 3))
         for _ in range(40):
             agent.update(transitions(), log)
+        never = torch.arange(4, N_ITEMS + 1).expand(32, -1)
         with torch.no_grad():
-            never = torch.arange(4, N_ITEMS + 1).expand(32, -1)
             state = agent._encoder(log.observation)
-            ranks[doubt] = agent._head.item_likelihood(state, never).log_prob.exp().sum(1).mean()
-    assert ranks[3.0] < ranks[0.0]
+            scores = agent._slates.click_scores(state, never)
+            log_odds[doubt] = agent._click_logits(state, scores).mean()
+    assert log_odds[3.0] < log_odds[0.0] - 1.0
 
 
-def test_policy_gradient_finds_the_liked_items():
-    agent = make_agent(learning_rate=0.005, entropy_coef=0.1)
+@HEADS
+def test_policy_gradient_finds_the_liked_items(head):
+    agent = make_agent(policy_head=head, learning_rate=0.005, entropy_coef=0.3)
     liked = torch.tensor([1, 6, 11])
     generator = torch.Generator().manual_seed(0)
     observation = observe(32)
-    for _ in range(120):
+    for _ in range(200):
         action = agent.act(observation, explore=True, generator=generator)
         clicks = torch.isin(action.slates, liked).float()
         batch = transitions(32, clicks)._replace(
@@ -212,26 +269,54 @@ def test_policy_gradient_finds_the_liked_items():
     assert torch.isin(slates, liked).float().mean() > 0.9
 
 
-def test_log_probability_of_a_drawn_slate():
-    agent = make_agent()
+@HEADS
+def test_log_probability_of_a_drawn_slate(head):
+    agent = make_agent(policy_head=head)
     action = agent.act(observe(), explore=True, generator=torch.Generator().manual_seed(0))
-    expected = positions(agent, observe(), action.slates).sum(-1)
+    expected = likelihood(agent, observe(), action.slates).positions.sum(-1)
     torch.testing.assert_close(action.log_prob, expected, rtol=1e-4, atol=1e-4)
     assert agent.act(observe(), explore=False).log_prob.eq(0).all()
 
 
-def test_items_that_may_not_be_shown_again():
-    agent = make_agent()
+@HEADS
+def test_items_that_may_not_be_shown_again(head):
+    agent = make_agent(policy_head=head)
     shown = torch.tensor([[1, 2, 3, 4, 5, 0]] * 6)
     for explore in (True, False):
         slates = agent.act(observe(shown=shown), explore=explore).slates
         assert not torch.isin(slates, shown).any()
-    assert agent.update(transitions(shown=shown), None).losses["actor_loss"].isfinite()
+    # the second batch holds slates that could not have been drawn, as after a change of catalogue
+    for replayed in (slates, slates_of(6)):
+        batch = transitions(shown=shown)._replace(slates=replayed)
+        agent.update(batch, None)
+        assert all(weight.isfinite().all() for weight in agent.policy_state().values())
 
 
-def test_shelves_get_equal_shares():
+@HEADS
+def test_the_score_function_has_mean_zero_with_and_without_exclusions(head):
+    agent = make_agent(policy_head=head)
+    shown = torch.tensor([[1, 2, 3, 4, 5, 0]])
+    weights = [part for part in agent._head.parameters() if part.requires_grad]
+    for excluded in (None, shown):
+        observation = observe(1, shown=excluded)
+        allowed = [item for item in range(1, N_ITEMS + 1) if excluded is None or item > 5]
+        pairs = [[i, j, k] for i in allowed for j in allowed for k in allowed]
+        slates = torch.tensor([row for row in pairs if len(set(row)) == SLATE])
+        with torch.no_grad():
+            state = agent._encoder(observation).expand(len(slates), -1)
+        rows = Observation(*(field.expand(len(slates), *field.shape[1:]) for field in observation))
+        log_prob = agent._slates.likelihood(state, rows, slates).positions.sum(-1)
+        torch.testing.assert_close(log_prob.exp().sum(), torch.tensor(1.0))
+        mean_score = torch.autograd.grad(
+            (log_prob.exp().detach() * log_prob).sum(), weights, allow_unused=True
+        )
+        assert all(part is None or part.abs().max() < 1e-4 for part in mean_score)
+
+
+@HEADS
+def test_shelves_get_equal_shares(head):
     shelves = np.array([0] + [1] * 4 + [2] * 4 + [3] * 4)
-    agent = make_agent(make_context(shelves=shelves))
+    agent = make_agent(make_context(shelves=shelves), policy_head=head)
     for explore in (True, False):
         slates = agent.act(observe(), explore=explore).slates
         assert torch.from_numpy(shelves)[slates].tolist() == [[1, 2, 3]] * 6
@@ -251,9 +336,13 @@ def test_an_item_without_semantic_id_is_never_shown_and_breaks_nothing():
 @pytest.mark.parametrize(
     "switch",
     [
-        {"context_update": "expected"},
-        {"context_update": "none"},
-        {"valid_only": False},
+        {"policy_head": "trie"},
+        {"policy_head": "trie", "context_update": "expected"},
+        {"policy_head": "trie", "context_update": "none"},
+        {"policy_head": "trie", "valid_only": False},
+        {"policy_head": "trie", "gated_context": False},
+        {"gated_context": False},
+        {"item_deviations": False},
         {"use_leaf_vectors": False},
         {"normalize_entropy": False},
         {"value_reaches_encoder": True},

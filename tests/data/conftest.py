@@ -15,6 +15,7 @@ import pytest
 from hsrl_pipeline.config.ingestion import IngestionConfig
 from hsrl_pipeline.data.accounts import RowAccounts
 from hsrl_pipeline.data.dataset_info import DatasetInfo
+from hsrl_pipeline.data.events.store import EventManifest
 from hsrl_pipeline.data.tables.ingest import build_tables, land_log
 
 Files = dict[str, bytes]
@@ -33,7 +34,7 @@ GENRE_FLAGS = 19
 
 @dataclass(frozen=True)
 class Ingested:
-    """What a test looks at after ingestion."""
+    """What a test looks at after ingestion; ``accounts`` are of all files, events or not."""
 
     interactions: pd.DataFrame
     slates: pd.DataFrame
@@ -42,6 +43,7 @@ class Ingested:
     users: pd.DataFrame
     info: DatasetInfo
     accounts: RowAccounts
+    event_accounts: RowAccounts
     category_values: Mapping[str, list[str]]
 
 
@@ -61,7 +63,8 @@ def ingest(tmp_path: Path) -> Callable[..., Ingested]:
             items=tables.items,
             users=tables.users,
             info=tables.info,
-            accounts=landed.manifest.merged_accounts(),
+            accounts=all_accounts(landed.manifest),
+            event_accounts=landed.manifest.merged_accounts(),
             category_values=tables.category_values,
         )
 
@@ -75,9 +78,17 @@ def land(tmp_path: Path) -> Callable[..., RowAccounts]:
     def run(source: str, files: Files, **parameters: Any) -> RowAccounts:
         raw = place(tmp_path / "raw", files)
         config = IngestionConfig(source=source, threads=1, **parameters)
-        return land_log(raw, tmp_path / "work", config, seed=0).manifest.merged_accounts()
+        return all_accounts(land_log(raw, tmp_path / "work", config, seed=0).manifest)
 
     return run
+
+
+def all_accounts(manifest: EventManifest) -> RowAccounts:
+    """Return the accounts of all files together; each account sums up by itself."""
+    parts = manifest.merged_accounts(), manifest.feature_accounts()
+    for part in parts:
+        assert part.rows_in == part.rows_out + part.rows_dropped + part.repeated
+    return parts[0].merged(parts[1])
 
 
 def place(folder: Path, files: Files) -> Path:

@@ -40,6 +40,7 @@ LOSSES: dict[Callable[..., torch.Tensor], dict[str, Any]] = {
     deterministic_pg.deterministic_policy_loss: {"values": ROW},
     policy_gradient.policy_gradient_loss: {"advantage": ROW, "log_prob": PAIR},
     policy_gradient.level_entropies: {"level_log_probs": [PAIR, PAIR]},
+    policy_gradient.entropy_of: {"log_probs": PAIR},
     policy_gradient.behavior_cloning_loss: {
         "log_prob": PAIR,
         "clicks": PAIR,

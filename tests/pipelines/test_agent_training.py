@@ -18,6 +18,7 @@ from hsrl_pipeline.io.checkpoint_dataset import CheckpointDataset
 from hsrl_pipeline.io.training_checkpoint_dataset import TrainingCheckpointDataset
 from hsrl_pipeline.observation import Observation
 from hsrl_pipeline.pipelines.agent_training import create_pipeline
+from hsrl_pipeline.settings import CONFIG_LOADER_ARGS
 from hsrl_pipeline.simulator.session_data import SessionData
 
 from .offline_eval_inputs import INFO, N_ITEMS, SESSION, SLATE, make_inputs, make_setting
@@ -158,9 +159,7 @@ def test_checkpoint_entry_is_for_loading_alone(tmp_path):
 
 
 def test_shipped_parameters_are_the_defaults_and_valid():
-    loader = OmegaConfigLoader(
-        str(CONF), base_env="base", default_run_env="base", merge_strategy={"parameters": "soft"}
-    )
+    loader = OmegaConfigLoader(str(CONF), **(CONFIG_LOADER_ARGS | {"default_run_env": "base"}))
     parameters = loader["parameters"]
     agents = AgentsConfig(**parameters["agents"])
     assert agents.hsrl == HsrlSettings()

@@ -119,6 +119,12 @@ def test_one_size_per_level() -> None:
     assert quantizer.embedding_size == 4
 
 
+def test_equal_vectors_leave_as_many_codes_as_there_are_rows() -> None:
+    rows = np.repeat(unit_vectors(1, 3), 9, axis=0)
+    quantizer = fit_residual_quantizer(rows, QuantizerSettings((64, 64), QUICK), seed=0)
+    assert quantizer.vocab_sizes == (3, 3)
+
+
 def test_vocabulary_is_reduced_to_the_distinct_vectors(caplog: pytest.LogCaptureFixture) -> None:
     rows = np.repeat(unit_vectors(5, 3), 4, axis=0)
     with caplog.at_level(logging.WARNING):

@@ -57,3 +57,11 @@ def test_figures_are_drawn(vectors: np.ndarray) -> None:
     assert isinstance(plot_diagnostics(diagnose(codebook, vectors, seed=0)), Figure)
     figure = plot_comparison(compare_codebooks(codebook, vectors, config, seed=0))
     assert len(figure.axes) == 3
+
+
+def test_items_with_equal_vectors_get_codes_of_their_own() -> None:
+    vectors = np.tile(np.float32([[0.6, 0.8]]), (8, 1))
+    vectors[0] = 0
+    codebook = tokenize(vectors, CONFIG, seed=0)
+    assert codebook.vocab_sizes == (2, 2, 2)
+    assert len(np.unique(codebook.codes[1:], axis=0)) == 7

@@ -90,3 +90,8 @@ def test_items_at_their_cap_are_refused():
     rules.check(torch.tensor([[4, 1], [2, 1]]), shown)
     with pytest.raises(ValueError, match=r"slates\[1, 0\] is 4, which was already shown 2 times"):
         rules.check(torch.tensor([[4, 1], [4, 1]]), shown)
+
+
+def test_a_slate_larger_than_its_set_of_items_is_refused():
+    with pytest.raises(UserError, match=r"A slate takes 3 different items from a set of 2 \(inges"):
+        make_rules(n_items=2, slate_size=3)

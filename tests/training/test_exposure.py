@@ -23,6 +23,7 @@ def result(reward, over, step, clicks):
         torch.tensor(clicks),
         torch.tensor([kind == "left" for kind in over]),
         torch.tensor([kind == "cut" for kind in over]),
+        torch.tensor(clicks),
     )
 
 

@@ -19,14 +19,20 @@ from torch.nn import functional as F
 
 from hsrl_pipeline.agents.base import Action, AgentContext, Bootstrap, LogBatch, UpdateStats
 from hsrl_pipeline.agents.encoding import build_state_encoder, initial_weights
-from hsrl_pipeline.agents.slate_decoding import ShelfDecoder
+from hsrl_pipeline.agents.slate_policies import (
+    CatalogueSlates,
+    SlateLikelihood,
+    SlatePolicy,
+    TrieSlates,
+)
 from hsrl_pipeline.agents.torch_agent import TorchAgent
 from hsrl_pipeline.config.agents.hsrl import HsrlSettings
 from hsrl_pipeline.losses.returns import clipped_advantage
 from hsrl_pipeline.losses.slate_likelihood import own_click_advantage
 from hsrl_pipeline.losses.supervised import sampled_negative_loss
+from hsrl_pipeline.networks.code_scores import CodeScores
 from hsrl_pipeline.networks.multi_level_critic import MultiLevelCritic
-from hsrl_pipeline.networks.trie_policy import ItemLikelihood, TriePolicy
+from hsrl_pipeline.networks.trie_policy import TriePolicy
 from hsrl_pipeline.observation import Observation
 from hsrl_pipeline.replay.transitions import TransitionBatch
 from hsrl_pipeline.semantic_ids.code_trie import CodeTrie
@@ -44,19 +50,9 @@ class HsrlAgent(TorchAgent[HsrlSettings]):
         width = settings.encoder.embedding_size
         encoder = build_state_encoder(settings.encoder, context)
         codes, vocab_sizes = _decided_codes(context, settings.action_space)
-        trie = CodeTrie(codes, vocab_sizes, context.shelves, context.item_priors)
+        vectors = torch.from_numpy(context.item_vectors) if settings.use_leaf_vectors else None
         with initial_weights(context.seed, "agent.hsrl.networks"):
-            head = TriePolicy(
-                width,
-                vocab_sizes,
-                trie,
-                context_update=settings.context_update,
-                temperature=settings.click_temperature,
-                valid_only=settings.valid_only,
-                item_vectors=(
-                    torch.from_numpy(context.item_vectors) if settings.use_leaf_vectors else None
-                ),
-            )
+            head = _build_head(settings, context, codes, vocab_sizes, vectors)
             click_bias = nn.Linear(width, 1)
             critic = MultiLevelCritic(width, 1, settings.critic_hidden_size)
         policy = nn.ModuleDict({"encoder": encoder, "head": head})
@@ -71,8 +67,14 @@ class HsrlAgent(TorchAgent[HsrlSettings]):
         )
         self._encoder, self._head, self._critic = encoder, head, critic
         self._click_bias = click_bias
-        self._log_n_items = math.log(len(trie.leaf_items))
-        self._decoder = ShelfDecoder(head, context.slate_size, settings.beam_width)
+        self._slates: SlatePolicy
+        if isinstance(head, CodeScores):
+            self._slates = CatalogueSlates(head, self._selector)
+        else:
+            self._slates = TrieSlates(head, context.slate_size, settings.beam_width)
+        live = torch.from_numpy(np.flatnonzero((codes >= 0).all(axis=1)))
+        self._live_items = live.to(context.device)
+        self._log_n_items = math.log(len(live))
         self._target_encoder = self._add_target("encoder", encoder)
         self._target_critic = self._add_target("critic", critic)
         self._add_optimizer(
@@ -90,15 +92,10 @@ class HsrlAgent(TorchAgent[HsrlSettings]):
     def act(
         self, observation: Observation, *, explore: bool, generator: torch.Generator | None = None
     ) -> Action:
-        """Return the most likely items by beam search, or a draw when exploring."""
-        state = self._encoder(observation)
-        slates, item_log_prob, excluded = self._decoder.decode(
-            state, observation.shown, draw=explore, generator=generator
+        """Return the likeliest items, or a draw without replacement when exploring."""
+        slates, log_prob = self._slates.decode(
+            self._encoder(observation), observation, draw=explore, generator=generator
         )
-        if explore:
-            log_prob = self._decoder.positions_log_prob(item_log_prob, excluded).sum(-1)
-        else:
-            log_prob = state.new_zeros(len(state))
         return Action(slates, self._no_latent(slates), log_prob)
 
     def _learn(
@@ -117,33 +114,31 @@ class HsrlAgent(TorchAgent[HsrlSettings]):
                 "value_mean": value.detach().mean(),
                 "value_error": (value.detach() - target).abs().mean(),
             }
-            likelihood = self._head.item_likelihood(state, batch.slates, batch.observation.shown)
-            entropy = self._entropy(likelihood)
+            likelihood = self._slates.likelihood(state, batch.observation, batch.slates)
             if own.session_likelihood_coef > 0.0:
-                logits = self._click_logits(state, likelihood.log_prob)
+                logits = self._click_logits(state, likelihood.click_scores)
                 losses["session_click_loss"] = F.binary_cross_entropy_with_logits(
                     logits, batch.clicks
                 )
                 total = total + own.session_likelihood_coef * losses["session_click_loss"]
             if not warming_up:
                 advantage = clipped_advantage(target, value, own.advantage_clip)
-                losses["actor_loss"] = self._actor_loss(batch, state, likelihood, advantage)
+                losses["actor_loss"] = self._actor_loss(batch, likelihood, advantage)
                 total = total + own.policy_coef * losses["actor_loss"]
-                total = total - own.entropy_coef * entropy.mean()
+                total = total - self._entropy_price * likelihood.entropy.mean()
             if log is not None:
                 losses["log_click_loss"] = self._log_click_loss(log, generator)
                 weight = 1.0 if warming_up else own.log_likelihood_coef
                 total = total + weight * losses["log_click_loss"]
+            if isinstance(self._head, CodeScores):
+                total = total + own.deviation_shrinkage * self._head.deviation_penalty()
         torch.autograd.backward(total)
         diagnostics["gradient_norm_actor"] = self._step("policy")
         diagnostics["gradient_norm_critic"] = self._step("critic")
         self._polyak_update(self._target_encoder, self._encoder, own.tau)
         self._polyak_update(self._target_critic, self._critic, own.tau)
         self._set_phase()
-        diagnostics |= {
-            f"entropy_level_{level}": mean
-            for level, mean in enumerate(entropy.detach().mean((1, 2)), start=1)
-        }
+        diagnostics["entropy"] = likelihood.entropy.detach().mean()
         return UpdateStats({name: loss.detach() for name, loss in losses.items()}, diagnostics)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -163,48 +158,32 @@ class HsrlAgent(TorchAgent[HsrlSettings]):
         state = self._target_encoder(batch.next_observation)
         return self._target_critic([state]), state
 
+    @property
+    def _entropy_price(self) -> float:
+        """Weight of a nat of entropy of the item distribution."""
+        own = self._settings
+        return own.entropy_coef / self._log_n_items if own.normalize_entropy else own.entropy_coef
+
     def _actor_loss(
-        self,
-        batch: TransitionBatch,
-        state: torch.Tensor,
-        likelihood: ItemLikelihood,
-        advantage: torch.Tensor,
+        self, batch: TransitionBatch, likelihood: SlateLikelihood, advantage: torch.Tensor
     ) -> torch.Tensor:
         """Return the policy gradient loss with the slate's and each item's own credit."""
         own = self._settings
-        log_prob = likelihood.log_prob.float()
-        if own.without_replacement:
-            excluded = self._excluded(state, batch.observation.shown)
-            log_prob = self._decoder.positions_log_prob(log_prob, excluded)
+        log_prob = likelihood.positions if own.without_replacement else likelihood.items
         credit = own.slate_credit_coef * advantage.unsqueeze(-1)
         if own.item_credit:
             credit = credit + own_click_advantage(batch.clicks)
         return -(credit * log_prob).mean()
 
-    def _excluded(self, state: torch.Tensor, shown: torch.Tensor) -> torch.Tensor | None:
-        """Return the probability of codes without an item that may be shown, if there are such."""
-        if not shown.shape[1]:
-            return None
-        with torch.no_grad():
-            return self._decoder.probability_of_shown(state.detach(), shown)
-
-    def _entropy(self, likelihood: ItemLikelihood) -> torch.Tensor:
-        """(level, batch, slate) float32 entropy of the choices, as a share of its maximum."""
-        if not self._settings.normalize_entropy:
-            return likelihood.entropy
-        most = likelihood.n_children.clamp(min=2).to(likelihood.entropy.dtype).log()
-        return likelihood.entropy / most
-
-    def _click_logits(self, state: torch.Tensor, log_prob: torch.Tensor) -> torch.Tensor:
+    def _click_logits(self, state: torch.Tensor, click_scores: torch.Tensor) -> torch.Tensor:
         """Return the log-odds of clicks that the policy stands for.
 
-        They are linear in an item's log-probability relative to the uniform one, plus a level
-        that depends on the state alone: the policy is then the softmax of click log-odds at
-        ``click_temperature``, which has the most entropy for its expected click log-odds.
+        They are linear in an item's log-probability, plus a level that depends on the state
+        alone: the policy is then the softmax of click log-odds at ``click_temperature``, which
+        has the most entropy for its expected click log-odds.
         """
-        relative = log_prob + self._log_n_items
-        logits: torch.Tensor = self._settings.click_temperature * relative + self._click_bias(state)
-        return logits.float()
+        level: torch.Tensor = self._click_bias(state)
+        return (self._settings.click_temperature * click_scores + level).float()
 
     def _log_click_loss(self, log: LogBatch, generator: torch.Generator | None) -> torch.Tensor:
         """Return the negative click likelihood of logged slates.
@@ -213,17 +192,49 @@ class HsrlAgent(TorchAgent[HsrlSettings]):
         were hardly ever shown would otherwise win by chance.
         """
         state = self._encoder(log.observation)
-        trie, device = self._head.trie, log.slates.device
         drawn = torch.randint(
-            len(trie.leaf_items), (len(log.slates), 1), generator=generator, device=device
+            len(self._live_items), (len(log.slates), 1), generator=generator, device=self._device
         )
-        items = torch.cat([log.slates, trie.leaf_items[drawn]], dim=1)
-        logits = self._click_logits(state, self._head.item_likelihood(state, items).log_prob)
-        counted = trie.has_code[log.slates].to(logits.dtype)
+        items = torch.cat([log.slates, self._live_items[drawn]], dim=1)
+        logits = self._click_logits(state, self._slates.click_scores(state, items))
+        counted = self._slates.has_code[log.slates].to(logits.dtype)
         shown = F.binary_cross_entropy_with_logits(logits[:, :-1], log.clicks, weight=counted)
         return shown + self._settings.doubt_coef * sampled_negative_loss(
             logits[:, -1], log.slates.shape[1]
         )
+
+
+def _build_head(
+    settings: HsrlSettings,
+    context: AgentContext,
+    codes: np.ndarray,
+    vocab_sizes: tuple[int, ...],
+    vectors: torch.Tensor | None,
+) -> CodeScores | TriePolicy:
+    """Return what scores items from states, untrained."""
+    width = settings.encoder.embedding_size
+    if settings.policy_head == "look_up":
+        return CodeScores(
+            width,
+            codes,
+            vocab_sizes,
+            context_size=settings.context_size,
+            temperature=settings.click_temperature,
+            gated=settings.gated_context,
+            item_vectors=vectors,
+            item_priors=context.item_priors,
+            item_deviations=settings.item_deviations,
+        )
+    return TriePolicy(
+        width,
+        vocab_sizes,
+        CodeTrie(codes, vocab_sizes, context.shelves, context.item_priors),
+        context_update=settings.context_update,
+        gated=settings.gated_context,
+        temperature=settings.click_temperature,
+        valid_only=settings.valid_only,
+        item_vectors=vectors,
+    )
 
 
 def _decided_codes(

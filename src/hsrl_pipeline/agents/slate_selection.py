@@ -52,6 +52,11 @@ class SlateSelector:
         if min(sizes) < self._share:
             raise ValueError(f"a shelf holds {min(sizes)} items, a slate needs {self._share} of it")
 
+    @property
+    def n_shelves(self) -> int:
+        """Number of shelves; 1 when all items compete for every position."""
+        return len(self._groups)
+
     def greedy(self, scores: torch.Tensor) -> torch.Tensor:
         """Return the items of highest score.
 

@@ -63,6 +63,13 @@ class IngestionConfig(FrozenConfig):
     train_share: float = Field(
         0.8, gt=0, lt=1, description="Share of the earliest slates that are training data"
     )
+    min_feature_match: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="Smallest share of the log's items, and of its users, that a feature file must "
+        "know; below it the ids are taken to be written in different ways and the log is refused",
+    )
     positive_above: float = Field(
         3.0, description="A rating is a positive response when it exceeds this"
     )

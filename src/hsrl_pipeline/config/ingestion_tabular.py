@@ -42,7 +42,9 @@ class ItemColumns(FrozenConfig):
     title: str | None = Field(None, description="Column of a title to show; null: none")
     numbers: tuple[str, ...] = Field((), description="Columns of numeric content features")
     tags: tuple[str, ...] = Field(
-        (), description="Columns of names separated by |, each name a 0/1 content feature"
+        (),
+        description="Columns of names separated by | (or lists, in parquet), each name a 0/1 "
+        "content feature",
     )
 
 
@@ -60,13 +62,18 @@ class TabularConfig(FrozenConfig):
 
     events: str = Field(
         "events.csv",
-        description="Event file: .csv, .tsv or .txt, or parquet (a file, a folder or a pattern "
-        "with *); relative to data/01_raw/tabular, or absolute",
+        description="Delimited text (plain, .gz, .zst, .xz or .bz2) or parquet: a file, a folder "
+        "or a pattern with *; relative to data/01_raw/tabular, or absolute",
     )
     delimiter: str = Field(
         ",", min_length=1, max_length=1, description="Separator of text files, one character"
     )
     encoding: str = Field("utf-8", description="Encoding of text files")
+    quoting: bool = Field(
+        True,
+        description="Whether double quotes around a field of a text file quote it; false: they are "
+        "part of the text",
+    )
     columns: EventColumns = Field(
         default_factory=lambda: EventColumns(label="label"),
         description="Names of the event file's columns",
@@ -93,7 +100,9 @@ class TabularConfig(FrozenConfig):
 
     @model_validator(mode="after")
     def _columns_fit(self) -> Self:
-        """Refuse mappings that can't make events."""
+        """Refuse mappings that can't make events, and separators that can't separate."""
+        if not self.delimiter.isascii() or self.delimiter in '"\n\r':
+            raise ValueError("delimiter: one ASCII character, and no quote or line end")
         columns = self.columns
         if columns.label is None and columns.value is None:
             raise ValueError("columns: name a label column or a value column")

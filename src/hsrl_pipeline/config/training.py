@@ -46,6 +46,12 @@ class TrainingConfig(FrozenConfig):
     warmup_transitions: int = Field(
         2_000, ge=1, description="Transitions collected before the first update"
     )
+    feedback: Literal["sampled", "expected"] = Field(
+        "sampled",
+        description="What agents learn from: the clicks drawn in the sessions, or the simulator's "
+        "click probabilities of the same slates and their reward, which vary less; the same for "
+        "all agents",
+    )
     metrics_every: int = Field(
         50, ge=1, description="Iterations between two points of the training curves"
     )

@@ -10,6 +10,11 @@ from hsrl_pipeline.errors import UserError
 
 OnBadRows = Literal["error", "drop"]
 
+MALFORMED = "wrong number of fields"
+UNCLOSED_QUOTE = "quote is not closed"
+TEXT_BEHIND_QUOTE = "text behind a closing quote"
+REASONS_TOLD = 5
+
 
 @dataclass(frozen=True)
 class BadRows:
@@ -43,17 +48,22 @@ class BadRows:
 
 @dataclass(frozen=True)
 class RowAccounts:
-    """What happened to the rows of a log on their way in.
+    """What happened to the rows of a log, or of its other files, on their way in.
+
+    ``rows_in`` is the sum of ``rows_out``, ``rows_dropped`` and ``repeated``: each row is counted
+    once. A blank line is no row.
 
     Attributes:
-        rows_in: Rows read from the raw log.
+        rows_in: Rows read from the raw files.
         rows_out: Rows kept.
+        repeated: Rows left out because an earlier row has the same id, which is no defect.
         bad: Defects, each with its count.
         notes: Counts worth knowing that cost no row, for example items without features.
     """
 
     rows_in: int = 0
     rows_out: int = 0
+    repeated: int = 0
     bad: tuple[BadRows, ...] = ()
     notes: Mapping[str, int] = field(default_factory=dict)
 
@@ -75,6 +85,7 @@ class RowAccounts:
         return RowAccounts(
             rows_in=self.rows_in + other.rows_in,
             rows_out=self.rows_out + other.rows_out,
+            repeated=self.repeated + other.repeated,
             bad=tuple(defects.values()),
             notes={name: self.notes.get(name, 0) + other.notes.get(name, 0) for name in names},
         )
@@ -94,6 +105,7 @@ class RowAccounts:
         return {
             "rows_in": self.rows_in,
             "rows_out": self.rows_out,
+            "repeated": self.repeated,
             "bad": [asdict(defect) for defect in self.bad],
             "notes": dict(self.notes),
         }
@@ -104,6 +116,7 @@ class RowAccounts:
         return cls(
             rows_in=values["rows_in"],
             rows_out=values["rows_out"],
+            repeated=values.get("repeated", 0),
             bad=tuple(BadRows(**defect) for defect in values["bad"]),
             notes=dict(values["notes"]),
         )
@@ -119,7 +132,55 @@ def refusal(bad: Iterable[BadRows]) -> UserError:
         f"{first.reason}{shown}",
         where=first.place(),
         remedy=(
-            f"Found in all: {counts}. Correct the file, or set ingestion.on_bad_rows to drop: "
-            "such rows are then left out and counted in the data-quality report."
+            f"Found in all: {counts}. {_hint(defects)}Correct the file, or set "
+            "ingestion.on_bad_rows to drop: such rows are then left out and counted in the "
+            "data-quality report."
         ),
     )
+
+
+def describe_losses(accounts: RowAccounts) -> str:
+    """Return what rows were dropped for, each reason with its count and first example."""
+    ordered = sorted(accounts.bad, key=lambda defect: -defect.count)
+    told = [
+        f"{defect.count} x {defect.reason} ({defect.place()}"
+        + (f": {defect.example!r})" if defect.example is not None else ")")
+        for defect in ordered[:REASONS_TOLD]
+    ]
+    if len(ordered) > REASONS_TOLD:
+        told.append(f"and {len(ordered) - REASONS_TOLD} more reasons")
+    return "; ".join(told)
+
+
+def nothing_left(what: str, accounts: RowAccounts, *, where: str | None = None) -> UserError:
+    """Return the message that refuses input of which no row is left.
+
+    Args:
+        what: What is wrong, in one sentence without its full stop.
+        accounts: Rows in, and what they were dropped for.
+        where: Parameter or file at fault; None for the place of the first bad row.
+    """
+    if not accounts.bad:
+        return UserError(
+            f"{what}: there is no row",
+            where=where,
+            remedy="Check the raw files, their columns and the date.",
+        )
+    return UserError(
+        f"{what}: of {accounts.rows_in} rows {accounts.rows_dropped} are bad",
+        where=where or accounts.bad[0].place(),
+        remedy=(
+            f"Reasons: {describe_losses(accounts)}. {_hint(accounts.bad)}Correct the files or the "
+            "parameters that describe them."
+        ),
+    )
+
+
+def _hint(bad: Iterable[BadRows]) -> str:
+    """Return what to try where quotes are at fault."""
+    if any(defect.reason in (UNCLOSED_QUOTE, TEXT_BEHIND_QUOTE) for defect in bad):
+        return (
+            "Where quotes are part of the text, tabular files are read with "
+            "ingestion.tabular.quoting: false. "
+        )
+    return ""

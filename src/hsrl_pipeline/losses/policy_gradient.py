@@ -53,7 +53,25 @@ def level_entropies(level_log_probs: Sequence[torch.Tensor]) -> torch.Tensor:
     for level, log_probs in enumerate(level_log_probs):
         check_shape(f"level_log_probs[{level}]", log_probs, None, None)
         check_dtype(f"level_log_probs[{level}]", log_probs, "float")
-    return torch.stack([_entropy(log_probs).mean() for log_probs in level_log_probs])
+    return torch.stack([entropy_of(log_probs).mean() for log_probs in level_log_probs])
+
+
+def entropy_of(log_probs: torch.Tensor) -> torch.Tensor:
+    """Return the entropy of distributions; what cannot be chosen adds nothing.
+
+    Args:
+        log_probs: (batch, choice) float32. Log-probabilities, ``-inf`` for what cannot be chosen.
+
+    Returns:
+        (batch,) float32, in nats.
+
+    Raises:
+        ValueError: The shape or dtype differs from this.
+    """
+    check_shape("log_probs", log_probs, None, None)
+    check_dtype("log_probs", log_probs, "float")
+    probs = log_probs.exp()
+    return -(probs * log_probs.masked_fill(probs == 0.0, 0.0)).sum(-1)
 
 
 def behavior_cloning_loss(
@@ -87,9 +105,3 @@ def behavior_cloning_loss(
     n_clicks = clicks.sum(-1)
     per_slate = -(clicks * log_prob).sum(-1) / n_clicks.clamp(min=1.0)
     return per_slate.mean()
-
-
-def _entropy(log_probs: torch.Tensor) -> torch.Tensor:
-    """(..., vocab) log-probabilities to (...) entropies; impossible codes add nothing."""
-    probs = log_probs.exp()
-    return -(probs * log_probs.masked_fill(probs == 0.0, 0.0)).sum(-1)

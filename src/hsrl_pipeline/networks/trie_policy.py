@@ -6,6 +6,7 @@ from typing import Literal, NamedTuple
 
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from hsrl_pipeline.networks.row_scores import row_scores
 from hsrl_pipeline.semantic_ids.code_trie import CodeTrie
@@ -42,6 +43,9 @@ class TriePolicy(nn.Module):
         vocab_sizes: Number of codes per level.
         trie: The catalogue's prefixes.
         context_update: ``taken`` as above, ``expected`` as Eq. 13, ``none`` leaves the state.
+        gated: Whether a taken code also scales the context, ``c (1 + G_l[z]) - E_l[z]``: the
+            subtraction alone is additive in state and prefix, so that a prefix cannot change what
+            the state says of the codes below it.
         temperature: Divides all scores; small values let distributions sharpen quickly.
         valid_only: Normalise over valid children; otherwise over the vocabulary, so that mass is
             lost on codes without items.
@@ -59,6 +63,7 @@ class TriePolicy(nn.Module):
         trie: CodeTrie,
         *,
         context_update: ContextUpdate = "taken",
+        gated: bool = False,
         temperature: float = 1.0,
         valid_only: bool = True,
         item_vectors: torch.Tensor | None = None,
@@ -70,12 +75,16 @@ class TriePolicy(nn.Module):
         self._valid_only = valid_only
         self.heads = nn.ModuleList(nn.Linear(embedding_size, size) for size in vocab_sizes)
         self.code_embeddings = nn.ParameterList()
+        self.gates = nn.ParameterList()
         self.norms = nn.ModuleList()
         if context_update != "none":
             for size in vocab_sizes[:-1]:
                 table = torch.empty(size, embedding_size)
                 self.code_embeddings.append(nn.Parameter(nn.init.normal_(table)))
                 self.norms.append(nn.LayerNorm(embedding_size))
+                if gated:
+                    gate = torch.empty(size, embedding_size)
+                    self.gates.append(nn.Parameter(nn.init.normal_(gate, std=0.1)))
         self.vector_query: nn.Linear | None = None
         leaf_vectors = None
         if item_vectors is not None:
@@ -138,13 +147,17 @@ class TriePolicy(nn.Module):
         """
         if self._context_update == "none":
             return context
-        table = self.code_embeddings[level - 1]
+        embedding = self.code_embeddings[level - 1]
+        gate = self.gates[level - 1] if self.gates else None
         if self._context_update == "taken":
-            removed = nn.functional.embedding(codes, table)
+            removed = F.embedding(codes, embedding)
+            scale = None if gate is None else F.embedding(codes, gate)
         else:
-            scores = self.heads[level - 1](context) / self._temperature
-            removed = scores.softmax(-1) @ table
-        refined: torch.Tensor = self.norms[level - 1](context - removed)
+            probs = (self.heads[level - 1](context) / self._temperature).softmax(-1)
+            removed = probs @ embedding
+            scale = None if gate is None else probs @ gate
+        kept = context if scale is None else context * (1.0 + scale)
+        refined: torch.Tensor = self.norms[level - 1](kept - removed)
         return refined
 
     def item_likelihood(

@@ -99,6 +99,7 @@ def build_item_vectors(
             parts.append(content)
         if config.given_weight and items.vectors.shape[1]:
             parts.append(config.given_weight * _given_part(items))
+        parts = [part for part in parts if part.shape[1]]
         if not parts:
             raise UserError(
                 "there is nothing to make item vectors from",

@@ -121,7 +121,7 @@ def fit_residual_quantizer(
     """Cluster the vectors, then what each level leaves over (paper, Eq. 27-30).
 
     A vocabulary larger than the number of distinct vectors is reduced to that number, and a
-    warning says so.
+    warning says so; but never so far that the rows outnumber the codes for it.
 
     Args:
         vectors: (row, embed) float32. Finite; at least one row.
@@ -138,12 +138,13 @@ def fit_residual_quantizer(
     residuals = check_vectors(vectors, vectors.shape[1]).copy()
     largest = max(settings.vocab_sizes)
     n_distinct = len(distinct_rows(residuals, largest))
+    enough = max(n_distinct, _codes_per_level(len(residuals), len(settings.vocab_sizes)))
     # prices can't tell equal rows apart, so balancing counts them once
     once = np.unique(residuals, axis=0, return_index=True)[1] if settings.balance.on else None
     levels: list[LevelCentroids] = []
     previous: CodeArray | None = None
     for depth, asked in enumerate(settings.vocab_sizes):
-        vocab_size = min(asked, n_distinct)
+        vocab_size = min(asked, enough)
         if vocab_size < asked:
             logger.warning(
                 "Level %d: %d codes asked for, but only %d distinct item vectors: reduced to %d",
@@ -175,6 +176,14 @@ def fit_residual_quantizer(
         del codes  # on large catalogues every array counts
         levels.append(level)
     return ResidualQuantizer(tuple(levels))
+
+
+def _codes_per_level(n_rows: int, n_levels: int) -> int:
+    """Return the fewest codes on each of so many levels that give every row one of its own."""
+    codes = 1
+    while codes**n_levels < n_rows:
+        codes += 1
+    return codes
 
 
 def _subtract(

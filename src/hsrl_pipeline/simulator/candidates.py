@@ -55,6 +55,12 @@ class CandidateRules:
                 np.repeat(names, slate_size // len(names)), device=device
             )
         share = slate_size // len(shelf_sizes)
+        if shelf_sizes.min() < share:
+            raise UserError(
+                f"A slate takes {share} different items from a set of {shelf_sizes.min()}",
+                where="ingestion.slate_size, candidates.enforce_shelves",
+                remedy="Bring a log with more items, or take smaller slates.",
+            )
         # the last slate must still find items, whichever the slates before have used up
         used_up = share * (horizon - 1) // config.showings if config.showings else 0
         available = shelf_sizes.min() - (n_seen if config.exclude_shown else 0)

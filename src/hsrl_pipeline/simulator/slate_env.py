@@ -35,6 +35,8 @@ class StepResult(NamedTuple):
         clicks: (batch, slate) float32. 1.0 where the item was clicked.
         terminated: (batch,) bool. The user left.
         truncated: (batch,) bool. The horizon cut the session off.
+        probabilities: (batch, slate) float32. What the clicks were drawn from; nothing that a
+            real recommender would know.
     """
 
     observation: Observation
@@ -43,6 +45,7 @@ class StepResult(NamedTuple):
     clicks: torch.Tensor
     terminated: torch.Tensor
     truncated: torch.Tensor
+    probabilities: torch.Tensor
 
 
 class SlateSessions:
@@ -135,7 +138,9 @@ class SlateSessions:
                 row and slot.
         """
         self._candidates.check(slates, self._state.observation.shown)
-        clicks = self._draw_clicks(self._state.simulator_view, slates)
+        probabilities = self._click_probabilities(self._state.simulator_view, slates)
+        draws = torch.rand(slates.shape, generator=self._generator, device=self.device)
+        clicks = draw_clicks(probabilities, draws)
         after, reward, terminated, truncated = self.rules.advance(self._state, slates, clicks)
         self._state = after
         finished = (terminated | truncated).nonzero().squeeze(1)
@@ -148,6 +153,7 @@ class SlateSessions:
             clicks,
             terminated,
             truncated,
+            probabilities,
         )
 
     def state_dict(self) -> dict[str, Any]:
@@ -187,12 +193,10 @@ class SlateSessions:
         generator.set_state(attributes["_generator"])
         self.__dict__.update(attributes, _generator=generator)
 
-    def _draw_clicks(self, observation: Observation, slates: torch.Tensor) -> torch.Tensor:
+    def _click_probabilities(self, observation: Observation, slates: torch.Tensor) -> torch.Tensor:
         if getattr(self._response, "identified", False):
             observation = with_user_numbers(observation, self._users)
-        probabilities = self._response.probabilities(observation, slates)
-        draws = torch.rand(slates.shape, generator=self._generator, device=self.device)
-        return draw_clicks(probabilities, draws)
+        return self._response.probabilities(observation, slates)
 
     def _new_sessions(self, count: int) -> tuple[SessionState, torch.Tensor]:
         rows = torch.randint(

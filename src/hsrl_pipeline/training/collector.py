@@ -12,6 +12,7 @@ from hsrl_pipeline.observation import Observation
 from hsrl_pipeline.replay.replay_buffer import ReplayBuffer
 from hsrl_pipeline.replay.transitions import TransitionBatch
 from hsrl_pipeline.seeding import torch_generator
+from hsrl_pipeline.simulator.rewards import slate_reward
 from hsrl_pipeline.simulator.slate_env import SlateSessions
 from hsrl_pipeline.training.exposure import ExposureMeter
 
@@ -45,6 +46,8 @@ class Collector:
         batch_size: Transitions per update.
         buffer_size: Transitions kept for an agent that replays; one that learns from the newest
             needs no more than those.
+        expected_feedback: Keep click probabilities and their reward in place of the drawn ones;
+            sessions go on with the drawn clicks in either case.
         seed: Seed of the run.
         device: Where agent and sessions live.
     """
@@ -56,12 +59,14 @@ class Collector:
         *,
         batch_size: int,
         buffer_size: int,
+        expected_feedback: bool = False,
         seed: int,
         device: torch.device,
     ) -> None:
         self._twin = agent.twin()
         self._sessions = sessions
         self._batch_size = batch_size
+        self._expected_feedback = expected_feedback
         self._takes_newest = agent.experience == "fresh"
         self._generator = torch_generator(seed, RANDOM_STREAM, str(device))
         self._experience: Experience | None = None
@@ -118,12 +123,18 @@ class Collector:
         observation = self._sessions.observation
         action = self._twin.act(observation, explore=True, generator=self._generator)
         result = self._sessions.step(action.slates)
+        clicks, reward = result.clicks, result.reward
+        if self._expected_feedback:
+            clicks = result.probabilities
+            rule = self._sessions.rules.reward
+            expected = slate_reward(clicks, rule.miss_penalty, rule.sweet_point)
+            reward = expected.to(torch.float32)
         self.buffer.add(
             TransitionBatch(
                 observation,
                 action.slates,
-                result.clicks,
-                result.reward,
+                clicks,
+                reward,
                 result.next_observation,
                 result.terminated,
                 result.truncated,

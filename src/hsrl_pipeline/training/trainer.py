@@ -78,6 +78,7 @@ class Trainer:
                 sessions,
                 batch_size=config.fresh_batch_size if fresh else config.batch_size,
                 buffer_size=config.buffer_size,
+                expected_feedback=config.feedback == "expected",
                 seed=seed,
                 device=device,
             )

@@ -1,15 +1,33 @@
+from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
 from hsrl_pipeline.data.engines import text_blocks
-from hsrl_pipeline.data.engines.text_landing import land_csv, land_fields
+from hsrl_pipeline.data.engines.text_landing import TextForm, land_csv
 from hsrl_pipeline.errors import UserError
 
 
 def rows(path: Path) -> list[dict[str, object]]:
     return pq.read_table(path).to_pylist()
+
+
+def land(
+    file: Path,
+    target: Path,
+    columns: dict[str, str],
+    form: TextForm | None = None,
+    names: Sequence[str] | None = None,
+) -> list[dict[str, object]]:
+    return rows(land_csv([file], target, columns, form or TextForm(), names=names))
+
+
+def land_fields(
+    file: Path, target: Path, names: Sequence[str], separator: str
+) -> list[dict[str, object]]:
+    form = TextForm(separator, quoted=False)
+    return land(file, target, {name: name for name in names}, form, names)
 
 
 @pytest.fixture
@@ -28,10 +46,9 @@ def test_lines_do_not_depend_on_the_size_of_blocks(
 ) -> None:
     monkeypatch.setattr(text_blocks, "BLOCK_BYTES", block)
     file.write_text("1::one\n\n3::three\r\n4::vier")
-    landed = rows(land_fields(file, target, ("number", "word"), separator="::"))
+    landed = land_fields(file, target, ("number", "word"), "::")
     assert [(row["line"], row["word"]) for row in landed] == [
         (1, "one"),
-        (2, None),
         (3, "three"),
         (4, "vier"),
     ]
@@ -42,11 +59,10 @@ def test_fields_are_split_and_odd_lines_stand_at_the_end(
     file: Path, target: Path, separator: str
 ) -> None:
     file.write_text(f"1{separator}2\nlonely\n3{separator} 4 \n\n5{separator}\n")
-    landed = rows(land_fields(file, target, ("a", "b"), separator=separator))
+    landed = land_fields(file, target, ("a", "b"), separator)
     assert [(row["line"], row["a"], row["b"], row["reason"]) for row in landed] == [
         (1, "1", "2", None),
         (3, "3", "4", None),
-        (4, None, None, None),  # a blank line is a row without any value
         (5, "5", None, None),
         (2, None, None, "wrong number of fields"),
     ]
@@ -55,10 +71,9 @@ def test_fields_are_split_and_odd_lines_stand_at_the_end(
 
 def test_quoted_fields_and_malformed_lines_of_csv(file: Path, target: Path) -> None:
     file.write_text('u,i,t\n1,2,3\nx\n\n4,"5,5",6\n7,8,9,9\n,8,9\n')
-    landed = rows(land_csv(file, target, {"user_id": "u", "item_id": "i"}))
+    landed = land(file, target, {"user_id": "u", "item_id": "i"})
     assert [(row["line"], row["user_id"], row["item_id"]) for row in landed] == [
         (2, "1", "2"),
-        (4, None, None),
         (5, "4", "5,5"),
         (7, None, "8"),
         (3, None, None),
@@ -69,7 +84,7 @@ def test_quoted_fields_and_malformed_lines_of_csv(file: Path, target: Path) -> N
 
 def test_headerless_csv_takes_given_names(file: Path, target: Path) -> None:
     file.write_text("1;2\n3;4\n")
-    landed = rows(land_csv(file, target, {"item_id": "i"}, delimiter=";", names=["u", "i"]))
+    landed = land(file, target, {"item_id": "i"}, TextForm(";"), ["u", "i"])
     assert [(row["line"], row["item_id"]) for row in landed] == [(1, "2"), (2, "4")]
 
 
@@ -88,10 +103,10 @@ def test_unreadable_files_are_refused_with_their_place(
     if content is not None:
         file.write_bytes(content)
     with pytest.raises(UserError, match=message):
-        land_csv(file, target, {"user_id": "u", "item_id": "i"})
+        land(file, target, {"user_id": "u", "item_id": "i"})
 
 
 def test_an_unknown_encoding_is_named(file: Path, target: Path) -> None:
     file.write_text("a\n")
     with pytest.raises(UserError, match="no text encoding named 'klingon'"):
-        land_csv(file, target, {"a": "a"}, encoding="klingon")
+        land(file, target, {"a": "a"}, TextForm(encoding="klingon"))

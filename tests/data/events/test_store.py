@@ -68,6 +68,18 @@ def frames(tables: CanonicalTables) -> dict[str, pd.DataFrame]:
     return {name: pd.read_parquet(path) for name, path in tables.staged.items()}
 
 
+def test_a_day_that_writes_ids_as_floats_is_of_the_same_users_and_items(project: Project) -> None:
+    rows = [row.replace("u", "").replace("i", "").split(",") for row in project.rows()]
+    project.write([",".join(row) for row in rows])
+    whole = project.ingest()
+    floats = [f"{user}.0,{item}.0,{rest[0]},{rest[1]}" for user, item, *rest in rows]
+    project.write([",".join(row) for row in rows[:8]] + floats[8:])
+    daily = project.ingest(DAYS[-1])
+    assert daily.info == whole.info
+    for name, frame in frames(whole).items():
+        pd.testing.assert_frame_equal(frame, frames(daily)[name])
+
+
 def test_days_one_by_one_give_the_tables_of_the_whole_log(project: Project) -> None:
     whole = project.ingest()
     for day in DAYS[:-1]:

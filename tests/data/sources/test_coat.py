@@ -86,7 +86,9 @@ def request_for(folder, files, **parameters):
 
 
 def test_propensities_keep_their_pairs(tmp_path, coat):
-    pairs = read_propensities(request_for(tmp_path, coat)).set_index(["user_id", "item_id"])
+    pairs, accounts = read_propensities(request_for(tmp_path, coat))
+    assert (accounts.rows_in, accounts.rows_out) == (6, 6)
+    pairs = pairs.set_index(["user_id", "item_id"])
     assert len(pairs) == 60
     assert pairs.loc[("2", "10"), "propensity"] == pytest.approx(0.12)
     assert pairs["propensity"].dtype == np.float32

@@ -65,7 +65,7 @@ def test_answers_keep_their_person_and_joke(ingest, jester):
 
 def test_the_held_back_rated_everything_and_are_in_no_training_slate(ingest, jester, request_for):
     tables = ingest("jester", jester, **SMALL)
-    answers = read_recorded_answers(request_for())
+    answers, _ = read_recorded_answers(request_for())
     people = answers["user_id"].unique()
     assert len(answers) == 3 * 6
     assert "8" not in people
@@ -78,10 +78,10 @@ def test_the_held_back_rated_everything_and_are_in_no_training_slate(ingest, jes
 
 
 def test_people_and_order_follow_the_seed(request_for):
-    first = read_recorded_answers(request_for())["user_id"].unique().tolist()
-    assert read_recorded_answers(request_for())["user_id"].unique().tolist() == first
+    first = read_recorded_answers(request_for())[0]["user_id"].unique().tolist()
+    assert read_recorded_answers(request_for())[0]["user_id"].unique().tolist() == first
     others = [
-        read_recorded_answers(replace(request_for(), seed=seed))["user_id"].unique().tolist()
+        read_recorded_answers(replace(request_for(), seed=seed))[0]["user_id"].unique().tolist()
         for seed in range(1, 6)
     ]
     assert any(other != first for other in others)

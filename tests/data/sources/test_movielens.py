@@ -136,11 +136,12 @@ def test_malformed_and_repeated_lines_of_feature_files_are_accounted() -> None:
     assert frame["title"].tolist() == ["A (1990)"]
     assert [(bad.line, bad.file) for bad in accounts.bad] == [(2, "movies.dat")]
     assert accounts.notes == {"repeated item_id in feature file": 1}
+    assert (accounts.rows_in, accounts.rows_out, accounts.repeated) == (3, 1, 1)
     people, accounts = parse_users("1::F::1::10::48067\n2::M::56::16::\n")
     assert people["category_zip_area"].isna().tolist() == [False, True]
     assert accounts.bad == ()
-    _, accounts = parse_users("")
-    assert accounts.bad[0].reason == "file is empty"
+    with pytest.raises(UserError, match=r"users\.dat is empty"):
+        parse_users("\n \n")
 
 
 def test_titles_without_year_have_no_decade() -> None:

@@ -10,7 +10,8 @@ from hsrl_pipeline.errors import UserError
 
 def test_ml100k_tables_hold_every_rating(ingest, ml100k):
     tables = ingest("ml100k", ml100k, slate_size=5)
-    assert tables.accounts.rows_in == tables.accounts.rows_out == 48
+    assert tables.event_accounts.rows_in == tables.event_accounts.rows_out == 48
+    assert tables.accounts.rows_in == 48 + 12 + 4  # ratings, movies, people
     assert len(tables.interactions) == 48
     assert tables.info.n_users == 4
     assert tables.info.n_items == 12
@@ -67,7 +68,7 @@ def test_ml100k_tolerates_blank_lines_and_counts_missing_features(ingest, ml100k
 
 def test_latest_small_keeps_half_stars_and_has_no_user_features(ingest, ml_latest_small):
     tables = ingest("ml_latest_small", ml_latest_small, slate_size=5)
-    assert tables.accounts.rows_out == 48
+    assert tables.event_accounts.rows_out == 48
     assert set(tables.interactions.value) <= {0.5 * k for k in range(1, 11)}
     half = tables.interactions[tables.interactions.value == 3.5]
     assert (half.label == 1).all()

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from hsrl_pipeline.config.ingestion import IngestionConfig
 from hsrl_pipeline.config.ingestion_tabular import TabularConfig
 from hsrl_pipeline.data.engines.open import open_engine
-from hsrl_pipeline.data.sources.tabular import to_epoch
+from hsrl_pipeline.data.sources.epoch_times import to_epoch
 from hsrl_pipeline.errors import UserError
 
 PROJECT = Path(__file__).parents[3]
@@ -142,13 +142,19 @@ def engine(tmp_path_factory):
 
 
 def epochs(engine, texts: list[str | None], time_format: str) -> tuple[list[object], list[bool]]:
-    import ibis
-
-    table = ibis.memtable(pd.DataFrame({"time": texts}, dtype=object), schema={"time": "string"})
-    seconds, unreadable = to_epoch(table.time, time_format)
-    result = engine.backend.execute(table.select(seconds=seconds, unreadable=unreadable))
+    result = read_times(engine, texts, time_format)
     values = [None if pd.isna(value) else int(value) for value in result.seconds]
     return values, [bool(value) for value in result.unreadable.fillna(False)]
+
+
+def read_times(engine, given: list[object], time_format: str, kind: str = "string") -> pd.DataFrame:
+    import ibis
+
+    table = ibis.memtable(pd.DataFrame({"time": given}, dtype=object), schema={"time": kind})
+    time = to_epoch(table.time, time_format)
+    unreadable = ibis.literal(False) if time.unreadable is None else time.unreadable
+    columns = {"seconds": time.whole, "unreadable": unreadable, **time.beyond}
+    return engine.backend.execute(table.select(**columns))
 
 
 def test_dates_and_times_are_read(engine):
@@ -179,6 +185,49 @@ def test_whole_parts_of_decimal_times_are_kept(engine):
         1_717_180_200,
         12,
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "offset"),
+    [
+        ("+00", 0),
+        ("+00:00", 0),
+        ("+0000", 0),
+        ("-03", -180),
+        ("+05:30", 330),
+        ("+0530", 330),
+        (" +05:30", 330),
+        ("-09:30", -570),
+        (" UTC", 0),
+        ("Z", 0),
+        ("", 0),
+    ],
+)
+@pytest.mark.parametrize("clock", ["18:30", "18:30:00", "18:30:00.123", "18:30:00,123456"])
+def test_offsets_of_databases_are_read(engine, clock, text, offset):
+    for between in " T":
+        found = read_times(engine, [f"2024-05-31{between}{clock}{text}"], "datetime").iloc[0]
+        assert found.seconds == 1_717_180_200 - 60 * offset
+        digits = clock[9:].ljust(9, "0")
+        assert found.nanoseconds == int(digits)
+
+
+@pytest.mark.parametrize(
+    ("given", "kind", "time_format", "expected"),
+    [
+        ("1717180200.25", "string", "s", ("1717180200", 250_000_000)),
+        ("1717180200.1234567891", "string", "s", ("1717180200", 123_456_789)),
+        ("1717180200123.5", "string", "ms", ("1717180200123", 500_000)),
+        ("1717180200", "string", "s", ("1717180200", 0)),
+        (1_717_180_200.25, "float64", "s", (1_717_180_200, 250_000_000)),
+        (1_717_180_200_123.5, "float64", "ms", (1_717_180_200_123, 500_000)),
+        (1_717_180_200.25, "float64", "datetime", (1_717_180_200, 250_000_000)),
+        ("1717180200.25", "decimal(20, 3)", "s", ("1717180200", 250_000_000)),
+    ],
+)
+def test_what_whole_times_leave_out_is_kept(engine, given, kind, time_format, expected):
+    found = read_times(engine, [given], time_format, kind).iloc[0]
+    assert (found.seconds, found.nanoseconds) == expected
 
 
 @settings(max_examples=10, deadline=None)

@@ -37,6 +37,16 @@ def test_pairs_come_in_the_order_of_their_indices(build):
     assert tables.propensities.empty
 
 
+def test_rows_of_answers_are_accounted_for(build):
+    lines = ("u1,i0,1", "", "u2,i0,7", 'u2,"i0,0', "u2,i1,1", "u2,i1,0")
+    accounts = build(HEADER, *lines, on_bad_rows="drop").accounts
+    assert (accounts.rows_in, accounts.rows_out, accounts.repeated) == (5, 2, 1)
+    assert [(defect.reason, defect.line) for defect in accounts.bad] == [
+        ("quote is not closed", 5),
+        ("label is outside 0 to 1", 4),
+    ]
+
+
 def test_a_value_above_the_threshold_is_positive(build):
     columns = {"label": None, "value": "stars"}
     tables = build(

@@ -32,16 +32,44 @@ class HsrlSettings(ValueSettings):
         "semantic_ids",
         description="What is decided: codes level by level, or the item at once (ablation)",
     )
+    policy_head: Literal["look_up", "trie"] = Field(
+        "look_up",
+        description="How items are scored: look_up sums scores of codes and normalises once over "
+        "the items that may be shown; trie normalises over the children of each prefix",
+    )
+    context_size: int = Field(
+        64,
+        ge=1,
+        le=4096,
+        description="Width of the contexts that first codes make (policy_head look_up)",
+    )
+    gated_context: bool = Field(
+        True,
+        description="Whether a taken code also scales the context, c (1 + G[z]) - E[z]; Eq. 13 has "
+        "no gate",
+    )
+    item_deviations: bool = Field(
+        True,
+        description="Whether every item has one learned number besides what its codes say "
+        "(policy_head look_up)",
+    )
+    deviation_shrinkage: float = Field(
+        0.001, ge=0.0, description="Weight of the sum of squared deviations in the loss"
+    )
     context_update: Literal["taken", "expected", "none"] = Field(
         "taken",
         description="What leaves the context after a level: the taken code's embedding, the "
-        "expected one (Eq. 13), or nothing",
+        "expected one (Eq. 13), or nothing (policy_head trie)",
     )
     valid_only: bool = Field(
-        True, description="Softmax over codes that lead to an item, not over the vocabulary"
+        True,
+        description="Softmax over codes that lead to an item, not over the vocabulary "
+        "(policy_head trie)",
     )
     use_leaf_vectors: bool = Field(
-        True, description="The last code is also scored by the vectors of the items it leads to"
+        True,
+        description="Items are also scored by their vectors; with the trie, the last code by the "
+        "vectors of the items it leads to",
     )
     warm_start_iterations: int = Field(
         600, ge=0, description="First updates, spent on the click likelihood of logged slates"
@@ -79,9 +107,11 @@ class HsrlSettings(ValueSettings):
     without_replacement: bool = Field(
         True, description="Likelihood of the slate as drawn without replacement, else independent"
     )
-    entropy_coef: float = Field(0.05, ge=0.0, description="Weight of the entropy of the choices")
+    entropy_coef: float = Field(
+        0.05, ge=0.0, description="Weight of the entropy of the item distribution"
+    )
     normalize_entropy: bool = Field(
-        True, description="Entropy of each choice divided by its maximum, the log of its children"
+        True, description="Entropy divided by its maximum, the log of the number of items"
     )
     critic_hidden_size: int = Field(64, ge=1, description="Hidden width of the critic")
     advantage_clip: float = Field(1.0, gt=0.0, description="Bound of the slate's advantage")

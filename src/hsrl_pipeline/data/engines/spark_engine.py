@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
 
 import ibis
+import ibis.expr.types as ir
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hsrl_pipeline.data.engines.engine import Engine
+from hsrl_pipeline.data.engines.parquet_columns import EXACT_FLOATS, ColumnRead, Form
+from hsrl_pipeline.data.engines.parquet_parts import ParquetPart
 from hsrl_pipeline.errors import UserError
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 BATCH_ROWS = 1 << 18
+SCHEME = "^[a-z]+:/+"  # file:/x and file:///x are one file
 
 
 class SparkEngine(Engine):
@@ -32,6 +38,8 @@ class SparkEngine(Engine):
     Raises:
         UserError: PySpark is not installed or the session can't start.
     """
+
+    helper_columns = frozenset({"_metadata"})
 
     def __init__(self, workspace: Path, *, master: str | None = None) -> None:
         super().__init__(workspace)
@@ -79,26 +87,55 @@ class SparkEngine(Engine):
                     writer.write_table(pa.Table.from_batches([batch]).cast(schema))
         shutil.rmtree(parts)
 
+    def decode(self, data: ir.Value) -> ir.StringValue:
+        """Return UTF-8 bytes as text."""
+        return data.cast("string")
+
     def close(self) -> None:
         """Stop the session, unless it was there before."""
         if self._owns_session:
             self._session.stop()
 
-    def _open_parquet(self, path: str) -> tuple[ibis.Table, list[str]]:
+    def _read_parts(
+        self, parts: Sequence[ParquetPart], reads: Mapping[str, ColumnRead]
+    ) -> ibis.Table:
         from pyspark.errors import PySparkException
 
+        # the names are files, not patterns
+        files = [re.sub(r"([\\\[\]{}*?])", r"\\\1", str(part.path)) for part in parts]
+        columns = [
+            f"{_column_sql(read)} AS {_quoted(name)}"
+            for name, read in reads.items()
+            if read.form is not Form.NOTHING
+        ]
         try:
-            frame = self._session.read.option("recursiveFileLookup", "true").parquet(path)
-            files = sorted(frame.inputFiles())
+            frame = self._session.read.option("recursiveFileLookup", "true").parquet(*files)
+            paths = frame.inputFiles()
         except PySparkException as error:
             raise UserError(
-                f"{path} can't be read as parquet: {str(error).splitlines()[0]}",
-                remedy="Correct the path in the parameters, or replace the damaged file.",
+                f"{parts[0].path} can't be read as parquet: {str(error).splitlines()[0]}",
+                remedy="Replace the damaged file.",
             ) from error
-        numbered = frame.selectExpr(
-            "*", "_metadata.file_path AS file_path", "_metadata.row_index AS file_row"
+        rows = self._as_table(
+            frame.selectExpr(
+                f"regexp_replace(_metadata.file_path, '{SCHEME}', '/') AS file_path",
+                "_metadata.row_index + 1 AS line",
+                *columns,
+            )
         )
-        return self._as_table(numbered), files
+        if len(parts) == 1:
+            return rows.drop("file_path").mutate(file_order=ibis.literal(parts[0].order, "int64"))
+        orders = {str(part.path): part.order for part in parts}
+        places = ibis.memtable(
+            {
+                "place_path": [re.sub(SCHEME, "/", path) for path in paths],
+                "file_order": [orders[unquote(urlsplit(path).path)] for path in paths],
+            },
+            schema={"place_path": "string", "file_order": "int64"},
+        )
+        return rows.join(places, rows.file_path == places.place_path).drop(
+            "file_path", "place_path"
+        )
 
     def _as_table(self, frame: DataFrame) -> ibis.Table:
         name = f"scan_{next(self._numbers)}"
@@ -106,10 +143,55 @@ class SparkEngine(Engine):
         return self.backend.table(name)
 
 
+def _column_sql(read: ColumnRead) -> str:
+    """Return the column in its form; times in nanoseconds are read as whole numbers."""
+    column = _quoted(read.column)
+    kind = read.kind
+    as_whole = pa.types.is_timestamp(kind) and kind.unit == "ns" and not read.int96
+    if pa.types.is_floating(kind):
+        column = f"CASE WHEN isnan({column}) THEN NULL ELSE {column} END"
+    if read.form is Form.WHOLE:
+        return f"CAST({column} AS BIGINT)"
+    if read.form is Form.NUMBER:
+        return f"CAST({column} AS DOUBLE)"
+    if read.form is Form.MOMENT:
+        scale = 10**9 if as_whole else 10**6
+        since = column if as_whole else f"unix_micros(CAST({column} AS TIMESTAMP))"
+        within = f"pmod({since}, {scale}L)"
+        return (
+            f"named_struct('seconds', ({since} - {within}) DIV {scale}L, "
+            f"'nanoseconds', {within} * {10**9 // scale}L)"
+        )
+    if as_whole:
+        column = f"timestamp_micros({column} DIV 1000L)"
+    return _text_sql(column, kind) if read.form is Form.TEXT else column
+
+
+def _text_sql(column: str, kind: pa.DataType) -> str:
+    if pa.types.is_boolean(kind):
+        return f"CAST(CAST({column} AS INT) AS STRING)"
+    if pa.types.is_floating(kind):
+        number = f"CAST({column} AS DOUBLE)"
+        return (
+            f"CASE WHEN abs({number}) < {EXACT_FLOATS} AND {number} = floor({number}) "
+            f"THEN CAST(CAST({number} AS BIGINT) AS STRING) ELSE CAST({number} AS STRING) END"
+        )
+    if pa.types.is_decimal(kind):
+        return f"regexp_replace(CAST({column} AS STRING), '[.]0+$', '')"
+    if pa.types.is_binary(kind) or pa.types.is_fixed_size_binary(kind):
+        return column
+    return f"CAST({column} AS STRING)"
+
+
+def _quoted(name: str) -> str:
+    return "`" + name.replace("`", "``") + "`"
+
+
 def _session_settings(workspace: Path, master: str | None) -> dict[str, str]:
     """Return Spark settings; a cluster's own configuration rules everything else."""
     settings = {
         "spark.sql.session.timeZone": "UTC",
+        "spark.sql.legacy.parquet.nanosAsLong": "true",  # Spark has no type for them
         "spark.sql.warehouse.dir": str(workspace / "warehouse"),
     }
     if master is None:

@@ -6,202 +6,282 @@ means can't depend on the engine.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+import csv
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
-from hsrl_pipeline.data.engines.text_blocks import (
-    BLOCK_BYTES,
-    decode,
-    locate_undecodable,
-    require_content,
-    whole_line_blocks,
-)
+from hsrl_pipeline.data.accounts import MALFORMED
+from hsrl_pipeline.data.engines.record_walk import NEWLINE, RecordForm, walk_record
+from hsrl_pipeline.data.engines.text_blocks import locate_undecodable, require_content, utf8_blocks
+from hsrl_pipeline.data.engines.text_records import BadLine, Records, iterate_records
 from hsrl_pipeline.errors import UserError
 
-UNIT_SEPARATOR = b"\x1f"
-MALFORMED = "wrong number of fields"
-
-
-def land_fields(
-    path: Path,
-    target: Path,
-    columns: Sequence[str],
-    *,
-    separator: str,
-    encoding: str = "utf-8",
-) -> Path:
-    r"""Write the fields of a file without header or quotes, split at a separator of any length.
-
-    Args:
-        path: Text file with ``\n`` or ``\r\n`` line ends.
-        target: Parquet file to write, with the columns ``line`` (from 1), ``columns``, ``reason``
-            and ``raw``. A line with another number of fields has nulls, a reason and its text; such
-            lines stand after all others.
-        columns: Names of all fields, in order.
-        separator: Text between two fields.
-        encoding: Encoding of the text.
-
-    Returns:
-        ``target``.
-
-    Raises:
-        UserError: The file is missing, empty or in another encoding.
-    """
-    require_content(path)
-    wanted = {name: name for name in columns}
-    layout = _Layout(list(columns), wanted, 1, separator, quoted=False, encoding=encoding)
-    if len(separator) == 1:
-        return _land(path, path, target, layout)
-    with NamedTemporaryFile(dir=target.parent) as single:
-        for block in whole_line_blocks(path):
-            single.write(block.replace(separator.encode(encoding), UNIT_SEPARATOR) + b"\n")
-        single.flush()
-        return _land(path, Path(single.name), target, layout)
-
-
-def land_csv(
-    path: Path,
-    target: Path,
-    columns: Mapping[str, str],
-    *,
-    delimiter: str = ",",
-    names: Sequence[str] | None = None,
-    encoding: str = "utf-8",
-) -> Path:
-    """Write the wanted columns of a quoted, delimited file as text.
-
-    Args:
-        path: Delimited file, optionally with double-quoted fields.
-        target: Parquet file to write, with the columns ``line`` (from 1, header counted), the keys
-            of ``columns``, ``reason`` and ``raw``. A line with another number of fields has nulls,
-            a reason and its text; such lines stand after all others.
-        columns: Name to give to each wanted column, and its name in the file.
-        delimiter: One character between fields.
-        names: Names of all columns of a file without header; None when its first line names them.
-        encoding: Encoding of the text.
-
-    Returns:
-        ``target``.
-
-    Raises:
-        UserError: The file is missing, empty, in another encoding, or lacks a wanted column.
-    """
-    require_content(path)
-    header = list(names) if names is not None else _header(path, delimiter, encoding)
-    _require_columns(path.name, header, columns.values(), delimiter)
-    first_line = 1 if names is not None else 2
-    layout = _Layout(header, columns, first_line, delimiter, quoted=True, encoding=encoding)
-    return _land(path, path, target, layout)
+STAND_INS = b"\x1f\x1e\x1d\x1c\x01\x02\x03\x04\x05\x06\x07\x08"
+"""Control characters; one that a piece does not hold stands there for a longer separator."""
+HEADER_BYTES = 1 << 20
+SHOWN = 1000
 
 
 @dataclass(frozen=True)
-class _Layout:
-    """How a delimited file is to be read."""
+class TextForm:
+    """How delimited text is written.
 
-    names: list[str]
+    Attributes:
+        separator: Text between two fields; one ASCII character where fields may be quoted.
+        encoding: Encoding of the text.
+        quoted: Whether a double quote at the start of a field quotes it.
+    """
+
+    separator: str = ","
+    encoding: str = "utf-8"
+    quoted: bool = True
+
+
+PLAIN_CSV = TextForm()
+
+
+@dataclass(frozen=True)
+class Header:
+    """The row that names the columns.
+
+    Attributes:
+        names: Names of the columns.
+        n_lines: Lines up to its end, blank ones before it counted; 0 where there is none.
+        n_bytes: Bytes up to its end, as UTF-8.
+    """
+
+    names: tuple[str, ...]
+    n_lines: int = 0
+    n_bytes: int = 0
+
+
+@dataclass(frozen=True)
+class _TextFile:
+    """A file and how to read it.
+
+    Attributes:
+        path: The file.
+        label: What to call it in messages.
+        columns: Name to give to each wanted column, and its name in the file.
+        form: How the text is written.
+        header: Its columns.
+    """
+
+    path: Path
+    label: str
     columns: Mapping[str, str]
-    first_line: int
-    separator: str
-    quoted: bool
-    encoding: str
-
-    @property
-    def delimiter(self) -> str:
-        """The one character between fields as pyarrow sees them."""
-        return self.separator if len(self.separator) == 1 else UNIT_SEPARATOR.decode()
-
-    @property
-    def schema(self) -> pa.Schema:
-        """Schema of the landed file."""
-        text = [*self.columns, "reason", "raw"]
-        return pa.schema([("line", pa.int64()), *((name, pa.string()) for name in text)])
+    form: TextForm
+    header: Header
 
 
-def _land(path: Path, readable: Path, target: Path, layout: _Layout) -> Path:
-    """Write the wanted fields of ``readable``; messages speak of ``path``."""
-    malformed: list[pa_csv.InvalidRow] = []
+def land_csv(
+    paths: Sequence[Path],
+    target: Path,
+    columns: Mapping[str, str],
+    form: TextForm,
+    *,
+    names: Sequence[str] | None = None,
+    labels: Sequence[str] | None = None,
+) -> Path:
+    """Write the wanted columns of delimited files as text.
+
+    What a row is, and what becomes of quotes and blank lines, is told in
+    `hsrl_pipeline.data.engines.text_records`.
+
+    Args:
+        paths: The files. Of several, those without any row may lack a header.
+        target: Parquet file to write, with the columns ``line`` (from 1, header counted), the keys
+            of ``columns``, ``reason`` and ``raw``; of several files also ``file_order``, the place
+            in ``paths``. A row that can't be read has nulls, a reason and the text of its first
+            line; such rows stand after all others of their file.
+        columns: Name to give to each wanted column, and its name in the files. Columns are found
+            by name, whatever their order in a file.
+        form: How the text is written.
+        names: Names of all columns of files without header; None when their first row names them.
+        labels: What to call the files in messages; None for their names.
+
+    Returns:
+        ``target``.
+
+    Raises:
+        UserError: A file is missing, empty, damaged, in another encoding, or lacks a wanted column.
+    """
+    several = len(paths) > 1
+    texts = [(name, pa.string()) for name in (*columns, "reason", "raw")]
+    order = [("file_order", pa.int64())] if several else []
+    schema = pa.schema([("line", pa.int64()), *texts, *order])
+    with pq.ParquetWriter(target, schema, use_dictionary=False, compression="none") as writer:
+        for place, path in enumerate(paths):
+            label = path.name if labels is None else labels[place]
+            require_content(path, label)
+            header = Header(tuple(names or ()))
+            if names is None:
+                found = read_header(path, form, label)
+                if found is None and several:
+                    continue
+                header = _require_columns(path, label, found, columns.values(), form.separator)
+            for table in _land(_TextFile(path, label, columns, form, header)):
+                completed = table
+                if several:
+                    numbers = pa.array(np.full(len(table), place, np.int64))
+                    completed = table.append_column("file_order", numbers)
+                writer.write_table(_completed(completed, schema))
+    return target
+
+
+def read_header(path: Path, form: TextForm, label: str) -> Header | None:
+    """Return the names in the first row of a file that is not blank; None when there is none.
+
+    Args:
+        path: Delimited file.
+        form: How the text is written.
+        label: What to call the file in messages.
+
+    Raises:
+        UserError: The file is damaged or in another encoding.
+    """
+    start = next(utf8_blocks(path, form.encoding, label, block_bytes=HEADER_BYTES), b"") + NEWLINE
+    place = len(start) - len(start.lstrip())
+    if place == len(start):
+        return None
+    place = start.rfind(NEWLINE, 0, place) + 1
+    walk = walk_record(start, place, RecordForm(0, form.separator.encode(), form.quoted))
+    if walk.outcome == "return":
+        raise UserError(
+            f"{label} has lines that end with a carriage return alone",
+            where=f"{label}, line {start.count(NEWLINE, 0, place) + 1}",
+            remedy="Save the file with line feeds at the ends of its lines.",
+        )
+    whole = walk.outcome == "whole"
+    end = walk.end if whole else start.index(NEWLINE, place)
+    try:
+        text = start[place:end].decode().rstrip("\r")
+    except UnicodeDecodeError:
+        locate_undecodable(path, form.encoding, label)
+        raise
+    if form.quoted and whole:
+        fields = next(csv.reader([text], delimiter=form.separator))
+    else:
+        fields = [name.strip().strip('"') for name in text.split(form.separator)]
+    names = tuple(name.strip() for name in fields)
+    return Header(names, start.count(NEWLINE, 0, end + 1), end + 1)
+
+
+def _require_columns(
+    path: Path, label: str, header: Header | None, wanted: Collection[str], separator: str
+) -> Header:
+    """Return the header, or refuse the file when the wanted columns are not clear from it."""
+    if header is None:
+        raise UserError(
+            f"{label} holds nothing but blank lines",
+            where=str(path),
+            remedy="Replace it with the full file.",
+        )
+    where = f"{label}, line {header.n_lines}"
+    missing = [name for name in wanted if name not in header.names]
+    if missing:
+        raise UserError(
+            f"{label} has no column {', '.join(map(repr, missing))}; read with the separator "
+            f"{separator!r} its columns are {', '.join(map(repr, header.names))}",
+            where=where,
+            remedy="Check the separator and the column names.",
+        )
+    repeated = [name for name in wanted if header.names.count(name) > 1]
+    if repeated:
+        raise UserError(
+            f"{label} has more than one column {', '.join(map(repr, repeated))}",
+            where=where,
+            remedy="Give each column a name of its own.",
+        )
+    return header
+
+
+def _land(file: _TextFile) -> Iterator[pa.Table]:
+    """Yield tables of rows and at last, if there are any, of those that can't be read."""
+    bad: list[BadLine] = []
+    separator = file.form.separator.encode()
+    form = RecordForm(len(file.header.names), separator, file.form.quoted)
+    blocks = utf8_blocks(file.path, file.form.encoding, file.label)
+    rows = _skip(blocks, file.header.n_bytes)
+    for records in iterate_records(rows, form, file.header.n_lines + 1):
+        bad += records.bad
+        if records.text:
+            yield _parse(records, file, bad)
+    if bad:
+        yield pa.table(
+            {
+                "line": pa.array([line.line for line in bad], pa.int64()),
+                "reason": pa.array([line.reason for line in bad], pa.string()),
+                "raw": pa.array([line.text for line in bad], pa.string()),
+            }
+        )
+
+
+def _parse(records: Records, file: _TextFile, bad: list[BadLine]) -> pa.Table:
+    """Return the wanted fields of records; those of another number of fields join the bad."""
+    malformed: list[int] = []
+    text, delimiter = records.text, file.form.separator
+    if len(delimiter) > 1:
+        stand_in = next(byte for byte in STAND_INS if byte not in text)
+        text, delimiter = text.replace(delimiter.encode(), bytes([stand_in])), chr(stand_in)
 
     def skip(row: pa_csv.InvalidRow) -> str:
-        malformed.append(row)
+        malformed.append(row.number - 1)
+        line = int(records.lines[row.number - 1])
+        bad.append(
+            BadLine(line, MALFORMED, row.text.replace(delimiter, file.form.separator)[:SHOWN])
+        )
         return "skip"
 
+    places = {name: str(file.header.names.index(raw)) for name, raw in file.columns.items()}
+    every = [str(place) for place in range(len(file.header.names))]
     try:
-        reader = pa_csv.open_csv(
-            readable,
+        table = pa_csv.read_csv(
+            pa.BufferReader(text),
             read_options=pa_csv.ReadOptions(
-                use_threads=False,  # line numbers of malformed rows exist only in sequence
-                block_size=BLOCK_BYTES,
-                column_names=layout.names,
-                skip_rows=layout.first_line - 1,
-                encoding=layout.encoding,
+                use_threads=False,  # places of malformed rows exist only in sequence
+                block_size=len(text) + 1,
+                column_names=every,
             ),
             parse_options=pa_csv.ParseOptions(
-                delimiter=layout.delimiter,
-                quote_char='"' if layout.quoted else False,
+                delimiter=delimiter,
+                quote_char='"' if file.form.quoted else False,
+                newlines_in_values=records.spans_lines,
                 ignore_empty_lines=False,
                 invalid_row_handler=skip,
             ),
             convert_options=pa_csv.ConvertOptions(
-                column_types=dict.fromkeys(layout.names, pa.string()),
-                include_columns=list(layout.columns.values()),
+                column_types=dict.fromkeys(every, pa.string()),
+                include_columns=list(dict.fromkeys(places.values())),
                 null_values=[""],
                 strings_can_be_null=True,
             ),
         )
-        with pq.ParquetWriter(
-            target, layout.schema, use_dictionary=False, compression="none"
-        ) as writer:
-            ordinal = 0
-            for batch in reader:
-                numbers = np.array([row.number for row in malformed], dtype=np.int64)
-                lines = _lines_of(ordinal, batch.num_rows, layout.first_line, numbers)
-                ordinal += batch.num_rows
-                fields = {
-                    name: pc.utf8_trim_whitespace(batch.column(raw))
-                    for name, raw in layout.columns.items()
-                }
-                table = pa.table({"line": pa.array(lines), **fields})
-                writer.write_table(_completed(table, layout.schema))
-            if malformed:
-                bad = _malformed_table(malformed, layout)
-                writer.write_table(_completed(bad, layout.schema))
     except (pa.ArrowInvalid, UnicodeDecodeError) as error:
-        locate_undecodable(path, layout.encoding)
+        locate_undecodable(file.path, file.form.encoding, file.label)
         raise UserError(
-            f"{path.name} can't be read as text with fields separated by {layout.separator!r}: "
-            f"{error}",
-            where=str(path),
+            f"{file.label} can't be read as text with fields separated by "
+            f"{file.form.separator!r}: {error}",
+            where=str(file.path),
             remedy="Check separator, quotes and encoding.",
         ) from error
-    return target
+    fields = {name: pc.utf8_trim_whitespace(table[place]) for name, place in places.items()}
+    return pa.table({"line": pa.array(np.delete(records.lines, malformed)), **fields})
 
 
-def _header(path: Path, delimiter: str, encoding: str) -> list[str]:
-    with path.open("rb") as file:
-        first = decode(file.readline().rstrip(b"\r\n"), encoding, path.name, 1)
-    return [name.strip().strip('"') for name in first.removeprefix("\ufeff").split(delimiter)]
-
-
-def _require_columns(
-    file: str, header: Sequence[str], wanted: Collection[str], delimiter: str
-) -> None:
-    missing = [name for name in wanted if name not in header]
-    if missing:
-        raise UserError(
-            f"{file} has no column {', '.join(map(repr, missing))}; read with the separator "
-            f"{delimiter!r} its columns are {', '.join(map(repr, header))}",
-            where=f"{file}, line 1",
-            remedy="Check the separator and the column names.",
-        )
+def _skip(blocks: Iterable[bytes], n_bytes: int) -> Iterator[bytes]:
+    """Yield the text behind its first bytes."""
+    for block in blocks:
+        if n_bytes < len(block):
+            yield block[n_bytes:] if n_bytes else block
+        n_bytes = max(0, n_bytes - len(block))
 
 
 def _completed(table: pa.Table, schema: pa.Schema) -> pa.Table:
@@ -210,24 +290,3 @@ def _completed(table: pa.Table, schema: pa.Schema) -> pa.Table:
         if field.name not in table.column_names:
             table = table.append_column(field, pa.nulls(len(table), field.type))
     return table.select(schema.names).cast(schema)
-
-
-def _lines_of(
-    ordinal: int, count: int, first_line: int, malformed: NDArray[np.int64]
-) -> NDArray[np.int64]:
-    """Return the lines of good rows ``ordinal..ordinal+count``, given those of malformed rows."""
-    goods = np.arange(ordinal, ordinal + count, dtype=np.int64) + first_line
-    # the i-th malformed line has (its line - i) good lines up to it, numbered like `goods`
-    thresholds = malformed - np.arange(len(malformed))
-    return goods + np.searchsorted(thresholds, goods, side="right")
-
-
-def _malformed_table(malformed: Sequence[pa_csv.InvalidRow], layout: _Layout) -> pa.Table:
-    texts = [row.text.replace(layout.delimiter, layout.separator) for row in malformed]
-    return pa.table(
-        {
-            "line": pa.array([row.number for row in malformed], pa.int64()),
-            "reason": pa.repeat(pa.scalar(MALFORMED), len(malformed)),
-            "raw": pa.array(texts, pa.string()),
-        }
-    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import ibis
@@ -13,14 +13,13 @@ from hsrl_pipeline.data.accounts import BadRows, RowAccounts
 from hsrl_pipeline.data.engines.engine import Engine
 from hsrl_pipeline.data.events.groups import Kinds, mark_broken_slates, mark_duplicates
 from hsrl_pipeline.data.events.judging import (
-    GOOD,
-    LINES_PER_FILE,
     READERS_OWN,
     judge_rows,
     number_ids,
     row_order,
 )
-from hsrl_pipeline.data.sources.source_log import SourceLog
+from hsrl_pipeline.data.ids import GOOD
+from hsrl_pipeline.data.sources.source_log import LINES_PER_FILE, SourceLog
 
 SHOWN = ("file", "raw", "user_id", "item_id", "timestamp", "value", "label", "position", "slate_id")
 
@@ -32,7 +31,8 @@ class CheckedEvents:
     Attributes:
         events: Parquet file of ``user_key``, ``item_key`` (int32), ``timestamp`` (int64),
             ``value`` (float32, nullable), ``label`` (int8), ``order`` (int64, ties in time), and
-            where the source has them ``slate_id`` (string), ``position`` (int8), ``prior`` (bool).
+            where the source has them ``nanoseconds`` (int32, beyond ``timestamp``), ``slate_id``
+            (string), ``position`` (int8), ``prior`` (bool).
             Rows with a ``defect`` other than 0 do not count.
         excluded: Parquet file of the ``order`` of further rows that do not count; None when there
             are none.
@@ -77,7 +77,8 @@ def check_events(engine: Engine, source: SourceLog, date: str | None = None) -> 
     marked = mark_duplicates(engine, judged, source.rules.duplicates_on, kinds)
     if source.slates.given:
         marked = mark_broken_slates(engine, marked, source.slates.size, kinds)
-    accounts = _account(marked, draft, kinds, source.column_names)
+    notes = _count_rewritten(users, "user") | _count_rewritten(items, "item")
+    accounts = replace(_account(marked, draft, kinds, source.column_names), notes=notes)
     excluded = None
     if marked is not judged:
         excluded = engine.fresh_path("excluded")
@@ -92,6 +93,15 @@ def day_bounds(date: str, source: SourceLog) -> tuple[int, int]:
     scale = 1000 if source.time_unit == "ms" else 1
     start = (int(midnight.timestamp()) - source.utc_offset_hours * 3600) * scale
     return start, start + 86_400 * scale
+
+
+def _count_rewritten(ids: ibis.Table, name: str) -> dict[str, int]:
+    """Return how many texts of ids are not the ids themselves, under a note; empty if none."""
+    raw = ids[f"raw_{name}_id"]
+    if not raw.type().is_string():
+        return {}
+    count = int(ids.filter(raw != ids[f"{name}_id"]).count().execute())
+    return {f"{name} ids with spaces around them or .0 behind": count} if count else {}
 
 
 def _account(

@@ -8,7 +8,8 @@ import ibis
 import ibis.expr.types as ir
 
 from hsrl_pipeline.data.engines.engine import Engine
-from hsrl_pipeline.data.events.judging import GOOD, key_of
+from hsrl_pipeline.data.events.judging import key_of
+from hsrl_pipeline.data.ids import GOOD
 
 SALT = 1_000_000_007_000_003
 

@@ -12,20 +12,29 @@ from dataclasses import dataclass, replace
 import ibis
 import ibis.expr.types as ir
 
-from hsrl_pipeline.data.sources.source_log import DRAFT_COLUMNS, EventRules, SourceLog
+from hsrl_pipeline.data.ids import (
+    FRACTION_ID,
+    GOOD,
+    NO_ID,
+    ROUNDED_ID,
+    describe_defects,
+    read_ids,
+)
+from hsrl_pipeline.data.sources.source_log import (
+    DRAFT_COLUMNS,
+    LINES_PER_FILE,
+    EventRules,
+    SourceLog,
+)
 from hsrl_pipeline.errors import UserError
 
-GOOD = 0
 READERS_OWN = -1
-ODD_ID = 1
-LONG_ID = 2
-UNLISTED_ID = 3
-LONGEST_ID = 256
+UNLISTED_ID = -2
 WHOLE_NUMBER = r"^[-+]?[0-9]{1,18}$"
+WHOLE_DECIMAL = r"^([-+]?[0-9]{1,18})\.0*$"
+LARGEST_WHOLE = 10**15
+NAN = ("nan", "NaN", "NAN")
 NUMBER = r"^[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]{1,2})?$"
-NUMERIC_ID = r"^[0-9]{1,18}$"
-NEGATIVE_ID = r"^-[0-9]+$"
-LINES_PER_FILE = 1 << 40
 
 
 @dataclass(frozen=True)
@@ -48,8 +57,8 @@ def number_ids(
 ) -> ibis.Table:
     """Return the distinct ids of a draft, numbered from 0: shorter ids first, then by code point.
 
-    For whole numbers that is their numeric order, on every engine. Judging an id once instead of
-    in each row is what makes long logs fast.
+    For whole numbers that is their numeric order, on every engine. Reading and judging an id once
+    instead of in each row is what makes long logs fast.
 
     Args:
         draft: Drafted events.
@@ -58,27 +67,25 @@ def number_ids(
         listed: Ids that are allowed; None allows all.
 
     Returns:
-        ``<name>`` (string), ``raw_<name>`` as in the draft, ``<name>_defect`` (0, ODD_ID,
-        LONG_ID or UNLISTED_ID) and ``user_key`` or ``item_key`` (int32).
+        ``<name>`` (string), ``raw_<name>`` as in the draft, ``<name>_defect`` (0, UNLISTED_ID or a
+        number of `describe_defects`) and ``user_key`` or ``item_key`` (int32). Forms of the same
+        id, such as 7 and 7.0 in a text column, have one row each and the same key.
+
+    Raises:
+        UserError: The column is of a type that no id has.
     """
     raw = draft.select(**{f"raw_{name}": draft[name]}).distinct()
-    text = raw[f"raw_{name}"].cast("string")
-    ids = raw.mutate(text.name(name)).filter(text.notnull() & (text != ""))
-    text = ids[name]
-    odd = ~text.re_search(NUMERIC_ID) if numeric else text.re_search(NEGATIVE_ID)
-    verdicts = [(text.length() > LONGEST_ID, LONG_ID), (odd, ODD_ID)]
+    reading = read_ids(raw[f"raw_{name}"], name, numeric=numeric)
+    ids = raw.mutate(**{name: reading.text, f"{name}_defect": reading.defect})
+    ids = ids.filter(ids[name].notnull())
     if listed is not None:
         known = ibis.memtable({"listed_id": list(listed)}, schema={"listed_id": "string"})
         ids = ids.left_join(known, ids[name] == known.listed_id)
-        verdicts.append((ids.listed_id.isnull(), UNLISTED_ID))
-    verdict = ibis.cases(*verdicts, else_=GOOD)
-    order = ibis.row_number().over(order_by=[ids[name].length(), ids[name]])
-    return ids.select(
-        name,
-        f"raw_{name}",
-        verdict.cast("int16").name(f"{name}_defect"),
-        order.cast("int32").name(key_of(name)),
-    )
+        unlisted = (ids[f"{name}_defect"] == GOOD) & ids.listed_id.isnull()
+        verdict = ibis.ifelse(unlisted, UNLISTED_ID, ids[f"{name}_defect"]).cast("int16")
+        ids = ids.drop("listed_id").mutate(**{f"{name}_defect": verdict})
+    order = ibis.dense_rank().over(order_by=[ids[name].length(), ids[name]])
+    return ids.mutate(order.cast("int32").name(key_of(name)))
 
 
 def key_of(name: str) -> str:
@@ -150,17 +157,18 @@ def _judge_fields(draft: ibis.Table, source: SourceLog) -> tuple[dict[str, ir.Va
     for name in ("user_id", "item_id"):
         typed[key_of(name)] = draft[key_of(name)]
         verdict = draft[f"{name}_defect"]
-        odd = "is not a whole number >= 0" if rules.numeric_ids else "is negative"
         defects.append(Defect(f"{name} is missing", name, draft[key_of(name)].isnull()))
-        defects.append(Defect(f"{name} {odd}", name, verdict == ODD_ID))
-        too_long = f"{name} is longer than {LONGEST_ID} characters"
-        defects.append(Defect(too_long, name, verdict == LONG_ID))
-    defects.append(Defect("item is not in the item file", "item_id", verdict == UNLISTED_ID))
+        for code, reason in describe_defects(name, numeric=rules.numeric_ids).items():
+            defects.append(Defect(reason, name, verdict == code))
+    unlisted = draft.item_id_defect == UNLISTED_ID
+    defects.append(Defect("item is not in the item file", "item_id", unlisted))
     low, high = rules.time_range
     if source.time_unit == "ms":
         low, high = low * 1000, high * 1000
     typed["timestamp"], found = _judge_whole_number(draft.timestamp, "timestamp", low, high)
     defects += found
+    if "nanoseconds" in draft.columns:
+        typed["nanoseconds"] = draft.nanoseconds
     value, typed["label"], found = _judge_response(draft, rules)
     typed["value"] = value.cast("float32")
     defects += found
@@ -170,9 +178,25 @@ def _judge_fields(draft: ibis.Table, source: SourceLog) -> tuple[dict[str, ir.Va
         typed["position"] = in_range.cast("int8")
         defects += found
     if "slate_id" in draft.columns:
-        typed["slate_id"] = draft.slate_id.cast("string")
-        defects.append(Defect("slate_id is missing", "slate_id", draft.slate_id.isnull()))
+        typed["slate_id"], found = _judge_slate_id(draft.slate_id)
+        defects += found
     return typed, defects
+
+
+def _judge_slate_id(slate: ir.Value) -> tuple[ir.StringValue, list[Defect]]:
+    """Return the slate's id as text; unlike other ids it is read in each row, so texts stay."""
+    if slate.type().is_string():
+        text = ibis.ifelse(slate.isin(NO_ID), ibis.null("string"), slate)
+        return text, [Defect("slate_id is missing", "slate_id", text.isnull())]
+    reading = read_ids(slate, "slate_id")
+    reasons = describe_defects("slate_id", numeric=False)
+    return reading.text, [
+        Defect("slate_id is missing", "slate_id", reading.text.isnull()),
+        *(
+            Defect(reasons[code], "slate_id", reading.defect == code)
+            for code in (ROUNDED_ID, FRACTION_ID)
+        ),
+    ]
 
 
 def _judge_whole_number(
@@ -184,12 +208,22 @@ def _judge_whole_number(
             remedy="Convert it to seconds or milliseconds since 1970-01-01 UTC.",
         )
     unreadable: ir.BooleanValue = ibis.literal(False)
-    if value.type().is_integer():
+    if value.type().is_uint64():
+        number = value.try_cast("int64")
+        unreadable = number.isnull()
+    elif value.type().is_integer():
         number = value.cast("int64")
+    elif value.type().is_floating():
+        near = ibis.ifelse(value.abs() <= LARGEST_WHOLE, value, ibis.null("float64"))
+        whole = (near == near.floor()).fill_null(False)
+        number = ibis.ifelse(whole, near, ibis.null("float64")).cast("int64")
+        unreadable = ~whole
     else:
         text = value.cast("string")
-        number = text.try_cast("int64")
-        unreadable = ~text.re_search(WHOLE_NUMBER)
+        value = ibis.ifelse(text.isin(NAN), ibis.null("string"), text)
+        digits = ibis.ifelse(text.contains("."), text.re_extract(WHOLE_DECIMAL, 1), text)
+        number = digits.try_cast("int64")
+        unreadable = ~digits.re_search(WHOLE_NUMBER)
     return number, [
         Defect(f"{name} is missing", name, value.isnull()),
         Defect(f"{name} is not a whole number", name, unreadable),
@@ -205,6 +239,7 @@ def _parse_number(value: ir.Value) -> tuple[ir.FloatingValue, ir.BooleanValue]:
     if value.type().is_numeric() or value.type().is_boolean():
         return value.cast("float64"), ibis.literal(False)
     text = value.cast("string")
+    text = ibis.ifelse(text.isin(NAN), "", text)
     number = text.try_cast("float64")
     return number, (~text.re_search(NUMBER) | number.isnull()) & (text != "")
 

@@ -18,16 +18,18 @@ from typing import Any
 import ibis
 
 from hsrl_pipeline.atomic import move_into_place
-from hsrl_pipeline.data.accounts import RowAccounts
+from hsrl_pipeline.data.accounts import RowAccounts, nothing_left
 from hsrl_pipeline.data.engines.engine import Engine
 from hsrl_pipeline.data.events.checks import CheckedEvents, day_bounds
-from hsrl_pipeline.data.events.judging import GOOD
+from hsrl_pipeline.data.ids import GOOD
 from hsrl_pipeline.data.sources.source_log import SlateRule, SourceLog, SplitRule
 from hsrl_pipeline.errors import UserError
 
 MANIFEST = "manifest.json"
 PARTS = ("events", "users", "items")
 EXCLUDED = "excluded"
+NANOSECONDS = "nanoseconds"
+FEATURES = "features"
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,8 @@ class EventManifest:
         base: Folder of the whole log as it was last ingested; None when there is none.
         days: Folder of each day's partition, by day; it replaces that day of the base.
         day_starts: First timestamp of each partitioned day.
-        accounts: Accounts of ``"base"``, of each day and of the ``"features"`` files.
+        accounts: Accounts of the events of ``"base"`` and of each day, and under ``"features"`` of
+            all other files.
         slates: How events become slates.
         split: Which slates are training data.
         time_unit: Unit of the timestamps.
@@ -81,11 +84,16 @@ class EventManifest:
         return tuple(name for name in (self.base, *self.days.values()) if name is not None)
 
     def merged_accounts(self) -> RowAccounts:
-        """Return the accounts of all batches together."""
+        """Return the accounts of the events of all batches together."""
         total = RowAccounts()
-        for values in self.accounts.values():
-            total = total.merged(RowAccounts.from_dict(values))
+        for name, values in self.accounts.items():
+            if name != FEATURES:
+                total = total.merged(RowAccounts.from_dict(values))
         return total
+
+    def feature_accounts(self) -> RowAccounts:
+        """Return the accounts of the files beside the events, as they were last read."""
+        return RowAccounts.from_dict(self.accounts[FEATURES])
 
 
 def load_manifest(folder: Path) -> EventManifest | None:
@@ -116,10 +124,10 @@ def stage_events(
         UserError: The batch is empty.
     """
     if checked.accounts.rows_out == 0:
-        raise UserError(
+        raise nothing_left(
             f"The log has no usable event{'' if date is None else f' on {date}'}",
+            checked.accounts,
             where="ingestion.date" if date is not None else None,
-            remedy="Check the raw files, their columns and the date.",
         )
     before = load_manifest(folder)
     _sweep(folder, before)
@@ -137,7 +145,7 @@ def stage_events(
         days[date] = name
         starts[date] = day_bounds(date, source)[0]
     accounted[date or "base"] = checked.accounts.to_dict()
-    accounted["features"] = source.accounts.to_dict()
+    accounted[FEATURES] = source.accounts.to_dict()
     base = name if date is None else before.base if before is not None else None
     return EventManifest(
         base=base,
@@ -158,7 +166,7 @@ class LoggedEvents:
 
     Attributes:
         events: ``user_key``, ``item_key``, ``timestamp``, ``value``, ``label``, ``order`` and,
-            where the source has them, ``slate_id``, ``position``, ``prior``.
+            where the source has them, ``nanoseconds``, ``slate_id``, ``position``, ``prior``.
         users: ``user_id`` and ``user_key``, which orders them.
         items: ``item_id`` and ``item_key``, which orders them.
     """
@@ -182,6 +190,8 @@ def scan_events(engine: Engine, folder: Path, manifest: EventManifest) -> Logged
                 ~events.timestamp.between(start, start + manifest.day_length - 1)
             )
         batches[0] = replace(batches[0], events=events)
+    if any(NANOSECONDS in batch.events.columns for batch in batches):
+        batches = [replace(b, events=_with_nanoseconds(b.events)) for b in batches]
     if len(batches) == 1:
         return batches[0]
     users = engine.persist(_common_ids([b.users for b in batches], "user"), "users")
@@ -201,14 +211,21 @@ def _read_batch(engine: Engine, folder: Path) -> LoggedEvents:
             raise UserError(
                 f"{folder / part}.parquet is missing", remedy="Ingest the whole log again."
             )
-    users = engine.read(folder / "users.parquet").select("user_id", "user_key")
-    items = engine.read(folder / "items.parquet").select("item_id", "item_key")
+    users = engine.read(folder / "users.parquet").select("user_id", "user_key").distinct()
+    items = engine.read(folder / "items.parquet").select("item_id", "item_key").distinct()
     events = engine.read(folder / "events.parquet")
     events = events.filter(events.defect == GOOD).drop("defect", "reason", "reason_column")
     excluded = folder / f"{EXCLUDED}.parquet"
     if excluded.is_file():
         events = events.anti_join(engine.read(excluded), "order").select(*events.columns)
     return LoggedEvents(events=events, users=users, items=items)
+
+
+def _with_nanoseconds(events: ibis.Table) -> ibis.Table:
+    """Return events with what their times leave out: nothing in a batch of whole times."""
+    if NANOSECONDS in events.columns:
+        return events
+    return events.mutate(ibis.literal(0, "int32").name(NANOSECONDS))
 
 
 def _common_ids(tables: list[ibis.Table], name: str) -> ibis.Table:

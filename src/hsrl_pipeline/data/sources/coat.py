@@ -83,12 +83,12 @@ def read_coat(request: ReadRequest) -> SourceLog:
     )
 
 
-def read_propensities(request: ReadRequest) -> pd.DataFrame:
+def read_propensities(request: ReadRequest) -> tuple[pd.DataFrame, RowAccounts]:
     """Return the probability with which each person came to rate each coat by choice.
 
     Returns:
         ``user_id``, ``item_id`` (string) and ``propensity`` (float32, in (0, 1]), one row per pair
-        of a person and a coat whose row is good.
+        of a person and a coat whose row is good; and the accounts of the file.
 
     Raises:
         UserError: The file is missing or has another number of people or coats, or no row is good.
@@ -102,13 +102,14 @@ def read_propensities(request: ReadRequest) -> pd.DataFrame:
     _require_people(matrix, people.n_lines)
     matrix.accounts.settle(request.config.on_bad_rows)
     n_coats = matrix.values.shape[1]
-    return pd.DataFrame(
+    pairs = pd.DataFrame(
         {
             "user_id": np.repeat(matrix.lines, n_coats).astype(str),
             "item_id": np.tile(np.arange(1, n_coats + 1), len(matrix.lines)).astype(str),
             "propensity": matrix.values.ravel().astype(np.float32),
         }
     )
+    return pairs, matrix.accounts
 
 
 def _read_ratings(folder: Path, name: str, n_people: int, n_coats: int) -> NumberMatrix:

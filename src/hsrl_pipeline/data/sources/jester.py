@@ -11,18 +11,17 @@ them, the test split, follow the few answers that are known of each person held 
 
 from __future__ import annotations
 
-import csv
 import datetime
-import io
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from hsrl_pipeline.config.ingestion_jester import JesterConfig
-from hsrl_pipeline.data.accounts import BadRows, RowAccounts, refusal
+from hsrl_pipeline.data.accounts import RowAccounts, nothing_left
+from hsrl_pipeline.data.engines.text_landing import PLAIN_CSV, read_header
+from hsrl_pipeline.data.sources.feature_files import read_feature_text
 from hsrl_pipeline.data.sources.number_matrix import (
     NumberMatrix,
     draft_from_frame,
@@ -77,9 +76,7 @@ def read_jester(request: ReadRequest) -> SourceLog:
     """
     settings = request.config.jester
     people = _read_people(request)
-    items, item_accounts = _read_jokes(
-        request.raw_folder, people.matrix.values.shape[1], settings.text_vector_size
-    )
+    items, item_accounts = _read_jokes(request, people.matrix.values.shape[1])
     everything = _events(people, people.training, None)
     first_test_day = 1 + int(everything["timestamp"].max()) // DAY_SECONDS
     known = _events(people, people.held_back, settings.known_jokes)
@@ -102,11 +99,12 @@ def read_jester(request: ReadRequest) -> SourceLog:
     )
 
 
-def read_recorded_answers(request: ReadRequest) -> pd.DataFrame:
+def read_recorded_answers(request: ReadRequest) -> tuple[pd.DataFrame, RowAccounts]:
     """Return what the people held back answered to every joke.
 
     Returns:
-        ``user_id``, ``item_id`` (string) and ``label`` (int8, 1 for a positive answer).
+        ``user_id``, ``item_id`` (string) and ``label`` (int8, 1 for a positive answer); and empty
+        accounts, because `read_jester` accounts for the file.
 
     Raises:
         UserError: As for `read_jester`.
@@ -114,13 +112,14 @@ def read_recorded_answers(request: ReadRequest) -> pd.DataFrame:
     people = _read_people(request)
     values = people.matrix.values[people.held_back]
     n_jokes = values.shape[1]
-    return pd.DataFrame(
+    answers = pd.DataFrame(
         {
             "user_id": np.repeat(people.matrix.lines[people.held_back], n_jokes).astype(str),
             "item_id": np.tile(np.arange(1, n_jokes + 1), len(values)).astype(str),
             "label": (values > request.config.positive_above).ravel().astype(np.int8),
         }
     )
+    return answers, RowAccounts()
 
 
 def _read_people(request: ReadRequest) -> People:
@@ -185,57 +184,35 @@ def _events(people: People, rows: NDArray[np.int64], n_first: int | None) -> pd.
     )
 
 
-def _read_jokes(folder: Path, n_jokes: int, width: int) -> tuple[pd.DataFrame, RowAccounts]:
+def _read_jokes(request: ReadRequest, n_jokes: int) -> tuple[pd.DataFrame, RowAccounts]:
     """Return title and text vector of each joke; texts may hold line breaks inside quotes."""
-    path = find_file(folder, FOLDER, JOKES, REMEDY)
-    reader = csv.reader(io.StringIO(read_whole_text(path, REMEDY), newline=""))
-    header = next(reader)
-    if header != ["joke_id", "text"]:
+    path = find_file(request.raw_folder, FOLDER, JOKES, REMEDY)
+    read_whole_text(path, REMEDY)
+    header = read_header(path, PLAIN_CSV, path.name)
+    if header is None or header.names != ("joke_id", "text"):
+        shown = "" if header is None else ", ".join(header.names)
         raise UserError(
-            f"{path.name} has the columns {', '.join(header)}, expected joke_id, text",
+            f"{path.name} has the columns {shown}, expected joke_id, text",
             where=f"{path.name}, line 1",
             remedy=REMEDY,
         )
-    texts: dict[int, str] = {}
-    bad: dict[str, BadRows] = {}
-    line = reader.line_num + 1
-    for fields in reader:
-        reason, column = _defect(fields, n_jokes, texts)
-        if reason is None:
-            texts[int(fields[0])] = fields[1]
-        else:
-            earlier = bad.get(reason)
-            count = 1 if earlier is None else earlier.count + 1
-            first = line if earlier is None else earlier.line
-            example = ",".join(fields)[:80] if earlier is None else earlier.example
-            bad[reason] = BadRows(reason, count, path.name, first, column, example)
-        line = reader.line_num + 1
-    if not texts:
-        raise refusal(bad.values())
-    ids = sorted(texts)
+    file = read_feature_text(path, {name: name for name in header.names}, request.workspace)
+    known = {str(joke) for joke in range(1, n_jokes + 1)}
+    file.rows = file.rows.fillna("").assign(joke_id=file.rows["joke_id"].fillna("").str.lstrip("0"))
+    out_of_range = f"joke_id is not a whole number from 1 to {n_jokes}"
+    file.refuse(~file.rows["joke_id"].isin(known), out_of_range, "joke_id")
+    file.refuse(file.rows["text"].str.strip() == "", "text is missing", "text")
+    file.refuse(file.rows["joke_id"].duplicated(), "joke_id is repeated", "joke_id")
+    if file.rows.empty:
+        raise nothing_left(f"{path.name} holds no good row", file.accounts)
+    rows = file.rows.iloc[np.argsort(file.rows["joke_id"].astype(int))]
+    texts = rows["text"].tolist()
     items = pd.DataFrame(
-        {
-            "item_id": [str(joke) for joke in ids],
-            "title": [_title(texts[joke]) for joke in ids],
-        }
+        {"item_id": rows["joke_id"].tolist(), "title": [_title(text) for text in texts]}
     )
-    vectors = text_vectors([texts[joke] for joke in ids], width, path.name)
+    vectors = text_vectors(texts, request.config.jester.text_vector_size, path.name)
     named = pd.DataFrame(vectors, columns=[f"vector_{k}" for k in range(vectors.shape[1])])
-    return pd.concat([items, named], axis=1), RowAccounts(bad=tuple(bad.values()))
-
-
-def _defect(
-    fields: list[str], n_jokes: int, texts: dict[int, str]
-) -> tuple[str | None, str | None]:
-    """Return what is wrong with a row of the file of texts, and its column; None if nothing."""
-    if len(fields) != 2:
-        return "wrong number of fields", None
-    joke, text = fields
-    if not (joke.isascii() and joke.isdigit() and 1 <= int(joke) <= n_jokes):
-        return f"joke_id is not a whole number from 1 to {n_jokes}", "joke_id"
-    if int(joke) in texts:
-        return "joke_id is repeated", "joke_id"
-    return (None, None) if text.strip() else ("text is missing", "text")
+    return pd.concat([items, named], axis=1), file.accounts
 
 
 def _title(text: str) -> str:

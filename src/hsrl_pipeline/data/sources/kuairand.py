@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from hsrl_pipeline.data.engines.engine import Engine
+from hsrl_pipeline.data.engines.text_landing import PLAIN_CSV, read_header
 from hsrl_pipeline.data.sources.feature_files import FeatureFile, mark_names, read_feature_text
 from hsrl_pipeline.data.sources.raw_files import find_folder
 from hsrl_pipeline.data.sources.repeated_rows import mark_repeats
@@ -195,8 +196,7 @@ def describe_videos(videos: FeatureFile) -> pd.DataFrame:
 
 def _all_columns(path: Path) -> dict[str, str]:
     """Return canonical names of the columns that matter and the rest of the header as it is."""
-    with path.open("rb") as file:
-        first = file.readline().decode("utf-8", errors="replace")
-    header = [name.strip().strip('"') for name in first.removeprefix("\ufeff").split(",")]
+    found = read_header(path, PLAIN_CSV, path.name)
+    header = () if found is None else found.names
     rest = {f"other_{name}": name for name in header if name not in LOG_COLUMNS.values()}
     return LOG_COLUMNS | rest

@@ -6,6 +6,7 @@ F. M. Harper and J. A. Konstan: The MovieLens Datasets: History and Context, ACM
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import ibis
@@ -22,6 +23,7 @@ from hsrl_pipeline.data.sources.source_log import (
     SourceLog,
     SplitRule,
 )
+from hsrl_pipeline.errors import UserError
 
 SEPARATOR = "::"
 YEAR = re.compile(r"\((\d{4})\)\s*$")
@@ -64,17 +66,17 @@ def draft_ratings(engine: Engine, path: Path) -> ibis.Table:
 
 def parse_movies(text: str) -> tuple[pd.DataFrame, RowAccounts]:
     """Return titles, genres and decade of ``movieId::title (year)::genre|genre`` lines."""
-    rows, bad = split_fields(text, "movies.dat", 3)
+    rows, accounts = split_fields(text, "movies.dat", 3)
     ids = [fields[0] for fields in rows]
     titles = [fields[1] for fields in rows]
     content = content_features(titles, [fields[2].split("|") for fields in rows])
     frame = pd.concat([pd.DataFrame({"item_id": ids, "title": titles}), content], axis=1)
-    return first_of_each(frame, "item_id", bad)
+    return first_of_each(frame, "item_id", accounts)
 
 
 def parse_users(text: str) -> tuple[pd.DataFrame, RowAccounts]:
     """Return the demographics of ``userId::gender::age::occupation::zip`` lines."""
-    rows, bad = split_fields(text, "users.dat", 5)
+    rows, accounts = split_fields(text, "users.dat", 5)
     frame = pd.DataFrame(rows, columns=["user_id", "gender", "age", "occupation", "zip"])
     people = pd.DataFrame(
         {
@@ -87,7 +89,7 @@ def parse_users(text: str) -> tuple[pd.DataFrame, RowAccounts]:
     )
     categories = people.columns[1:]
     people[categories] = people[categories].where(people[categories] != "", None)
-    return first_of_each(people, "user_id", bad)
+    return first_of_each(people, "user_id", accounts)
 
 
 def content_features(titles: list[str], genres: list[list[str]]) -> pd.DataFrame:
@@ -115,34 +117,44 @@ def content_features(titles: list[str], genres: list[list[str]]) -> pd.DataFrame
     return pd.DataFrame({name: columns[name] for name in sorted(columns)}, index=range(len(titles)))
 
 
-def split_fields(text: str, file: str, width: int) -> tuple[list[list[str]], list[BadRows]]:
-    """Return the fields of each well-formed line, and the lines that are not."""
+def split_fields(text: str, file: str, width: int) -> tuple[list[list[str]], RowAccounts]:
+    """Return the fields of each well-formed line, and the accounts of all lines.
+
+    A blank line is no row.
+
+    Raises:
+        UserError: There is no row.
+    """
     rows: list[list[str]] = []
-    bad: list[BadRows] = []
+    bad: list[tuple[int, str]] = []
     for number, line in enumerate(text.split("\n"), start=1):
         stripped = line.rstrip("\r")
-        if not stripped:
+        if not stripped.strip():
             continue
         fields = stripped.split(SEPARATOR)
         if len(fields) == width and fields[0].isdigit():
             rows.append(fields)
         else:
-            reason = f"line does not have {width} fields separated by {SEPARATOR}"
-            bad.append(BadRows(reason, 1, file, number, example=stripped[:80]))
+            bad.append((number, stripped))
     if not rows and not bad:
-        bad.append(BadRows("file is empty", 1, file))
-    return rows, bad
+        raise UserError(f"{file} is empty", remedy="Replace it with the full file.")
+    reason = f"line does not have {width} fields separated by {SEPARATOR}"
+    defects = [BadRows(reason, len(bad), file, bad[0][0], example=bad[0][1][:80])] if bad else []
+    return rows, RowAccounts(len(rows) + len(bad), len(rows), bad=tuple(defects))
 
 
 def first_of_each(
-    frame: pd.DataFrame, key: str, bad: list[BadRows]
+    frame: pd.DataFrame, key: str, accounts: RowAccounts
 ) -> tuple[pd.DataFrame, RowAccounts]:
-    """Return the frame with the first row of each id, and the accounts of bad and repeated rows."""
+    """Return the frame with the first row of each id, and the accounts with the repeated rows."""
     repeated = frame[key].duplicated()
-    accounts = RowAccounts(
-        bad=tuple(bad), notes={f"repeated {key} in feature file": int(repeated.sum())}
+    count = int(repeated.sum())
+    return frame[~repeated].reset_index(drop=True), replace(
+        accounts,
+        rows_out=accounts.rows_out - count,
+        repeated=count,
+        notes={f"repeated {key} in feature file": count},
     )
-    return frame[~repeated].reset_index(drop=True), accounts
 
 
 def _slug(name: str) -> str:

@@ -9,6 +9,7 @@ import ibis
 import numpy as np
 import pandas as pd
 
+from hsrl_pipeline.data.engines.text_landing import TextForm
 from hsrl_pipeline.data.sources.feature_files import FeatureFile, read_feature_text
 from hsrl_pipeline.data.sources.movielens import content_features
 from hsrl_pipeline.data.sources.raw_files import RawArchive
@@ -64,17 +65,15 @@ def read_ml100k(request: ReadRequest) -> SourceLog:
         archive.extract("u.item", request.workspace),
         {name: name for name in ("item_id", "title", "release_date", *GENRES)},
         request.workspace,
-        delimiter="|",
+        form=TextForm("|", "latin-1", quoted=False),
         names=(*MOVIE_FIELDS, *GENRES),
-        encoding="latin-1",
     )
     people = read_feature_text(
         archive.extract("u.user", request.workspace),
         {name: name for name in USER_FIELDS},
         request.workspace,
-        delimiter="|",
+        form=TextForm("|", "latin-1", quoted=False),
         names=USER_FIELDS,
-        encoding="latin-1",
     )
     items, users = describe_movies(movies), describe_users(people)
     return SourceLog(
@@ -87,7 +86,7 @@ def read_ml100k(request: ReadRequest) -> SourceLog:
                     "value": "rating",
                     "timestamp": "timestamp",
                 },
-                delimiter="\t",
+                form=TextForm("\t", quoted=False),
                 names=RATING_FIELDS,
             ),
             WHOLE_STARS,

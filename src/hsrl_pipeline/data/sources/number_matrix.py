@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from hsrl_pipeline.data.accounts import BadRows, RowAccounts, refusal
+from hsrl_pipeline.data.accounts import BadRows, RowAccounts, nothing_left
 from hsrl_pipeline.data.engines.engine import Engine
 from hsrl_pipeline.data.sources.raw_files import decode_text
 from hsrl_pipeline.errors import UserError
@@ -47,8 +47,8 @@ class NumberMatrix:
 
     @property
     def accounts(self) -> RowAccounts:
-        """Rows left out."""
-        return RowAccounts(bad=tuple(self._bad))
+        """Rows in and out, and rows left out."""
+        return RowAccounts(self.n_lines, len(self.lines), bad=tuple(self._bad))
 
     def refuse(self, wrong: NDArray[np.bool_], reason: str) -> None:
         """Leave out every row with a wrong number and count these rows under a reason.
@@ -103,10 +103,10 @@ class NumberMatrix:
         """Refuse a file of which no row is good.
 
         Raises:
-            UserError: Names the first defect.
+            UserError: Names the defects.
         """
         if not len(self.lines):
-            raise refusal(self._bad)
+            raise nothing_left(f"{self.name} holds no good row", self.accounts)
 
 
 def read_numbers(

@@ -10,6 +10,7 @@ import ibis
 import pandas as pd
 
 from hsrl_pipeline.data.engines.engine import Engine
+from hsrl_pipeline.data.engines.text_landing import TextForm
 from hsrl_pipeline.data.sources.raw_files import find_folder
 from hsrl_pipeline.data.sources.repeated_rows import mark_repeats
 from hsrl_pipeline.data.sources.rl4rs_files import (
@@ -92,7 +93,7 @@ def judge_lines(engine: Engine, files: RL4RSFiles) -> ibis.Table:
     rows = engine.scan_csv(
         files.log,
         columns,
-        delimiter="@" if raw else ",",
+        form=TextForm("@" if raw else ","),
         names=None if files.header else RAW_COLUMNS,
     )
     nothing = ibis.null("string")

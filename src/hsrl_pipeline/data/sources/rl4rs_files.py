@@ -14,7 +14,8 @@ import numpy as np
 import pandas as pd
 
 from hsrl_pipeline.config.ingestion_rl4rs import RL4RSConfig
-from hsrl_pipeline.data.accounts import RowAccounts
+from hsrl_pipeline.data.accounts import RowAccounts, nothing_left
+from hsrl_pipeline.data.engines.text_landing import TextForm
 from hsrl_pipeline.data.sources.feature_files import read_feature_text
 from hsrl_pipeline.errors import UserError
 
@@ -126,7 +127,8 @@ def read_items(path: Path, workspace: Path) -> tuple[pd.DataFrame, RowAccounts]:
     """
     has_special = SPECIAL in _first_line(path).split(" ")
     columns = (*ITEM_COLUMNS, *([SPECIAL] if has_special else []))
-    file = read_feature_text(path, {name: name for name in columns}, workspace, delimiter=" ")
+    form = TextForm(" ")
+    file = read_feature_text(path, {name: name for name in columns}, workspace, form=form)
     file.check_ids("item_id", numeric=True)
     file.check_number("price", low=0)
     file.check_number("location", low=1, high=SHELVES)
@@ -147,7 +149,7 @@ def read_items(path: Path, workspace: Path) -> tuple[pd.DataFrame, RowAccounts]:
         "item_vec",
     )
     if file.rows.empty:
-        raise UserError(f"{path.name} holds no good row", where=str(path), remedy=REMEDY)
+        raise nothing_left(f"{path.name} holds no good row", file.accounts)
     matrix = np.stack([vector for vector in vectors if vector is not None])
     items = pd.DataFrame(
         {

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from hsrl_pipeline.data.accounts import RowAccounts
-from hsrl_pipeline.data.engines.text_landing import land_csv
+from hsrl_pipeline.data.engines.text_landing import TextForm, land_csv
 from hsrl_pipeline.data.sources.rl4rs_files import (
     FLAGS_PREFIX,
     RAW_COLUMNS,
@@ -41,17 +41,18 @@ def read_portraits(files: RL4RSFiles, workspace: Path) -> tuple[pd.DataFrame, Ro
     names = log_columns(files)
     target = workspace / "portraits.parquet"
     land_csv(
-        files.log,
+        [files.log],
         target,
         {"user_id": names["user_id"], "portrait": names["portrait"]},
-        delimiter="@" if raw else ",",
+        TextForm("@" if raw else ","),
         names=None if files.header else RAW_COLUMNS,
     )
     ids: list[np.ndarray] = []
     numbers: list[np.ndarray] = []
     missing = 0
     width = PORTRAIT if raw else HASHED
-    for batch in pq.ParquetFile(target).iter_batches(columns=["user_id", "portrait"]):
+    for landed in pq.ParquetFile(target).iter_batches(columns=["user_id", "portrait", "reason"]):
+        batch = landed.filter(pc.is_null(landed["reason"]))
         text = pc.utf8_trim_whitespace(batch["portrait"].fill_null(""))
         missing += int(pc.sum(pc.equal(text, "")).as_py() or 0)
         whole = pc.match_substring_regex(text, FULL_PORTRAIT if raw else TEN_FLAGS)

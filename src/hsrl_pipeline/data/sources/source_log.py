@@ -37,6 +37,9 @@ READERS = {
 }
 """Name of a source to ``module:function`` of its reader, imported when it is used."""
 
+LINES_PER_FILE = 1 << 40
+"""How far the places of rows in a log of several files stand apart from file to file."""
+
 DRAFT_COLUMNS = ("file", "line", "user_id", "item_id", "timestamp")
 """Columns that every draft of events must have; see `SourceLog` for the optional ones."""
 
@@ -112,6 +115,8 @@ class SourceLog:
     - ``file`` (string), ``line`` (int64 from 1): where the event stands. Ties in time are ordered
       by ``file_order`` (int64, optional, 0) and ``line``, then by ``position`` where given.
     - ``user_id``, ``item_id``: the user's own ids. ``timestamp``: whole number since 1970.
+    - ``nanoseconds`` (int32, optional): what ``timestamp`` leaves out of the time. It orders events
+      within a second or millisecond and enters no table.
     - ``value``: rating, play time or the like (optional). ``label``: 0 or 1 (optional when
       ``rules.positive_above`` is set).
     - ``slate_id`` (unique per user), ``position`` (0-based): where ``slates.given``.

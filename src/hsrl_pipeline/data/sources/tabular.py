@@ -5,16 +5,18 @@ docs/bring_your_own_data.md is the user's side of this module.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import ibis
-import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
 
-from hsrl_pipeline.config.ingestion_tabular import ItemColumns, TabularConfig, UserColumns
+from hsrl_pipeline.config.ingestion_tabular import TabularConfig
 from hsrl_pipeline.data.accounts import RowAccounts
 from hsrl_pipeline.data.engines.engine import Engine
+from hsrl_pipeline.data.engines.text_landing import TextForm
+from hsrl_pipeline.data.sources.epoch_times import to_epoch
 from hsrl_pipeline.data.sources.feature_files import (
     FeatureFile,
     mark_names,
@@ -28,16 +30,10 @@ from hsrl_pipeline.data.sources.source_log import (
     SourceLog,
     SplitRule,
 )
+from hsrl_pipeline.data.sources.text_parts import find_text_parts
 from hsrl_pipeline.errors import UserError
 
 FOLDER = "tabular"
-TEXT_SUFFIXES = (".csv", ".tsv", ".txt")
-DATE_AND_TIME = (
-    r"^[0-9]{4}-[0-9]{2}-[0-9]{2}"
-    r"(?:[T ]([01][0-9]|2[0-3]):([0-5][0-9])(?::([0-5][0-9])(?:\.[0-9]+)?)?"
-    r"\s*(?:Z|UTC|([+-])([01][0-9]|2[0-3]):?([0-5][0-9]))?)?$"
-)
-WHOLE_PART = r"^([-+]?[0-9]+)\.[0-9]*$"
 
 
 def read_tabular(request: ReadRequest) -> SourceLog:
@@ -54,6 +50,9 @@ def read_tabular(request: ReadRequest) -> SourceLog:
     users, user_accounts = read_user_features(folder, settings, request.workspace)
     columns = settings.columns
     rated = columns.label is None
+    locate(folder, settings.events, "ingestion.tabular.events")
+    parts = find_text_parts(folder, settings.events)
+    notes = {} if parts is None else parts.notes(settings.events)
     return SourceLog(
         draft_events=lambda engine: draft_log(engine, folder, settings),
         items=items,
@@ -68,11 +67,19 @@ def read_tabular(request: ReadRequest) -> SourceLog:
             positive_above=request.config.positive_above if rated else None,
             value_range=settings.value_range,
             value_name=columns.value or "value",
-            duplicates_on=("user_id", "item_id", "timestamp", "value", "label", "slate_id"),
+            duplicates_on=(
+                "user_id",
+                "item_id",
+                "timestamp",
+                "nanoseconds",
+                "value",
+                "label",
+                "slate_id",
+            ),
         ),
         time_unit="ms" if settings.time_format == "ms" else "s",
         column_names=event_columns(settings),
-        accounts=item_accounts.merged(user_accounts),
+        accounts=item_accounts.merged(user_accounts).merged(RowAccounts(notes=notes)),
     )
 
 
@@ -85,26 +92,24 @@ def draft_log(engine: Engine, folder: Path, settings: TabularConfig) -> ibis.Tab
         settings: The ``ingestion.tabular`` parameters.
     """
     columns = event_columns(settings)
-    path = locate(folder, settings.events, "ingestion.tabular.events")
-    if is_text(path):
-        rows = engine.scan_csv(
-            path, columns, delimiter=settings.delimiter, encoding=settings.encoding
-        )
-        # a blank line is a row of nothing
-        rows = rows.filter(rows.reason.notnull() | ibis.or_(*(rows[c].notnull() for c in columns)))
+    parts = find_text_parts(folder, settings.events)
+    if parts is not None:
+        rows = engine.scan_csv(parts.paths, columns, form=text_form(settings), labels=parts.labels)
     else:
         nothing = ibis.null("string")
-        rows = engine.scan_parquet(path, columns).mutate(reason=nothing, raw=nothing)
-    time, unreadable = to_epoch(rows.timestamp, settings.time_format)
-    bad = rows.reason.isnull() & unreadable
-    rows = rows.mutate(
-        timestamp=time,
-        reason=ibis.ifelse(
-            bad, "timestamp is not a date and time like 2024-05-31 18:30:00", rows.reason
-        ),
-        reason_column=ibis.ifelse(bad, "timestamp", ibis.null("string")),
-        raw=ibis.ifelse(bad, rows.timestamp.cast("string"), rows.raw),
-    )
+        rows = engine.scan_parquet(folder / settings.events, columns, times=("timestamp",))
+        rows = rows.mutate(reason=nothing, raw=nothing)
+    time = to_epoch(rows.timestamp, settings.time_format)
+    if time.unreadable is not None:
+        bad = rows.reason.isnull() & time.unreadable
+        rows = rows.mutate(
+            reason=ibis.ifelse(
+                bad, "timestamp is not a date and time like 2024-05-31 18:30:00", rows.reason
+            ),
+            reason_column=ibis.ifelse(bad, "timestamp", ibis.null("string")),
+            raw=ibis.ifelse(bad, rows.timestamp.cast("string"), rows.raw),
+        )
+    rows = rows.mutate(timestamp=time.whole, **time.beyond)
     if settings.columns.slate is not None and settings.columns.position is None:
         shown = ibis.window(group_by=["user_id", "slate_id"], order_by=["file_order", "line"])
         rows = rows.mutate(position=ibis.row_number().over(shown).cast("int64"))
@@ -125,53 +130,6 @@ def event_columns(settings: TabularConfig) -> dict[str, str]:
     return {name: raw for name, raw in mapped.items() if raw is not None}
 
 
-def to_epoch(time: ir.Value, time_format: str) -> tuple[ir.Value, ir.BooleanValue]:
-    """Return times as whole numbers since 1970, and which of them can't be read as dates.
-
-    Args:
-        time: Text, numbers, dates or timestamps.
-        time_format: ``"s"``, ``"ms"`` or ``"datetime"`` (whole seconds come out).
-    """
-    kind = time.type()
-    fine = ibis.literal(False)
-    if kind.is_timestamp() or kind.is_date():
-        stamp = time.cast("timestamp")
-        seconds = stamp.epoch_seconds().cast("int64")
-        if time_format != "ms":
-            return seconds, fine
-        return seconds * 1000 + stamp.millisecond().cast("int64"), fine
-    if kind.is_floating():
-        finite = ~(time.isnan() | time.isinf())
-        return ibis.ifelse(finite, time, ibis.null("float64")).floor().cast("int64"), fine
-    if kind.is_integer():
-        return time, fine
-    text = time.cast("string").strip()
-    if time_format != "datetime":
-        whole = text.re_search(WHOLE_PART).fill_null(False)
-        return ibis.ifelse(whole, text.re_extract(WHOLE_PART, 1), text), fine
-    seconds = _parse_date_and_time(text)
-    return seconds, text.notnull() & (text != "") & seconds.isnull()
-
-
-def _parse_date_and_time(text: ir.StringValue) -> ir.IntegerValue:
-    """Return seconds since 1970 of text like ``2024-05-31 18:30:00+02:00``, null if unreadable.
-
-    Put together from its parts, because engines read time zones and odd dates differently.
-    """
-    readable = text.re_search(DATE_AND_TIME).fill_null(False)
-    whole = ibis.ifelse(readable, text, ibis.null("string"))
-
-    def part(group: int) -> ir.IntegerValue:
-        digits = whole.re_extract(DATE_AND_TIME, group)
-        return ibis.ifelse(digits == "", "0", digits).cast("int64").fill_null(0)
-
-    day = whole.left(10).try_cast("date")
-    days = (day.cast("timestamp").epoch_seconds()).cast("int64")
-    sign = ibis.ifelse(whole.re_extract(DATE_AND_TIME, 4) == "-", 1, -1)
-    clock = part(1) * 3600 + part(2) * 60 + part(3)
-    return days + clock + sign * (part(5) * 3600 + part(6) * 60)
-
-
 def read_item_features(
     folder: Path, settings: TabularConfig, workspace: Path
 ) -> tuple[pd.DataFrame | None, RowAccounts]:
@@ -180,20 +138,31 @@ def read_item_features(
     if mapped is None:
         return None, RowAccounts()
     wanted = [mapped.id, *mapped.numbers, *mapped.tags, *([mapped.title] if mapped.title else [])]
-    file = _read_features(folder, settings, mapped, wanted, workspace)
+    columns = {name: name for name in wanted}
+    file = read_features(
+        folder,
+        settings,
+        mapped.file,
+        parameter="ingestion.tabular.items.file",
+        columns=columns,
+        workspace=workspace,
+        lists=mapped.tags,
+    )
     file.check_ids(mapped.id)
+    texts = file.rows  # a column of numbers may also be the id or a category
     for name in mapped.numbers:
         file.check_number(name)
     rows = file.rows.reset_index(drop=True)
-    parts = [pd.DataFrame({"item_id": rows[mapped.id].astype(str)})]
+    texts = texts.loc[file.rows.index].reset_index(drop=True)
+    parts = [pd.DataFrame({"item_id": texts[mapped.id].astype(str)})]
     if mapped.title:
-        parts.append(rows[[mapped.title]].rename(columns={mapped.title: "title"}))
+        parts.append(pd.DataFrame({"title": texts[mapped.title]}))
     for name in mapped.numbers:
         numbers = rows[name].to_numpy(np.float64)
         file.note(f"items without {name}", int(np.isnan(numbers).sum()))
         parts.append(pd.DataFrame({f"content_{name}": numbers}))
     for name in mapped.tags:
-        lists = [[tag.strip() for tag in text.split("|")] if text else [] for text in rows[name]]
+        lists = [_tags(cell) for cell in texts[name]]
         parts.append(mark_names(f"content_{name}_", lists))
     return pd.concat(parts, axis=1), file.accounts
 
@@ -206,18 +175,34 @@ def read_user_features(
     if mapped is None:
         return None, RowAccounts()
     wanted = [mapped.id, *mapped.categories, *mapped.numbers]
-    file = _read_features(folder, settings, mapped, wanted, workspace)
+    columns = {name: name for name in wanted}
+    file = read_features(
+        folder,
+        settings,
+        mapped.file,
+        parameter="ingestion.tabular.users.file",
+        columns=columns,
+        workspace=workspace,
+    )
     file.check_ids(mapped.id)
+    texts = file.rows  # a column of numbers may also be the id or a category
     for name in mapped.numbers:
         file.check_number(name)
     rows = file.rows.reset_index(drop=True)
+    texts = texts.loc[file.rows.index].reset_index(drop=True)
     return pd.DataFrame(
         {
-            "user_id": rows[mapped.id].astype(str),
-            **{f"category_{name}": rows[name] for name in mapped.categories},
+            "user_id": texts[mapped.id].astype(str),
+            **{f"category_{name}": texts[name] for name in mapped.categories},
             **{f"dense_{name}": rows[name].astype(np.float64) for name in mapped.numbers},
         }
     ), file.accounts
+
+
+def _tags(cell: str | list[str] | None) -> list[str]:
+    """Return the names in a field: a list of parquet, or text separated by ``|``."""
+    names = cell if isinstance(cell, list) else (cell or "").split("|")
+    return [name.strip() for name in names]
 
 
 def locate(folder: Path, name: str, parameter: str) -> Path:
@@ -237,23 +222,42 @@ def locate(folder: Path, name: str, parameter: str) -> Path:
     return path
 
 
-def is_text(path: Path) -> bool:
-    """Whether a file is delimited text, by its suffix; anything else is read as parquet."""
-    return path.suffix.lower() in TEXT_SUFFIXES
+def text_form(settings: TabularConfig) -> TextForm:
+    """Return how the user's text files are written."""
+    return TextForm(settings.delimiter, settings.encoding, settings.quoting)
 
 
-def _read_features(
+def read_features(
     folder: Path,
     settings: TabularConfig,
-    mapped: ItemColumns | UserColumns,
-    wanted: list[str],
+    name: str,
+    *,
+    parameter: str,
+    columns: Mapping[str, str],
     workspace: Path,
+    lists: Collection[str] = (),
 ) -> FeatureFile:
-    kind = "items" if isinstance(mapped, ItemColumns) else "users"
-    path = locate(folder, mapped.file, f"ingestion.tabular.{kind}.file")
-    columns = {name: name for name in wanted}
-    if not is_text(path):
-        return read_feature_parquet(path, columns)
-    return read_feature_text(
-        path, columns, workspace, delimiter=settings.delimiter, encoding=settings.encoding
+    """Return columns of a file beside the events, text or parquet.
+
+    Args:
+        folder: Folder that relative paths start from.
+        settings: The ``ingestion.tabular`` parameters.
+        name: A file, a folder, or a pattern with ``*``.
+        parameter: Parameter that names it, for messages.
+        columns: Name to give to each wanted column, and its name in the file.
+        workspace: Scratch folder.
+        lists: Names in the file of columns that may hold lists in parquet.
+
+    Raises:
+        UserError: It is missing or unreadable, or lacks a wanted column.
+    """
+    path = locate(folder, name, parameter)
+    parts = find_text_parts(folder, name)
+    if parts is None:
+        return read_feature_parquet(path, columns, lists)
+    file = read_feature_text(
+        parts.paths, columns, workspace, form=text_form(settings), labels=parts.labels
     )
+    for what, count in parts.notes(name).items():
+        file.note(what, count)
+    return file

@@ -6,26 +6,26 @@ docs/data_sources.md says how.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 
-from hsrl_pipeline.data.sources.feature_files import (
-    read_feature_parquet,
-    read_feature_text,
-)
+from hsrl_pipeline.data.accounts import RowAccounts
 from hsrl_pipeline.data.sources.source_log import ReadRequest
-from hsrl_pipeline.data.sources.tabular import FOLDER, is_text, locate
+from hsrl_pipeline.data.sources.tabular import FOLDER, read_features
 
 PARAMETER = "ingestion.tabular.recorded_answers"
 
 
-def read_recorded_answers(request: ReadRequest) -> pd.DataFrame:
+def read_recorded_answers(request: ReadRequest) -> tuple[pd.DataFrame, RowAccounts]:
     """Return recorded answers, read with the columns of the event file.
 
     Of rows that repeat a pair the first stays.
 
     Returns:
-        ``user_id``, ``item_id`` (string) and ``label`` (int8); no row when no file is named.
+        ``user_id``, ``item_id`` (string) and ``label`` (int8), no row when no file is named; and
+        the accounts of the file.
 
     Raises:
         UserError: The file is missing or lacks a column, or a row is bad and bad rows are not to be
@@ -33,24 +33,20 @@ def read_recorded_answers(request: ReadRequest) -> pd.DataFrame:
     """
     settings = request.config.tabular
     if settings.recorded_answers is None:
-        return pd.DataFrame({"user_id": [], "item_id": [], "label": []})
-    path = locate(request.raw_folder / FOLDER, settings.recorded_answers, PARAMETER)
+        return pd.DataFrame({"user_id": [], "item_id": [], "label": []}), RowAccounts()
     mapped = settings.columns
     response = str(mapped.label or mapped.value)
     columns = {name: name for name in (mapped.user, mapped.item, response)}
-    file = (
-        read_feature_text(
-            path,
-            columns,
-            request.workspace,
-            delimiter=settings.delimiter,
-            encoding=settings.encoding,
-        )
-        if is_text(path)
-        else read_feature_parquet(path, columns)
+    file = read_features(
+        request.raw_folder / FOLDER,
+        settings,
+        settings.recorded_answers,
+        parameter=PARAMETER,
+        columns=columns,
+        workspace=request.workspace,
     )
     for column in (mapped.user, mapped.item):
-        file.refuse(file.rows[column].fillna("").str.strip() == "", f"{column} is missing", column)
+        file.read_ids(column)
     file.refuse(file.rows[response].isna(), f"{response} is missing", response)
     if mapped.label is None:
         low, high = settings.value_range or (-np.inf, np.inf)
@@ -63,9 +59,12 @@ def read_recorded_answers(request: ReadRequest) -> pd.DataFrame:
     file.accounts.settle(request.config.on_bad_rows)
     answers = pd.DataFrame(
         {
-            "user_id": file.rows[mapped.user].str.strip(),
-            "item_id": file.rows[mapped.item].str.strip(),
+            "user_id": file.rows[mapped.user],
+            "item_id": file.rows[mapped.item],
             "label": labels.astype(np.int8),
         }
     )
-    return answers.drop_duplicates(["user_id", "item_id"]).reset_index(drop=True)
+    first = answers.drop_duplicates(["user_id", "item_id"]).reset_index(drop=True)
+    repeated = len(answers) - len(first)
+    accounts = replace(file.accounts, rows_out=len(first), repeated=repeated)
+    return first, accounts

@@ -32,8 +32,10 @@ from hsrl_pipeline.data.schemas import validate_file, validate_frame
 from hsrl_pipeline.data.sources.source_log import ReadRequest, get_reader
 from hsrl_pipeline.data.tables.canonical_tables import COUNTS, write_tables
 from hsrl_pipeline.data.tables.feature_encoding import EncodedUsers, encode_items, encode_users
+from hsrl_pipeline.data.tables.feature_match import require_match
 from hsrl_pipeline.data.tables.log_summary import summarise_log
 from hsrl_pipeline.data.tables.slate_cutting import place_events
+from hsrl_pipeline.errors import UserError
 from hsrl_pipeline.provenance import DATASET_VERSION
 
 
@@ -126,12 +128,17 @@ def build_tables(
         dataset: Name of the dataset.
 
     Raises:
-        UserError: There is no complete slate, or a split would be empty.
+        UserError: There is no complete slate, a split would be empty, there are fewer items than a
+            slate takes, or too few items or users have features.
     """
     with scratch_folder(work_folder) as scratch, open_engine(config, scratch) as engine:
         events = scan_events(engine, event_folder(work_folder), landed.manifest)
         placed = place_events(engine, events, landed.manifest)
         cut = write_tables(engine, placed, landed.manifest.slates.size)
+        _require_choice(len(cut.items), landed.manifest.slates.size)
+        least = config.min_feature_match
+        require_match("item", cut.items["item_id"], landed.items["item_id"], least)
+        require_match("user", cut.users["user_id"], landed.users["user_id"], least)
         people = encode_users(cut.users, landed.users)
         items, items_lacking = encode_items(cut.items, landed.items)
         interactions = engine.read(cut.interactions)
@@ -180,6 +187,22 @@ def event_folder(work_folder: Path) -> Path:
 def _features(frame: pd.DataFrame | None, key: str) -> pd.DataFrame:
     """Return a feature frame, with ids alone and no row where the source has none."""
     return pd.DataFrame({key: []}, dtype=str) if frame is None else frame
+
+
+def _require_choice(n_items: int, slate_size: int) -> None:
+    """Refuse a log from whose items no slate of different items can be chosen."""
+    needed = max(slate_size, 2)  # with one item there is no choice
+    if n_items >= needed:
+        return
+    remedy = "Bring a log with more items"
+    if 2 <= n_items:
+        remedy += f", or set ingestion.slate_size to at most {n_items}"
+    raise UserError(
+        f"The log has only {n_items} different item{'s' if n_items > 1 else ''}, and slates of "
+        f"{slate_size} need at least {needed} to choose from",
+        where="ingestion.slate_size",
+        remedy=f"{remedy}.",
+    )
 
 
 def _keep(path: Path, folder: Path) -> Path:

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from hsrl_pipeline.config.ingestion import IngestionConfig
+from hsrl_pipeline.data.accounts import RowAccounts
 from hsrl_pipeline.data.engines.scratch import scratch_folder
 from hsrl_pipeline.data.sources.source_log import ReadRequest
 from hsrl_pipeline.errors import UserError
@@ -23,10 +24,11 @@ RECORDED_ANSWERS = {
     "jester": "hsrl_pipeline.data.sources.jester:read_recorded_answers",
     "tabular": "hsrl_pipeline.data.sources.tabular_answers:read_recorded_answers",
 }
-"""Source to ``module:function`` that returns ``user_id, item_id, label`` of recorded answers."""
+"""Source to ``module:function`` that returns ``user_id, item_id, label`` of recorded answers
+and the accounts of their file."""
 
 PROPENSITIES = {"coat": "hsrl_pipeline.data.sources.coat:read_propensities"}
-"""Source to ``module:function`` that returns ``user_id, item_id, propensity``."""
+"""Source to ``module:function`` that returns ``user_id, item_id, propensity`` and the accounts."""
 
 
 @dataclass(frozen=True)
@@ -38,10 +40,12 @@ class PairTables:
             who are no part of the training split really answered.
         propensities: ``user_index``, ``item_index`` (int32), ``propensity`` (float32, in (0, 1]):
             the probability with which the pair came into the training split.
+        accounts: Rows of the files that are read for these tables alone.
     """
 
     recorded_answers: pd.DataFrame
     propensities: pd.DataFrame
+    accounts: RowAccounts
 
 
 def build_pair_tables(
@@ -69,21 +73,26 @@ def build_pair_tables(
     """
     with scratch_folder(work_folder) as scratch:
         request = ReadRequest(raw_folder=raw_folder, workspace=scratch, config=config, seed=seed)
-        answers = _read(RECORDED_ANSWERS, request, "label", "int8")
-        propensities = _read(PROPENSITIES, request, "propensity", "float32")
+        answers, of_answers = _read(RECORDED_ANSWERS, request, "label", "int8")
+        propensities, of_propensities = _read(PROPENSITIES, request, "propensity", "float32")
     for name, known in (("user", users), ("item", items)):
         _require_known(answers, known, name)
-    return PairTables(_indexed(answers, users, items), _indexed(propensities, users, items))
+    return PairTables(
+        _indexed(answers, users, items),
+        _indexed(propensities, users, items),
+        of_answers.merged(of_propensities),
+    )
 
 
-def _read(readers: Mapping[str, str], request: ReadRequest, value: str, kind: str) -> pd.DataFrame:
+def _read(
+    readers: Mapping[str, str], request: ReadRequest, value: str, kind: str
+) -> tuple[pd.DataFrame, RowAccounts]:
     """Return the pairs of a source by its own ids, without rows where it has none."""
+    pairs, accounts = pd.DataFrame({"user_id": [], "item_id": [], value: []}), RowAccounts()
     if request.config.source in readers:
         module, function = readers[request.config.source].split(":")
-        pairs: pd.DataFrame = getattr(import_module(module), function)(request)
-    else:
-        pairs = pd.DataFrame({"user_id": [], "item_id": [], value: []})
-    return pairs.astype({"user_id": "object", "item_id": "object", value: kind})
+        pairs, accounts = getattr(import_module(module), function)(request)
+    return pairs.astype({"user_id": "object", "item_id": "object", value: kind}), accounts
 
 
 def _require_known(answers: pd.DataFrame, known: pd.DataFrame, name: str) -> None:

@@ -17,34 +17,32 @@ TOP_SHARE = 0.1
 
 
 def make_report(
-    accounts: RowAccounts, summary: dict[str, Any], popularity: pd.DataFrame
+    accounts: RowAccounts,
+    feature_accounts: RowAccounts,
+    summary: dict[str, Any],
+    popularity: pd.DataFrame,
 ) -> dict[str, Any]:
     """Return the report as a JSON-able dictionary.
 
     Args:
-        accounts: Rows of all batches and of the feature files.
+        accounts: Rows of events, of all batches.
+        feature_accounts: Rows of all other files.
         summary: Figures of the canonical log.
         popularity: ``n_events`` and ``n_positives`` of each item.
     """
     events = popularity["n_events"].to_numpy(np.int64)
     return {
-        "rows": {
-            "in": accounts.rows_in,
-            "out": accounts.rows_out,
-            "dropped": accounts.rows_dropped,
-        },
-        "dropped_by_reason": [
-            {
-                "reason": defect.reason,
-                "rows": defect.count,
-                "first": defect.place(),
-                "example": defect.example,
-            }
-            for defect in sorted(accounts.bad, key=lambda defect: -defect.count)
-        ],
+        "rows": _rows(accounts),
+        "dropped_by_reason": _reasons(accounts),
+        "feature_rows": {**_rows(feature_accounts), "repeated": feature_accounts.repeated},
+        "feature_rows_dropped_by_reason": _reasons(feature_accounts),
         "notes": {
             name: count
-            for name, count in {**accounts.notes, **summary["notes"]}.items()
+            for name, count in {
+                **accounts.notes,
+                **feature_accounts.notes,
+                **summary["notes"],
+            }.items()
             if count > 0
         },
         "log": {name: value for name, value in summary.items() if name != "notes"},
@@ -57,11 +55,30 @@ def make_report(
     }
 
 
+def _rows(accounts: RowAccounts) -> dict[str, int]:
+    return {"in": accounts.rows_in, "out": accounts.rows_out, "dropped": accounts.rows_dropped}
+
+
+def _reasons(accounts: RowAccounts) -> list[dict[str, Any]]:
+    """Return what rows were dropped for, the most frequent reason first."""
+    return [
+        {
+            "reason": defect.reason,
+            "rows": defect.count,
+            "first": defect.place(),
+            "example": defect.example,
+        }
+        for defect in sorted(accounts.bad, key=lambda defect: -defect.count)
+    ]
+
+
 def report_metrics(report: dict[str, Any]) -> dict[str, float]:
     """Return the report's main figures, flat, for experiment tracking."""
     return {
         "data_rows_in": float(report["rows"]["in"]),
         "data_rows_dropped": float(report["rows"]["dropped"]),
+        "data_feature_rows_in": float(report["feature_rows"]["in"]),
+        "data_feature_rows_dropped": float(report["feature_rows"]["dropped"]),
         "data_label_rate": report["log"]["label_rate"],
         "data_train_slates": float(report["log"]["slates"]["train"]),
         "data_test_slates": float(report["log"]["slates"]["test"]),

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import ibis
 import ibis.expr.types as ir
 
+from hsrl_pipeline.data.accounts import describe_losses
 from hsrl_pipeline.data.engines.engine import Engine
 from hsrl_pipeline.data.events.store import EventManifest, LoggedEvents
-from hsrl_pipeline.data.sources.source_log import SplitRule
 from hsrl_pipeline.errors import UserError
 
 
@@ -56,7 +56,9 @@ def place_events(engine: Engine, logged: LoggedEvents, manifest: EventManifest) 
     n_slates = int(grouped.count().execute())
     slates = engine.persist(_split_slates(grouped, n_slates, users, manifest), "split")
     n_train = int(slates.filter(slates.is_train).count().execute())
-    _require_both_splits(n_slates, n_train, manifest.slates.size, manifest.split)
+    if n_slates == 0:
+        raise _no_slate(ordered, manifest)
+    _require_both_splits(n_slates, n_train, manifest)
     numbered = slates.select("slate_index", "is_train", slate_user="user_key", slate_cut="cut")
     placed = ordered.left_join(
         numbered, [ordered.user_key == numbered.slate_user, ordered.cut == numbered.slate_cut]
@@ -81,7 +83,8 @@ def _ordered(events: ibis.Table, manifest: EventManifest) -> ibis.Table:
     known before the log.
     """
     given = manifest.slates.given
-    sequence = [events.timestamp, events.order]
+    fine = "nanoseconds" in events.columns
+    sequence = [events.timestamp, *([events.nanoseconds] if fine else []), events.order]
     if given:
         sequence.append(events.position)
     has_prior = "prior" in events.columns
@@ -97,6 +100,7 @@ def _ordered(events: ibis.Table, manifest: EventManifest) -> ibis.Table:
         "value",
         "label",
         place=place.cast("int32"),
+        **({"nanoseconds": events.nanoseconds} if fine else {}),
         **({"slate_id": events.slate_id, "position": events.position} if given else {}),
     )
     if given:
@@ -109,6 +113,11 @@ def _ordered(events: ibis.Table, manifest: EventManifest) -> ibis.Table:
 _KEPT = ("user_key", "item_key", "timestamp", "value", "label", "place")
 
 
+def _kept(placed: ibis.Table) -> list[str]:
+    """Return the columns to carry on until slates are numbered."""
+    return [*_KEPT, *(name for name in ("nanoseconds",) if name in placed.columns)]
+
+
 def _in_given_slates(placed: ibis.Table) -> ibis.Table:
     """Number each user's slates by the place of their first event; their events may interleave."""
     whole = ibis.window(group_by=["user_key", "slate_id"])
@@ -116,7 +125,7 @@ def _in_given_slates(placed: ibis.Table) -> ibis.Table:
     logged = placed.place >= 0
     first = ibis.ifelse(logged, placed.place, ibis.null("int32")).min().over(whole)
     return placed.select(
-        *_KEPT,
+        *_kept(placed),
         "position",
         cut=ibis.ifelse(logged, first, -1).cast("int32"),
         session_number=ibis.literal(0, "int32"),
@@ -129,7 +138,7 @@ def _in_fixed_cuts(placed: ibis.Table, size: int) -> ibis.Table:
     position = placed.place % size
     first = placed.place - position
     return placed.select(
-        *_KEPT,
+        *_kept(placed),
         position=position.cast("int8"),
         cut=ibis.ifelse(placed.place >= 0, first, -1).cast("int32"),
         session_number=ibis.literal(0, "int32"),
@@ -151,7 +160,7 @@ def _in_sessions(placed: ibis.Table, size: int, session_gap: int) -> ibis.Table:
     position = (bounded.place - bounded.start) % size
     first = bounded.place - position
     return bounded.select(
-        *_KEPT,
+        *_kept(bounded),
         position=position.cast("int8"),
         cut=ibis.ifelse(bounded.logged, first, -1).cast("int32"),
         session_number="session_number",
@@ -161,20 +170,24 @@ def _in_sessions(placed: ibis.Table, size: int, session_gap: int) -> ibis.Table:
 def _group_slates(ordered: ibis.Table, size: int) -> ibis.Table:
     """Return one row per complete slate, numbered by the time of its last event."""
     interleaved = "positives_before" in ordered.columns
+    fine = "nanoseconds" in ordered.columns
     cuts = ordered.group_by(["user_key", "cut"]).agg(
         timestamp=ordered.timestamp.max(),
         session_number=ordered.session_number.min(),
         events=ordered.count(),
         positives=ordered.count(where=ordered.label == 1),
         **({"positives_before": ordered.positives_before.min()} if interleaved else {}),
+        **({"nanoseconds": ordered.nanoseconds.argmax(ordered.place)} if fine else {}),
     )
     if not interleaved:  # cuts follow one another, so that sums of whole cuts do
         so_far = ibis.cumulative_window(group_by="user_key", order_by="cut")
         before = as_int64(cuts.positives.sum().over(so_far)) - cuts.positives
         cuts = cuts.mutate(positives_before=before)
     slates = cuts.filter((cuts.cut >= 0) & (cuts.events == size)).drop("events", "positives")
-    by_time = [slates.timestamp, slates.user_key, slates.cut]
-    return slates.mutate(slate_index=ibis.row_number().over(order_by=by_time).cast("int32"))
+    finer = [slates.nanoseconds] if fine else []
+    by_time = [slates.timestamp, *finer, slates.user_key, slates.cut]
+    numbered = slates.mutate(slate_index=ibis.row_number().over(order_by=by_time).cast("int32"))
+    return numbered.drop("nanoseconds") if fine else numbered
 
 
 def as_int64(total: ir.NumericValue) -> ir.IntegerValue:
@@ -210,17 +223,41 @@ def _first_test_time(manifest: EventManifest) -> int:
     return seconds * (1000 if manifest.time_unit == "ms" else 1)
 
 
-def _require_both_splits(n_slates: int, n_train: int, size: int, split: SplitRule) -> None:
-    if n_slates == 0:
-        raise UserError(
-            f"No user has {size} events, so there is no complete slate",
-            where="ingestion.slate_size",
-            remedy="Bring a larger log or set a smaller ingestion.slate_size.",
-        )
+def _no_slate(ordered: ibis.Table, manifest: EventManifest) -> UserError:
+    """Return the message that says how far the events are from one complete slate."""
+    logged = ordered.filter(ordered.place >= 0)
+    # without given slates, events of one user in one session are cut together
+    runs = logged.group_by(["user_key", "session_number"]).agg(events=lambda t: t.count())
+    counts = runs.agg(
+        users=runs.user_key.nunique(), events=runs.events.sum(), most=runs.events.max()
+    ).execute()
+    users, events, most = (int(counts[name].iloc[0]) for name in ("users", "events", "most"))
+    size = manifest.slates.size
+    within = " within one session" if manifest.slates.session_gap is not None else ""
+    return UserError(
+        f"No user has {size} events{within}, so there is no complete slate: the {events} events "
+        f"that count are of {users} users, at most {most}{within} of one user",
+        where="ingestion.slate_size",
+        remedy="Bring a larger log or set a smaller ingestion.slate_size." + _dropped(manifest),
+    )
+
+
+def _require_both_splits(n_slates: int, n_train: int, manifest: EventManifest) -> None:
     if n_train in (0, n_slates):
         empty = "training" if n_train == 0 else "test"
         raise UserError(
             f"The {empty} split would be empty: {n_train} of {n_slates} slates are training data",
-            where=f"split by {split.kind}",
-            remedy="Change the split's parameters or bring a longer log.",
+            where=f"split by {manifest.split.kind}",
+            remedy="Change the split's parameters or bring a longer log." + _dropped(manifest),
         )
+
+
+def _dropped(manifest: EventManifest) -> str:
+    """Return what rows were lost before, as a sentence to add; nothing where none were."""
+    accounts = manifest.merged_accounts()
+    if not accounts.bad:
+        return ""
+    return (
+        f" Of {accounts.rows_in} rows {accounts.rows_dropped} were dropped before: "
+        f"{describe_losses(accounts)}."
+    )

@@ -94,7 +94,7 @@ def keep_pair_tables(
     dataset_info: dict[str, Any],
     ingestion: IngestionConfig,
     seed: int,
-) -> tuple[pd.DataFrame, pd.DataFrame]:
+) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]:
     """Keep what is known of pairs of a user and an item beside the log.
 
     Args:
@@ -107,7 +107,8 @@ def keep_pair_tables(
         seed: Seed of the run.
 
     Returns:
-        Recorded answers and propensities; without rows where the source has none.
+        Recorded answers and propensities, without rows where the source has none, and the accounts
+        of their files.
     """
     from hsrl_pipeline.data.tables.pair_tables import build_pair_tables
     from hsrl_pipeline.provenance import DATASET_VERSION
@@ -117,25 +118,31 @@ def keep_pair_tables(
     )
     for table in (tables.recorded_answers, tables.propensities):
         table.attrs[DATASET_VERSION] = dataset_info["version"]
-    return tables.recorded_answers, tables.propensities
+    return tables.recorded_answers, tables.propensities, tables.accounts.to_dict()
 
 
 def report_data_quality(
-    event_manifest: dict[str, Any], log_summary: dict[str, Any], item_popularity: pd.DataFrame
+    event_manifest: dict[str, Any],
+    pair_table_rows: dict[str, Any],
+    log_summary: dict[str, Any],
+    item_popularity: pd.DataFrame,
 ) -> tuple[dict[str, Any], Any, dict[str, float]]:
     """Report rows in, out and dropped, the log's figures and its long tail.
 
     Args:
-        event_manifest: Accounts of all rows.
+        event_manifest: Accounts of events and features.
+        pair_table_rows: Accounts of the files of recorded answers and propensities.
         log_summary: Figures of the canonical log.
         item_popularity: Events per item.
 
     Returns:
         Report, figure and flat metrics.
     """
+    from hsrl_pipeline.data.accounts import RowAccounts
     from hsrl_pipeline.data.events.store import EventManifest
     from hsrl_pipeline.data.tables.quality import make_report, plot_long_tail, report_metrics
 
-    accounts = EventManifest.from_dict(event_manifest).merged_accounts()
-    report = make_report(accounts, log_summary, item_popularity)
+    manifest = EventManifest.from_dict(event_manifest)
+    others = manifest.feature_accounts().merged(RowAccounts.from_dict(pair_table_rows))
+    report = make_report(manifest.merged_accounts(), others, log_summary, item_popularity)
     return report, plot_long_tail(report, item_popularity), report_metrics(report)

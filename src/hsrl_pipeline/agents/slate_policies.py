@@ -1,0 +1,215 @@
+"""Distributions over slates: what ``hsrl`` acts by and takes gradients of, in two forms.
+
+``CatalogueSlates`` has one softmax over the items that may be shown, whose scores do not depend
+on which other items there are. ``TrieSlates`` chooses code after code among the children of a
+prefix.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple, Protocol
+
+import torch
+
+from hsrl_pipeline.agents.slate_decoding import ShelfDecoder
+from hsrl_pipeline.agents.slate_selection import SlateSelector
+from hsrl_pipeline.losses.policy_gradient import entropy_of
+from hsrl_pipeline.networks.code_scores import CodeScores
+from hsrl_pipeline.networks.trie_policy import TriePolicy
+from hsrl_pipeline.observation import Observation
+
+LEAST_SCORE = -1e9
+"""Score that stands for an item that may not be shown where a number must be finite."""
+
+
+class SlateLikelihood(NamedTuple):
+    """Likelihood of given slates.
+
+    Attributes:
+        items: (batch, slate) float32. Log-probability of each item by itself, among the items of
+            its shelf that may be shown; 0 for an item that may not, which then teaches nothing.
+        positions: (batch, slate) float32. Log-probability of each item given those before it, of
+            which the slate was drawn without replacement; 0 for an item that may not be shown.
+        click_scores: (batch, slate) float32. Scores that an item's click log-odds are linear in,
+            up to a level that depends on the state alone.
+        entropy: (batch,) float32. Its gradient is that of the entropy of one item, in nats; its
+            value is the entropy itself, or the estimate from the slate's items.
+    """
+
+    items: torch.Tensor
+    positions: torch.Tensor
+    click_scores: torch.Tensor
+    entropy: torch.Tensor
+
+
+class SlatePolicy(Protocol):
+    """A distribution over slates given states."""
+
+    @property
+    def has_code(self) -> torch.Tensor:
+        """(item,) bool. Which items can be recommended."""
+        ...
+
+    def decode(
+        self,
+        state: torch.Tensor,
+        observation: Observation,
+        *,
+        draw: bool,
+        generator: torch.Generator | None = None,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return slates, drawn or the best, and their log-probabilities.
+
+        Args:
+            state: (batch, embed) float32. Encoded observations.
+            observation: The observations; shown items that may not be shown again stay out.
+            draw: Draw without replacement; otherwise take the likeliest items.
+            generator: Random stream of the draw.
+
+        Returns:
+            slates: (batch, slate) int64. Distinct items, best first on each shelf.
+            log_prob: (batch,) float32. Log-probability of the ordered slate; 0 without draw.
+        """
+        ...
+
+    def likelihood(
+        self, state: torch.Tensor, observation: Observation, slates: torch.Tensor
+    ) -> SlateLikelihood:
+        """Return the likelihood of slates, with gradients.
+
+        Args:
+            state: (batch, embed) float32. Encoded observations.
+            observation: The observations; shown items take no probability.
+            slates: (batch, slate) int64. Distinct items in ``[1, n_items]``.
+        """
+        ...
+
+    def click_scores(self, state: torch.Tensor, items: torch.Tensor) -> torch.Tensor:
+        """Return the click scores of any items, among the whole catalogue.
+
+        Args:
+            state: (batch, embed) float32. Encoded observations.
+            items: (batch, any) int64. Items in ``[1, n_items]``.
+
+        Returns:
+            (batch, any) float32; without meaning for items that can't be recommended.
+        """
+        ...
+
+
+class CatalogueSlates:
+    """Slates drawn position by position from one softmax over the items that may be shown.
+
+    Args:
+        head: Scores of items.
+        selector: Draws slates, ranks them and knows shelves.
+    """
+
+    def __init__(self, head: CodeScores, selector: SlateSelector) -> None:
+        self._head = head
+        self._selector = selector
+
+    @property
+    def has_code(self) -> torch.Tensor:
+        """(item,) bool. Which items can be recommended."""
+        return self._head.has_code
+
+    def decode(
+        self,
+        state: torch.Tensor,
+        observation: Observation,
+        *,
+        draw: bool,
+        generator: torch.Generator | None = None,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return slates and their log-probabilities; see ``SlatePolicy``."""
+        logits = observation.mask_shown(self._head(state))
+        if draw:
+            return self._selector.sample(logits, generator)
+        return self._selector.greedy(logits), state.new_zeros(len(state))
+
+    def likelihood(
+        self, state: torch.Tensor, observation: Observation, slates: torch.Tensor
+    ) -> SlateLikelihood:
+        """Return the likelihood of slates; see ``SlatePolicy``."""
+        scores = self._head(state).float()
+        logits = observation.mask_shown(scores)
+        chosen = logits.gather(1, slates)
+        possible = chosen > -torch.inf
+        distribution = self._selector.distribution(logits)
+        # a finite score keeps the gradients of the other positions defined
+        ranked = logits.scatter(1, slates, chosen.masked_fill(~possible, LEAST_SCORE))
+        positions = self._selector.log_prob(ranked, slates)
+        return SlateLikelihood(
+            items=distribution.gather(1, slates).masked_fill(~possible, 0.0),
+            positions=positions.masked_fill(~possible, 0.0),
+            click_scores=scores.gather(1, slates).masked_fill(~self.has_code[slates], 0.0),
+            entropy=entropy_of(distribution) / self._selector.n_shelves,
+        )
+
+    def click_scores(self, state: torch.Tensor, items: torch.Tensor) -> torch.Tensor:
+        """Return the click scores of any items; see ``SlatePolicy``."""
+        return self._head.of_items(state, items).float()
+
+
+class TrieSlates:
+    """Slates drawn by walking down the trie, each code among the children of its prefix.
+
+    Args:
+        head: Distributions of codes.
+        slate_size: Items per slate.
+        beam_width: Prefixes kept per level when taking the likeliest items.
+    """
+
+    def __init__(self, head: TriePolicy, slate_size: int, beam_width: int) -> None:
+        self._head = head
+        self._decoder = ShelfDecoder(head, slate_size, beam_width)
+        self._log_n_items = math.log(len(head.trie.leaf_items))
+
+    @property
+    def has_code(self) -> torch.Tensor:
+        """(item,) bool. Which items can be recommended."""
+        return self._head.trie.has_code
+
+    def decode(
+        self,
+        state: torch.Tensor,
+        observation: Observation,
+        *,
+        draw: bool,
+        generator: torch.Generator | None = None,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return slates and their log-probabilities; see ``SlatePolicy``."""
+        slates, item_log_prob, excluded = self._decoder.decode(
+            state, observation.shown, draw=draw, generator=generator
+        )
+        if not draw:
+            return slates, state.new_zeros(len(state))
+        return slates, self._decoder.positions_log_prob(item_log_prob, excluded).sum(-1)
+
+    def likelihood(
+        self, state: torch.Tensor, observation: Observation, slates: torch.Tensor
+    ) -> SlateLikelihood:
+        """Return the likelihood of slates; see ``SlatePolicy``."""
+        shown = observation.shown
+        items = self._head.item_log_prob(state, slates, shown).float()
+        possible = self.has_code[slates] & (items > -torch.inf)
+        items = torch.where(possible, items, 0.0)
+        excluded = self._decoder.probability_of_shown(state, shown) if shown.shape[1] else None
+        # score-function gradient of the entropy: E[-log pi(i) * grad log pi(i)]
+        surprise = -items.detach()
+        weight = surprise - surprise.mean(-1, keepdim=True)
+        entropy = (surprise + weight * (items - items.detach())).mean(-1)
+        positions = self._decoder.positions_log_prob(items, excluded)
+        return SlateLikelihood(
+            items=items,
+            positions=torch.where(possible, positions, 0.0),
+            click_scores=items + self._log_n_items,
+            entropy=entropy,
+        )
+
+    def click_scores(self, state: torch.Tensor, items: torch.Tensor) -> torch.Tensor:
+        """Return the click scores of any items; see ``SlatePolicy``."""
+        scores = self._head.item_log_prob(state, items) + self._log_n_items
+        return scores.float()

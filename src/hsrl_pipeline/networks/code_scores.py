@@ -1,0 +1,208 @@
+"""Scores of items as sums of look-ups by their codes, as in product quantisation.
+
+An item's score depends on the state and on what the item is, never on which other items there
+are: one normaliser over the items that may be shown makes a distribution of the scores.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+from torch.nn import functional as F
+
+from hsrl_pipeline.semantic_ids.code_trie import check_codes
+from hsrl_pipeline.semantic_ids.item_shares import share_out
+from hsrl_pipeline.shapes import check_shape
+
+INITIAL_SCORE_SHARE = 0.1
+"""Initial weights of what scores, as a share of a linear layer's usual ones."""
+
+
+class CodeScores(nn.Module):
+    """Item scores from a gated context per first code.
+
+    The state scores the first code. Every first code makes a context of its own,
+    ``c_z = LayerNorm(A c_0 * (1 + G[z]) - E[z])``, which scores the codes of all further levels.
+    The gate lets a prefix say what the state means below it, which the subtraction of Eq. 13
+    alone cannot. An item's score is the sum of what its codes look up in these tables, plus the
+    product of its vector with a query, plus its own deviation:
+
+        score(i | s) = (a_1[z_1] + sum_{l > 1} a_l[z_1, z_l] + q(s) . v_i + d_i) / T + prior_i
+
+    All parameters but the deviations ignore the size of the catalogue.
+
+    Args:
+        embedding_size: Width d of states.
+        codes: (item, level) int64. Semantic IDs, row 0 all -1; an item whose codes are all -1 is
+            never scored.
+        vocab_sizes: Number of codes per level.
+        context_size: Width of the contexts of first codes.
+        temperature: Divides all learned scores; small values let distributions sharpen quickly.
+        gated: Whether contexts are gated; otherwise ``c_z = LayerNorm(A c_0 - E[z])``.
+        item_vectors: (item, vector) float32 or None to leave their product out.
+        item_priors: (item,) float32 or None. Log-odds of being shown among the items of one code;
+            each code's are centred, so that they say nothing of an item alone under its code.
+        item_deviations: Whether every item has a learned number of its own, 0 at first.
+
+    Raises:
+        ValueError: A code lies outside its level's vocabulary; names the item.
+
+    References:
+        Paper, Eq. 11-14; Jégou et al. 2011, "Product Quantization for Nearest Neighbor Search".
+    """
+
+    look_ups: torch.Tensor
+    has_code: torch.Tensor
+    item_vectors: torch.Tensor | None
+    item_priors: torch.Tensor | None
+
+    def __init__(
+        self,
+        embedding_size: int,
+        codes: NDArray[np.int64],
+        vocab_sizes: tuple[int, ...],
+        *,
+        context_size: int = 64,
+        temperature: float = 1.0,
+        gated: bool = True,
+        item_vectors: torch.Tensor | None = None,
+        item_priors: NDArray[np.float32] | None = None,
+        item_deviations: bool = False,
+    ) -> None:
+        super().__init__()
+        live = check_codes(codes, vocab_sizes)
+        n_rows, first_size = len(codes), vocab_sizes[0]
+        self.n_items = n_rows - 1
+        self._temperature = temperature
+        widths = [embedding_size, *[context_size] * (len(vocab_sizes) - 1)]
+        self.heads = nn.ModuleList(
+            nn.Linear(width, size) for width, size in zip(widths, vocab_sizes, strict=True)
+        )
+        self.expand: nn.Linear | None = None
+        self.code_embedding: nn.Parameter | None = None
+        self.gate: nn.Parameter | None = None
+        self.norm: nn.LayerNorm | None = None
+        if len(vocab_sizes) > 1:
+            self.expand = nn.Linear(embedding_size, context_size)
+            table = torch.empty(first_size, context_size)
+            self.code_embedding = nn.Parameter(nn.init.normal_(table))
+            self.norm = nn.LayerNorm(context_size)
+            if gated:
+                gate = torch.empty(first_size, context_size)
+                self.gate = nn.Parameter(nn.init.normal_(gate, std=0.1))
+        self.vector_query: nn.Linear | None = None
+        if item_vectors is not None:
+            check_shape("item_vectors", item_vectors, n_rows, None)
+            self.vector_query = nn.Linear(embedding_size, item_vectors.shape[1])
+        self._start_nearly_even()
+        self.deviations: nn.Parameter | None = None
+        if item_deviations:
+            self.deviations = nn.Parameter(torch.zeros(n_rows))
+        priors = None if item_priors is None else _centred(item_priors, codes, live)
+        has_code = np.zeros(n_rows, bool)
+        has_code[live] = True
+        self.register_buffer("look_ups", _look_ups(codes, vocab_sizes), persistent=False)
+        self.register_buffer("has_code", torch.from_numpy(has_code), persistent=False)
+        self.register_buffer("item_vectors", item_vectors, persistent=False)
+        self.register_buffer("item_priors", priors, persistent=False)
+
+    def forward(self, state: torch.Tensor) -> torch.Tensor:
+        """Score the whole catalogue.
+
+        Args:
+            state: (batch, embed) float32. c_0.
+
+        Returns:
+            (batch, item) float32; ``-inf`` for padding and items without a semantic ID.
+        """
+        tables = self._tables(state)
+        # one row per item and one column per state: a look-up reads consecutive numbers
+        scores = F.embedding_bag(self.look_ups, tables.t().contiguous(), mode="sum").t()
+        if self.vector_query is not None and self.item_vectors is not None:
+            scores = scores + self.vector_query(state) @ self.item_vectors.t()
+        if self.deviations is not None:
+            scores = scores + self.deviations
+        scores = scores / self._temperature
+        if self.item_priors is not None:
+            scores = scores + self.item_priors
+        return scores.masked_fill(~self.has_code, -torch.inf)
+
+    def of_items(self, state: torch.Tensor, items: torch.Tensor) -> torch.Tensor:
+        """Score given items; the cost ignores the size of the catalogue.
+
+        Args:
+            state: (batch, embed) float32. c_0.
+            items: (batch, slate) int64. Items in ``[0, n_items]``.
+
+        Returns:
+            (batch, slate) float32; what an item without a semantic ID gets has no meaning.
+        """
+        rows = self.look_ups[items].flatten(1)
+        parts = self._tables(state).gather(1, rows).view(*items.shape, -1)
+        scores = parts.sum(-1)
+        if self.vector_query is not None and self.item_vectors is not None:
+            vectors = F.embedding(items, self.item_vectors)
+            scores = scores + (vectors @ self.vector_query(state).unsqueeze(-1)).squeeze(-1)
+        if self.deviations is not None:
+            scores = scores + self.deviations[items]
+        scores = scores / self._temperature
+        if self.item_priors is not None:
+            scores = scores + self.item_priors[items]
+        return scores
+
+    def deviation_penalty(self) -> torch.Tensor:
+        """Return the sum of squared deviations, 0-dim float32; 0 without them."""
+        if self.deviations is None:
+            return next(self.parameters()).new_zeros(())
+        return self.deviations.square().sum()
+
+    @torch.no_grad()
+    def _start_nearly_even(self) -> None:
+        """Shrink what scores, so that no item wins at first only because of its random weights."""
+        for layer in (*self.heads, self.vector_query):
+            if layer is not None:
+                for weight in layer.parameters():
+                    weight.mul_(INITIAL_SCORE_SHARE)
+
+    def _tables(self, state: torch.Tensor) -> torch.Tensor:
+        """Return (batch, cell) float32, the scores of first codes and of pairs (first, further)."""
+        first = self.heads[0](state)
+        if self.expand is None or self.code_embedding is None or self.norm is None:
+            return F.pad(first, (1, 0))
+        context = self.expand(state).unsqueeze(1)
+        if self.gate is not None:
+            context = context * (1.0 + self.gate)
+        contexts = self.norm(context - self.code_embedding)
+        weight = torch.cat([head.weight for head in self.heads[1:]])  # type: ignore[misc]
+        bias = torch.cat([head.bias for head in self.heads[1:]])  # type: ignore[misc]
+        further = F.linear(contexts, weight, bias)
+        # cell 0 is zero and stands for codes that an item does not have
+        return torch.cat([first.new_zeros(len(first), 1), first, further.flatten(1)], dim=1)
+
+
+def _centred(
+    priors: NDArray[np.float32], codes: NDArray[np.int64], live: NDArray[np.int64]
+) -> torch.Tensor:
+    """Return (item,) float32, priors less the log of their mean odds under each code."""
+    _, code, sizes = np.unique(codes[live], axis=0, return_inverse=True, return_counts=True)
+    order = np.argsort(code.ravel(), kind="stable")
+    starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
+    log_shares = share_out(priors, live[order], len(codes), starts)
+    centred = np.zeros(len(codes), np.float32)
+    centred[live[order]] = log_shares + np.log(sizes).repeat(sizes)
+    return torch.from_numpy(centred)
+
+
+def _look_ups(codes: NDArray[np.int64], vocab_sizes: tuple[int, ...]) -> torch.Tensor:
+    """Return (item, level) int64, the cells of the tables that make an item's score."""
+    first_size, n_further = vocab_sizes[0], sum(vocab_sizes[1:])
+    cells = np.empty_like(codes)
+    cells[:, 0] = 1 + codes[:, 0]
+    offset = 1 + first_size
+    for level, size in enumerate(vocab_sizes[1:], start=1):
+        cells[:, level] = offset + codes[:, 0] * n_further + codes[:, level]
+        offset += size
+    cells[(codes < 0).any(axis=1)] = 0
+    return torch.from_numpy(cells)
