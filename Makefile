@@ -17,7 +17,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: help install install-dev run test lint types contracts pytest bench data ui viz lock clean
+.PHONY: help install install-dev run test lint types contracts pytest bench data report ui viz lock clean
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -78,6 +78,10 @@ bench: install-dev ## the benchmarks: one line each, and benchmarks/results.json
 
 data: install ## download raw data: make data DATASET=ml1m
 	@$(BIN)/python -m hsrl_pipeline.data.sources.download $(DATASET)
+
+report: install ## one HTML page of what kedro experiment has found
+	@$(BIN)/kedro run --pipeline reporting
+	@echo "Open data/08_reporting/experiments/report.html"
 
 ui: install ## MLflow on 127.0.0.1
 	@$(BIN)/python -m hsrl_pipeline.tracking.serve --port $(PORT)

@@ -146,3 +146,21 @@ def test_the_package_runs_from_an_archive_with_its_configuration_beside(tmp_path
     assert done.returncode == 0, done.stderr[-2000:]
     assert (work / "mlflow.db").exists()
     assert any((work / "data").rglob("items.parquet"))
+
+
+def test_a_grid_that_is_not_there_is_one_message() -> None:
+    from click.testing import CliRunner
+
+    done = CliRunner().invoke(cli.experiment, ["table22"])
+    assert done.exit_code == 1
+    assert "there is no grid 'table22'" in done.output
+    assert "table2" in done.output
+    assert "Traceback" not in done.output
+
+
+def test_grids_are_listed_and_are_no_environment() -> None:
+    from click.testing import CliRunner
+
+    assert "fig5, fig6" in CliRunner().invoke(cli.experiment, []).output
+    with pytest.raises(UserError, match="no environment 'experiments'"):
+        cli._check_names({"env": "experiments"})

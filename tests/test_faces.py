@@ -15,7 +15,7 @@ import hsrl_pipeline
 from hsrl_pipeline.lazy_names import lazy_names
 
 SOURCE = Path(hsrl_pipeline.__file__).parent
-WITHOUT_FACE = {"pipelines", "io", "hooks"}
+WITHOUT_FACE = {"pipelines", "io", "hooks", "experiment_runs"}
 FACES = [
     ".".join(["hsrl_pipeline", *folder.parts])
     for folder in sorted(

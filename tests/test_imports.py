@@ -7,7 +7,16 @@ from pathlib import Path
 
 import hsrl_pipeline
 
-NOT_LIBRARY = {"pipelines", "io", "hooks", "tracking", "cli", "settings", "pipeline_registry"}
+NOT_LIBRARY = {
+    "pipelines",
+    "experiment_runs",
+    "io",
+    "hooks",
+    "tracking",
+    "cli",
+    "settings",
+    "pipeline_registry",
+}
 
 IMPORT_ALL = """
 import sys

@@ -10,6 +10,7 @@ import os
 import signal
 import warnings
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -113,7 +114,8 @@ def _check_names(options: dict[str, Any]) -> None:
     env = options.get("env") or os.environ.get("KEDRO_ENV")
     conf = options.get("conf_source") or (project and project / "conf")
     if env and conf and Path(conf).is_dir():
-        known = sorted(folder.name for folder in Path(conf).iterdir() if folder.is_dir())
+        folders = {folder.name for folder in Path(conf).iterdir() if folder.is_dir()}
+        known = sorted(folders - {"experiments"})
         _check_known("environment", [env], known, where)
     if options.get("pipeline") and options.get("pipelines"):
         raise UserError(
@@ -175,3 +177,51 @@ def _check_known(kind: str, asked: Sequence[str], known: Sequence[str], where: s
 run = copy.copy(kedro_run)
 run.callback = _with_messages(kedro_run.callback)  # type: ignore[arg-type]
 cli.add_command(run, name="run")
+
+
+@cli.command()
+@click.argument("name", required=False)
+@click.option("--size", type=click.Choice(["quick", "full"]), default="quick", show_default=True)
+@click.option("--env", help="Environment that takes the place of the grid's datasets.")
+@click.option(
+    "--workers", type=click.IntRange(min=1), help="Trials at a time; by default one per core."
+)
+@click.option("--cluster", help="Address of a Ray cluster to run on, or 'local'.")
+def experiment(
+    name: str | None, size: str, env: str | None, workers: int | None, cluster: str | None
+) -> None:
+    """Run the trials of conf/experiments/NAME.yml that have no result yet.
+
+    Without a NAME it lists the grids.
+    """
+    _with_messages(_run_experiment)(
+        name=name, size=size, dataset=env, workers=workers, cluster=cluster
+    )
+
+
+def _run_experiment(
+    name: str | None, size: Any, dataset: str | None, workers: int | None, cluster: str | None
+) -> None:
+    from hsrl_pipeline.experiment_runs.grid_run import grid_names, run_grid
+    from hsrl_pipeline.experiment_runs.step import run_step
+    from hsrl_pipeline.experiments.pool import Pool, ProcessPool
+    from hsrl_pipeline.experiments.ray_pool import RayPool
+
+    project = Path.cwd()
+    conf = project / "conf"
+    if name is None:
+        click.echo("Grids: " + ", ".join(grid_names(conf)))
+        return
+    make_pool: Callable[[], Pool] | None = None
+    if cluster:
+        make_pool = partial(RayPool, run_step, cluster)
+    elif workers:
+        make_pool = partial(ProcessPool, run_step, workers)
+    done = run_grid(project, conf, name, size=size, dataset=dataset, make_pool=make_pool)
+    click.echo(f"{done.finished} trials finished, {done.skipped} of them earlier.")
+    click.echo("Report: make report")
+    if done.failed:
+        click.echo(
+            f"{len(done.failed)} failed, as said above; the same command tries again.", err=True
+        )
+        raise SystemExit(1)

@@ -11,6 +11,7 @@ from hsrl_pipeline.pipelines import (
     agent_training,
     ingestion,
     offline_eval,
+    reporting,
     sid_tokenization,
     simulator_training,
 )
@@ -26,7 +27,7 @@ CHAIN: dict[str, Callable[[], Pipeline]] = {
 
 
 def register_pipelines() -> dict[str, Pipeline]:
-    """Return six pipelines, the chain's five and ``agent_search``, and the chain, ``__default__``.
+    """Return the pipelines of the chain, two beside it, and the chain as ``__default__``.
 
     The nodes of a pipeline share a namespace of its name, which Kedro-Viz shows as one box that
     unfolds. Datasets and parameters keep their names.
@@ -35,6 +36,7 @@ def register_pipelines() -> dict[str, Pipeline]:
     return {
         **chain,
         "agent_search": agent_search.create_pipeline(),
+        "reporting": reporting.create_pipeline(),
         "__default__": Pipeline(chain.values()),
     }
 

@@ -14,7 +14,7 @@ from kedro.pipeline.node import Node
 
 from hsrl_pipeline.config.root import validate_parameters
 from hsrl_pipeline.tracking.metric_stream import MetricStream
-from hsrl_pipeline.tracking.run import TrackedRun, active_run, set_active_run
+from hsrl_pipeline.tracking.run import TrackedRun, active_run, run_setting, set_active_run
 from hsrl_pipeline.tracking.store import EXPERIMENT_PREFIX
 
 LONGEST_TAG = 4000
@@ -38,7 +38,7 @@ class TrackingHook:
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
         """Remember what the run's name and tags are made of."""
-        self._project = Path(context.project_path)
+        self._project = run_setting().project or Path(context.project_path)
         tree = validate_parameters(context.config_loader["parameters"])
         self._parameters = tree.model_dump(mode="json")
         self._label = tree.agent.shown_name
@@ -66,6 +66,7 @@ class TrackingHook:
                 "pipelines": ",".join(names),
                 "regime": self._regime,
                 **({"agent": agent, "label": label} if uses_agent else {}),
+                **run_setting().tags,
             },
         )
         settings = {agent: self._parameters["agents"][agent]}

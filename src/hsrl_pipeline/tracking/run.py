@@ -6,6 +6,7 @@ import atexit
 import logging
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,22 @@ LONGEST_WAIT = 30.0
 """Seconds to wait for a store that is slow; it counts as away long before."""
 
 _active: TrackedRun | None = None
+
+
+@dataclass(frozen=True)
+class RunSetting:
+    """What the runs of a process share, where it runs more than one.
+
+    Attributes:
+        project: Root of the project whose store they are kept in; None for the session's own.
+        tags: Tags that they have besides their own.
+    """
+
+    project: Path | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+_setting = RunSetting()
 
 
 class TrackedRun:
@@ -148,3 +165,14 @@ def set_active_run(run: TrackedRun | None) -> None:
     """Make a run the one that this process writes to."""
     global _active  # noqa: PLW0603
     _active = run
+
+
+def run_setting() -> RunSetting:
+    """Return what the next runs of this process share."""
+    return _setting
+
+
+def set_run_setting(setting: RunSetting) -> None:
+    """Give the next runs of this process a store and tags."""
+    global _setting  # noqa: PLW0603
+    _setting = setting

@@ -1,0 +1,83 @@
+"""One tiny grid as a user runs it: `kedro experiment`, then the report."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from hsrl_pipeline.tracking.store import open_client
+
+PROJECT = Path(__file__).parents[2]
+STORE = Path("data") / "07_model_output" / "experiments"
+
+TINY = """
+title: A tiny grid
+agents: [sl]
+seeds: [3]
+datasets: [test]
+parameters: {training.n_iterations: 20, evaluation.n_episodes: 32}
+"""
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("project")
+    shutil.copytree(PROJECT / "conf", folder / "conf")
+    shutil.copy(PROJECT / "pyproject.toml", folder)
+    ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
+    shutil.copytree(PROJECT / "src", folder / "src", ignore=ignored)
+    (folder / "data" / "01_raw").mkdir(parents=True)
+    (folder / "conf" / "experiments" / "tiny.yml").write_text(TINY)
+    return folder
+
+
+def kedro(project: Path, *arguments: str) -> str:
+    environment = {name: value for name, value in os.environ.items() if "MLFLOW" not in name}
+    done = subprocess.run(
+        [sys.executable, "-m", "kedro", *arguments],
+        cwd=project,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**environment, "PYTHONPATH": str(project / "src"), "DO_NOT_TRACK": "true"},
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+@pytest.mark.slow
+def test_a_grid_gives_the_same_numbers_twice_and_a_report(project) -> None:
+    assert "1 trials finished, 0 of them earlier." in kedro(project, "experiment", "tiny")
+    (path,) = (project / STORE / "trials").glob("*/result.json")
+    first = json.loads(path.read_text())
+    assert {row["policy"] for row in first["rows"]} >= {"sl", "static_slate", "random"}
+
+    path.unlink()
+    shutil.rmtree(project / STORE / "references")
+    kedro(project, "experiment", "tiny")
+    again = json.loads(path.read_text())
+    assert again["rows"] == first["rows"]
+
+    client = open_client(project)
+    (experiment,) = [found for found in client.search_experiments() if "toy" in found.name]
+    runs = client.search_runs([experiment.experiment_id], filter_string="tags.experiment = 'tiny'")
+    trials = [run for run in runs if run.data.tags.get("trial") == first["key"]]
+    assert [run.info.run_name for run in trials] == ["sl-seed3"] * 2
+    assert len(runs) == 3 + 2  # data, codes and simulators were made once
+
+    kedro(project, "run", "--pipeline", "reporting")
+    folder = project / "data" / "08_reporting" / "experiments"
+    scores = pd.read_csv(folder / "scores.csv").set_index("policy")
+    (judged,) = [
+        row for row in first["rows"] if (row["policy"], row["simulator"]) == ("sl", "eval")
+    ]
+    assert scores.loc["sl", "iqm"] == pytest.approx(judged["total_reward"])
+    assert "A tiny grid" in (folder / "report.html").read_text()
+    assert not list((project / "data" / "08_reporting").glob("toy"))  # results of runs stay apart
