@@ -10,6 +10,7 @@ from hsrl_pipeline.config.evaluation import EvaluationConfig
 from hsrl_pipeline.config.session import CandidatesConfig, RewardConfig
 from hsrl_pipeline.config.training import TrainingConfig
 from hsrl_pipeline.errors import UserError
+from hsrl_pipeline.evaluation.kept_rollouts import NOTHING_KEPT
 from hsrl_pipeline.pipelines import agent_training, offline_eval
 
 from .offline_eval_inputs import N_ITEMS, SESSION, SLATE, make_inputs
@@ -38,6 +39,7 @@ def run(pipeline, inputs, name, cap=None):
         **inputs,
         "training_metrics": lambda step, figures: None,
         "training_checkpoints": None,
+        "reference_records": NOTHING_KEPT,
         **{f"params:{key}": value for key, value in parameters.items()},
     }
     catalog = DataCatalog(

@@ -664,7 +664,7 @@ def test_equal_timestamps_keep_the_order_of_the_file(ingest, tabular):
 
 def test_items_and_users_without_features_are_kept(ingest, ml100k):
     ml100k[U_ITEM] = b"\n".join(ml100k[U_ITEM].split(b"\n")[:6]) + b"\n"
-    ml100k[U_USER] = ml100k[U_USER].split(b"\n")[0] + b"\n"
+    ml100k[U_USER] = b"\n".join(ml100k[U_USER].split(b"\n")[:2]) + b"\n"
     tables = ingest("ml100k", ml100k, slate_size=5)
     assert (len(tables.items), len(tables.users)) == (12, 4)
     lacking = tables.items.set_index("item_id").loc["12"]
