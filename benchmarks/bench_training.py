@@ -111,7 +111,7 @@ class Iteration:
             with torch.no_grad():
                 state = self.agent._encoder(observation)
                 if isinstance(self.agent, HsrlAgent):
-                    self.agent._head.item_likelihood(state, slates)
+                    self.agent._slates.likelihood(state, observation, slates)
                 else:
                     self.agent._head(state)
                 self._response.probabilities(observation, slates)
@@ -202,7 +202,7 @@ def _working_megabytes(call: Callable[[], None]) -> float:
     changes = [event for event in events if event.get("name") == "[memory]"]
     changes.sort(key=lambda event: event["ts"])
     held = accumulate(event["args"]["Bytes"] for event in changes)
-    return max(held) / 1e6
+    return float(max(held)) / 1e6
 
 
 def _compare(first: Callable[[], None], second: Callable[[], None]) -> tuple[float, float]:
