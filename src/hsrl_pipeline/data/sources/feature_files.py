@@ -99,6 +99,7 @@ class FeatureFile:
             column: Column of the id.
             numeric: True when ids must be whole numbers of at most 18 digits.
         """
+        lines: pd.Index[Any]
         if column in self._typed:
             given, lines = self._typed[column], pd.RangeIndex(1, len(self._typed[column]) + 1)
         else:
