@@ -211,13 +211,18 @@ def parquet_part(draw: Draw, events: Sequence[Event], kinds: tuple[Any, ...]) ->
     )
 
 
-def part_kinds(draw: Draw) -> tuple[Any, ...]:
-    """Return how the columns of a part are typed."""
-    typed = ["ms", "UTC"] if "typed times" in SWITCHED_ON else []
+def time_kinds(draw: Draw) -> list[str]:
+    """Return the types that the times of one log may have: numbers beside dates are refused."""
+    typed = maybe(draw, "typed times")
+    return ["ms", "UTC"] if typed else ["int64", "double"]
+
+
+def part_kinds(draw: Draw, times: Sequence[str]) -> tuple[Any, ...]:
+    """Return how the columns of a part are typed, its times in one of the given ways."""
     return (
         draw(st.sampled_from(id_kinds())),
         draw(st.sampled_from(id_kinds())),
-        draw(st.sampled_from(["int64", "double", *typed])),
+        draw(st.sampled_from(times)),
         draw(st.sampled_from([pa.int8(), pa.int64(), pa.float64()])),
         draw(st.sampled_from([pa.float32(), pa.float64()])),
     )
@@ -291,10 +296,11 @@ def csv_file(draw: Draw, events: Sequence[Event], time_format: str) -> dict[str,
 def parquet_parts(draw: Draw, events: Sequence[Event]) -> dict[str, bytes]:
     cuts = sorted(draw(st.lists(st.integers(1, len(events)), max_size=2)))
     bounds = [0, *cuts, len(events)]
-    kinds = part_kinds(draw)
+    times = time_kinds(draw)
+    kinds = part_kinds(draw, times)
     mixed = maybe(draw, "part types")
     tables = [
-        parquet_part(draw, events[first:end], part_kinds(draw) if mixed else kinds)
+        parquet_part(draw, events[first:end], part_kinds(draw, times) if mixed else kinds)
         for first, end in itertools.pairwise(bounds)
         if end > first
     ]
@@ -309,7 +315,7 @@ def parquet_parts(draw: Draw, events: Sequence[Event]) -> dict[str, bytes]:
 def writings(draw: Draw, events: Sequence[Event]) -> dict[str, tuple[dict[str, bytes], str]]:
     """Return the log as text, as one typed file and as parts, each with its form of times."""
     time_format = draw(st.sampled_from(["s", "datetime"]))
-    one = parquet_bytes(parquet_part(draw, events, part_kinds(draw)))
+    one = parquet_bytes(parquet_part(draw, events, part_kinds(draw, time_kinds(draw))))
     return {
         "text": (csv_file(draw, events, time_format), time_format),
         "one file": ({"log.parquet": one}, "s"),
