@@ -286,23 +286,41 @@ def parquet_bytes(table: pa.Table) -> bytes:
     return bytes(sink.getvalue())
 
 
-def csv_file(draw: Draw, events: Sequence[Event], time_format: str) -> dict[str, bytes]:
+def csv_file(
+    draw: Draw, events: Sequence[Event], time_format: str, name: str = "log"
+) -> dict[str, bytes]:
     content = csv_text(draw, events, time_format).encode()
     if maybe(draw, "gz"):
-        return {"log.csv.gz": gzip.compress(content)}
-    return {"log.csv": content}
+        return {f"{name}.csv.gz": gzip.compress(content)}
+    return {f"{name}.csv": content}
+
+
+def cuts(draw: Draw, events: Sequence[Event]) -> list[Sequence[Event]]:
+    """Return the events in one to three parts."""
+    inner = sorted(draw(st.lists(st.integers(1, len(events)), max_size=2)))
+    bounds = [0, *inner, len(events)]
+    return [events[first:end] for first, end in itertools.pairwise(bounds) if end > first]
+
+
+def csv_parts(draw: Draw, events: Sequence[Event], time_format: str) -> dict[str, bytes]:
+    pieces = cuts(draw, events)
+    if maybe(draw, "empty part"):
+        pieces.insert(0, [])
+    files: dict[str, bytes] = {}
+    for place, piece in enumerate(pieces):
+        files |= csv_file(draw, piece, time_format, f"log/part-{place}")
+    if maybe(draw, "hidden file"):
+        files["log/_part.csv"] = next(iter(files.values()))
+    return files
 
 
 def parquet_parts(draw: Draw, events: Sequence[Event]) -> dict[str, bytes]:
-    cuts = sorted(draw(st.lists(st.integers(1, len(events)), max_size=2)))
-    bounds = [0, *cuts, len(events)]
     times = time_kinds(draw)
     kinds = part_kinds(draw, times)
     mixed = maybe(draw, "part types")
     tables = [
-        parquet_part(draw, events[first:end], part_kinds(draw, times) if mixed else kinds)
-        for first, end in itertools.pairwise(bounds)
-        if end > first
+        parquet_part(draw, piece, part_kinds(draw, times) if mixed else kinds)
+        for piece in cuts(draw, events)
     ]
     if maybe(draw, "empty part"):
         tables.insert(0, tables[0].slice(0, 0))
@@ -318,6 +336,7 @@ def writings(draw: Draw, events: Sequence[Event]) -> dict[str, tuple[dict[str, b
     one = parquet_bytes(parquet_part(draw, events, part_kinds(draw, time_kinds(draw))))
     return {
         "text": (csv_file(draw, events, time_format), time_format),
+        "parts of text": (csv_parts(draw, events, time_format), time_format),
         "one file": ({"log.parquet": one}, "s"),
         "parts": (parquet_parts(draw, events), "s"),
     }
