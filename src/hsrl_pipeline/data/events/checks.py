@@ -62,8 +62,14 @@ def check_events(engine: Engine, source: SourceLog, date: str | None = None) -> 
     numeric = source.rules.numeric_ids
     strict = source.unlisted_items == "bad" and source.items is not None
     listed = source.items["item_id"].tolist() if strict and source.items is not None else None
-    engine.write(number_ids(draft, "user_id", numeric=numeric), paths["users"])
-    engine.write(number_ids(draft, "item_id", numeric=numeric, listed=listed), paths["items"])
+    # kept first: otherwise a filter on read ids would be moved before distinct, to every row
+    raw = {
+        name: engine.persist(draft.select(name).distinct(), f"distinct_{name}")
+        for name in ("user_id", "item_id")
+    }
+    engine.write(number_ids(raw["user_id"], "user_id", numeric=numeric), paths["users"])
+    item_ids = number_ids(raw["item_id"], "item_id", numeric=numeric, listed=listed)
+    engine.write(item_ids, paths["items"])
     users, items = engine.read(paths["users"]), engine.read(paths["items"])
     judged, defects = judge_rows(draft, users, items, source)
     if date is not None:
