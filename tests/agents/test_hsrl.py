@@ -198,7 +198,7 @@ def test_click_likelihood_by_hand(head):
     with torch.no_grad():
         state = agent._encoder(log.observation)
         if head == "trie":
-            scores = agent._head.item_likelihood(state, log.slates).log_prob + math.log(N_ITEMS)
+            scores = agent._head.item_log_prob(state, log.slates) + math.log(N_ITEMS)
         else:
             scores = agent._head(state).gather(1, log.slates)
         logits = 0.4 * scores + agent._click_bias(state)

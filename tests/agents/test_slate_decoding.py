@@ -33,7 +33,7 @@ def make_policy(shelves=None, n_items=N_ITEMS, scale=1.0, priors=None):
 def item_probs(policy, state):
     with torch.no_grad():
         items = torch.arange(1, policy.trie.n_items + 1).expand(len(state), -1)
-        return policy.item_likelihood(state, items).log_prob.exp()
+        return policy.item_log_prob(state, items).exp()
 
 
 def among_remaining(policy, probs, shown):
@@ -80,7 +80,7 @@ def test_draws_are_distinct_and_carry_their_likelihood(scale):
     assert all(len(set(row)) == 6 for row in drawn.items.tolist())
     with torch.no_grad():
         catalogue = torch.arange(1, N_ITEMS + 1).unsqueeze(0)
-        expected = policy.item_likelihood(state, catalogue).log_prob[0][drawn.items - 1]
+        expected = policy.item_log_prob(state, catalogue)[0][drawn.items - 1]
     torch.testing.assert_close(drawn.log_prob, expected, rtol=1e-4, atol=1e-4)
 
 

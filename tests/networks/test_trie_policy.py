@@ -18,7 +18,7 @@ def make_policy(**options):
 
 
 def all_items(policy, state):
-    return policy.item_likelihood(state, ITEMS.expand(len(state), -1)).log_prob.exp()
+    return policy.item_log_prob(state, ITEMS.expand(len(state), -1)).exp()
 
 
 @pytest.mark.parametrize("context_update", ["taken", "expected", "none"])
@@ -39,14 +39,15 @@ def test_likelihood_by_hand():
     first = policy.heads[0](state).log_softmax(-1)[0]
     context = F.layer_norm(state[0] - policy.code_embeddings[0][0], (4,))
     second = policy.heads[1](context)[[1, 2]].log_softmax(-1)
-    likelihood = policy.item_likelihood(state, torch.tensor([[2, 4, 1]]))
+    log_prob = policy.item_log_prob(state, torch.tensor([[2, 4, 1]]))
     expected = torch.stack([first[0] + second[1], first[0] + second[0], first[1] - math.log(2)])
-    torch.testing.assert_close(likelihood.log_prob[0], expected)
-    entropy = -(second.exp() * second).sum()
-    torch.testing.assert_close(
-        likelihood.entropy[1, 0], torch.stack([entropy, entropy, entropy * 0])
-    )
-    assert likelihood.n_children[:, 0].tolist() == [[3, 3, 3], [2, 2, 1]]
+    torch.testing.assert_close(log_prob[0], expected)
+    nodes = policy.trie.item_nodes[[2, 4, 1]]
+    assert policy.trie.n_children(1, nodes[:, 0]).tolist() == [3, 3, 3]
+    assert policy.trie.n_children(2, nodes[:, 1]).tolist() == [2, 2, 1]
+    choices, _, _ = policy.choose(2, context[None], nodes[:1, 1])
+    entropy = -(choices.exp() * choices)[:, :2].sum()
+    torch.testing.assert_close(entropy, -(second.exp() * second).sum())
 
 
 def test_conditioning_can_say_either_or():
@@ -60,7 +61,7 @@ def test_conditioning_can_say_either_or():
         state = torch.ones(1, 4)
         for _ in range(150):
             optimizer.zero_grad()
-            loss = -policy.item_likelihood(state, torch.tensor([[1, 4]])).log_prob.mean()
+            loss = -policy.item_log_prob(state, torch.tensor([[1, 4]])).mean()
             loss.backward()
             optimizer.step()
         fits[update] = loss.item()
@@ -99,8 +100,7 @@ def test_leaf_vectors_tell_items_of_one_prefix_apart():
 def test_gradients_are_finite_with_single_child_prefixes():
     policy = make_policy(item_vectors=torch.randn(6, 3))
     state = torch.randn(2, 4, requires_grad=True)
-    likelihood = policy.item_likelihood(state, torch.tensor([[5, 1], [2, 4]]))
-    (likelihood.log_prob.sum() + likelihood.entropy.sum()).backward()
+    policy.item_log_prob(state, torch.tensor([[5, 1], [2, 4]])).sum().backward()
     assert state.grad.isfinite().all()
     assert all(weight.grad.isfinite().all() for weight in policy.parameters())
 

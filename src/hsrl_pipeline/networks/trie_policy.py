@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import torch
 from torch import nn
@@ -13,22 +13,6 @@ from hsrl_pipeline.semantic_ids.code_trie import CodeTrie
 from hsrl_pipeline.shapes import PAD_ID
 
 ContextUpdate = Literal["taken", "expected", "none"]
-
-
-class ItemLikelihood(NamedTuple):
-    """Likelihood of given items, level by level.
-
-    Attributes:
-        log_prob: (batch, slate) float32. Log-probability of each item: its code's, and its share
-            among the items of that code.
-        entropy: (level, batch, slate) float32. Entropy, in nats, of the choice made at each level
-            on the way to the item.
-        n_children: (level, batch, slate) int64. How many choices there were.
-    """
-
-    log_prob: torch.Tensor
-    entropy: torch.Tensor
-    n_children: torch.Tensor
 
 
 class TriePolicy(nn.Module):
@@ -160,55 +144,21 @@ class TriePolicy(nn.Module):
         refined: torch.Tensor = self.norms[level - 1](kept - removed)
         return refined
 
-    def item_likelihood(
-        self, state: torch.Tensor, items: torch.Tensor, shown: torch.Tensor | None = None
-    ) -> ItemLikelihood:
-        """Return the likelihood of given items by following their codes down the trie.
-
-        Args:
-            state: (batch, embed) float32. c_0.
-            items: (batch, slate) int64. Items in ``[1, n_items]``.
-            shown: (batch, shown) int64. Items that may not be shown again, PAD_ID elsewhere: they
-                leave their share to the other items of their code.
-
-        Returns:
-            Log-probabilities, and the entropies met on the way.
-        """
-        trie = self.trie
-        paths, slots = trie.item_nodes[items], trie.item_slots[items]
-        log_prob = trie.item_log_shares(items, shown).to(state.dtype)
-        context = state.unsqueeze(1)
-        entropies, counts = [], []
-        for level in range(1, trie.n_levels + 1):
-            nodes = paths[..., level - 1]
-            # a single root has one distribution per state, whatever the item
-            asked = nodes[:1, :1] if level == 1 and trie.n_roots == 1 else nodes
-            log_probs, _, codes = self.choose(level, context, asked)
-            slot = slots[..., level - 1 : level]
-            taken = log_probs.expand(*items.shape, -1).gather(-1, slot)
-            log_prob = log_prob + taken[..., 0]
-            finite = log_probs.masked_fill(log_probs == -torch.inf, 0.0)
-            entropy = -(log_probs.exp() * finite).sum(-1)
-            entropies.append(entropy.expand(items.shape))
-            counts.append(trie.n_children(level, nodes))
-            if level < trie.n_levels:
-                code = codes.expand(*items.shape, -1).gather(-1, slot)[..., 0]
-                context = self.refine(level, context, code)
-        return ItemLikelihood(log_prob, torch.stack(entropies), torch.stack(counts))
-
     def item_log_prob(
         self, state: torch.Tensor, items: torch.Tensor, shown: torch.Tensor | None = None
     ) -> torch.Tensor:
-        """Return the log-probabilities alone of ``item_likelihood``.
+        """Return the log-probabilities of given items by following their codes down the trie.
 
         Args:
             state: (batch, embed) float32. c_0.
             items: (batch, any) int64. PAD_ID costs nothing: many places of what was shown are
                 free.
-            shown: (batch, shown) int64. Items that may not be shown again, as there.
+            shown: (batch, shown) int64. Items that may not be shown again, PAD_ID elsewhere: they
+                leave their share to the other items of their code.
 
         Returns:
-            (batch, any) float32. 0 for PAD_ID.
+            (batch, any) float32. Log-probability of each item: its code's, and its share among
+            the items of that code. 0 for PAD_ID.
         """
         trie = self.trie
         log_shares = trie.item_log_shares(items, shown).to(state.dtype)
