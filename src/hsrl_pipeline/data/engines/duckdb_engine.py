@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from hsrl_pipeline.data.engines.engine import Engine
-from hsrl_pipeline.data.engines.parquet_columns import EXACT_FLOATS, ColumnRead, Form
+from hsrl_pipeline.data.engines.parquet_columns import ColumnRead, Form, text_sql
 from hsrl_pipeline.data.engines.parquet_parts import ParquetPart
 from hsrl_pipeline.data.engines.text_of_bytes import text_of_bytes
 from hsrl_pipeline.errors import UserError
@@ -128,23 +128,7 @@ def _column_sql(read: ColumnRead) -> str:
         )
     if zoned_ns:  # a type with a zone that Ibis does not know
         column = f"CAST({column} AS TIMESTAMP_NS)"
-    return _text_sql(column, kind) if read.form is Form.TEXT else column
-
-
-def _text_sql(column: str, kind: pa.DataType) -> str:
-    if pa.types.is_boolean(kind):
-        return f"CAST(CAST({column} AS INT) AS VARCHAR)"
-    if pa.types.is_floating(kind):
-        number = f"CAST({column} AS DOUBLE)"
-        return (
-            f"CASE WHEN abs({number}) < {EXACT_FLOATS} AND {number} = floor({number}) "
-            f"THEN CAST(CAST({number} AS BIGINT) AS VARCHAR) ELSE CAST({number} AS VARCHAR) END"
-        )
-    if pa.types.is_decimal(kind):
-        return f"regexp_replace(CAST({column} AS VARCHAR), '[.]0+$', '')"
-    if pa.types.is_binary(kind) or pa.types.is_fixed_size_binary(kind):
-        return column
-    return f"CAST({column} AS VARCHAR)"
+    return text_sql(column, kind) if read.form is Form.TEXT else column
 
 
 def _quoted(name: str) -> str:

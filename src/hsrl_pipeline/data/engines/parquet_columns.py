@@ -142,3 +142,25 @@ def _is_dated(kind: pa.DataType) -> bool:
 
 def _fits_int64(kind: pa.DataType) -> bool:
     return bool(types.is_boolean(kind) or (types.is_integer(kind) and kind != pa.uint64()))
+
+
+def text_sql(column: str, kind: pa.DataType) -> str:
+    """Return a column as text, in SQL that DuckDB and Spark both read.
+
+    Args:
+        column: The column, quoted as the engine does.
+        kind: Its type in the file.
+    """
+    if types.is_boolean(kind):
+        return f"CAST(CAST({column} AS INT) AS STRING)"
+    if types.is_floating(kind):
+        number = f"CAST({column} AS DOUBLE)"
+        return (
+            f"CASE WHEN abs({number}) < {EXACT_FLOATS} AND {number} = floor({number}) "
+            f"THEN CAST(CAST({number} AS BIGINT) AS STRING) ELSE CAST({number} AS STRING) END"
+        )
+    if types.is_decimal(kind):
+        return f"regexp_replace(CAST({column} AS STRING), '[.]0+$', '')"
+    if types.is_binary(kind) or types.is_fixed_size_binary(kind):
+        return column
+    return f"CAST({column} AS STRING)"

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hsrl_pipeline.data.engines.engine import Engine
-from hsrl_pipeline.data.engines.parquet_columns import EXACT_FLOATS, ColumnRead, Form
+from hsrl_pipeline.data.engines.parquet_columns import ColumnRead, Form, text_sql
 from hsrl_pipeline.data.engines.parquet_parts import ParquetPart
 from hsrl_pipeline.errors import UserError
 
@@ -164,23 +164,7 @@ def _column_sql(read: ColumnRead) -> str:
         )
     if as_whole:
         column = f"timestamp_micros({column} DIV 1000L)"
-    return _text_sql(column, kind) if read.form is Form.TEXT else column
-
-
-def _text_sql(column: str, kind: pa.DataType) -> str:
-    if pa.types.is_boolean(kind):
-        return f"CAST(CAST({column} AS INT) AS STRING)"
-    if pa.types.is_floating(kind):
-        number = f"CAST({column} AS DOUBLE)"
-        return (
-            f"CASE WHEN abs({number}) < {EXACT_FLOATS} AND {number} = floor({number}) "
-            f"THEN CAST(CAST({number} AS BIGINT) AS STRING) ELSE CAST({number} AS STRING) END"
-        )
-    if pa.types.is_decimal(kind):
-        return f"regexp_replace(CAST({column} AS STRING), '[.]0+$', '')"
-    if pa.types.is_binary(kind) or pa.types.is_fixed_size_binary(kind):
-        return column
-    return f"CAST({column} AS STRING)"
+    return text_sql(column, kind) if read.form is Form.TEXT else column
 
 
 def _quoted(name: str) -> str:
