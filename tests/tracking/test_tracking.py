@@ -8,7 +8,7 @@ import pytest
 from hsrl_pipeline.tracking import metric_stream as metric_stream_module
 from hsrl_pipeline.tracking.metric_stream import MetricStream, MetricStreamDataset
 from hsrl_pipeline.tracking.processes import mark_killed_runs
-from hsrl_pipeline.tracking.run import TrackedRun, active_run, flatten_params, set_active_run
+from hsrl_pipeline.tracking.run import TrackedRun, active_run, set_active_run
 from hsrl_pipeline.tracking.store import open_client, tracking_uri
 
 START_RUN = """
@@ -32,11 +32,6 @@ def run(project: Path) -> Iterator[TrackedRun]:
     tracked = TrackedRun(project, "hsrl/test", "hsrl-seed0", {"dataset": "test"})
     yield tracked
     tracked.end("FINISHED")
-
-
-def test_nested_parameters_become_dotted() -> None:
-    nested = {"a": {"b": 1, "c": {"d": [1, 2]}}, "empty": {}}
-    assert flatten_params(nested) == {"a.b": 1, "a.c.d": [1, 2], "empty": {}}
 
 
 def test_store_is_absolute_and_can_be_named_by_the_environment(project, monkeypatch) -> None:

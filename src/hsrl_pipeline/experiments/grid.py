@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hsrl_pipeline.config.agent import AGENT_NAMES, LABEL, REFERENCE_NAMES
+from hsrl_pipeline.config.dotted_names import flat, nested
 from hsrl_pipeline.config.session import Regime
 from hsrl_pipeline.errors import UserError
 from hsrl_pipeline.experiments.grid_file import Axes, GridFile, Part, Size, Variant, read_grid_file
@@ -63,15 +64,15 @@ class Trial:
 
     def overrides(self) -> dict[str, Any]:
         """Return what the run is told, nested as ``--params`` are."""
-        flat: dict[str, Any] = {
+        pairs: dict[str, Any] = {
             **self.parameters,
             "seed": self.seed,
             "agent.name": self.agent,
             "candidates.exclude_shown": self.regime == "no_repeats",
         }
         if self.label != self.agent:
-            flat["agent.label"] = self.label
-        return nested(flat)
+            pairs["agent.label"] = self.label
+        return nested(pairs)
 
 
 @dataclass(frozen=True)
@@ -144,28 +145,6 @@ def _info(part: Part, content: GridFile) -> PartInfo:
     return PartInfo(part.title, part.baseline or content.baseline, drawn)
 
 
-def nested(flat: Mapping[str, Any]) -> dict[str, Any]:
-    """Return ``{"a.b": 1}`` as ``{"a": {"b": 1}}``."""
-    tree: dict[str, Any] = {}
-    for name, value in flat.items():
-        *folders, last = name.split(".")
-        place = tree
-        for folder in folders:
-            place = place.setdefault(folder, {})
-        place[last] = value
-    return tree
-
-
-def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in tree.items():
-        if isinstance(value, Mapping):
-            flat |= _flat(value, f"{prefix}{name}.")
-        else:
-            flat[f"{prefix}{name}"] = value
-    return flat
-
-
 def _sources(content: GridFile, part: Part, place: str, size: Size) -> list[tuple[str, Axes]]:
     """Return where a part's keys may stand, the decisive one last."""
     sources: list[tuple[str, Axes]] = [("", content)]
@@ -227,13 +206,13 @@ def _variants(
     ]
     for number, variant in enumerate(own or []):
         key = f"{place}[{number}]"
-        flat = _checked(path, f"{key}.parameters", variant.parameters)
+        parameters = _checked(path, f"{key}.parameters", variant.parameters)
         if variant.label in {*AGENT_NAMES, *REFERENCE_NAMES} - {variant.agent}:
             raise UserError(
                 f"the label '{variant.label}' is the name of another policy",
                 where=f"{path}, key {key}.label",
             )
-        found.append((variant, flat, f"{key}.parameters"))
+        found.append((variant, parameters, f"{key}.parameters"))
     labels = Counter(variant.label for variant, _, _ in found)
     twice = [label for label, count in labels.items() if count > 1]
     if twice:
@@ -255,9 +234,9 @@ def _parameters(
     origins: dict[str, str] = {}
     for place, axes in sources:
         key = f"{place}.parameters" if place else "parameters"
-        flat = _checked(path, key, axes.parameters)
-        values |= flat
-        origins |= dict.fromkeys(flat, key)
+        own = _checked(path, key, axes.parameters)
+        values |= own
+        origins |= dict.fromkeys(own, key)
     return values, origins
 
 
@@ -280,13 +259,13 @@ def _grid(
 
 def _checked(path: Path, key: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
     """Return parameters flat; refuse those that the file sets by keys of their own."""
-    flat = _flat(parameters)
+    pairs = {name: value for name, value in flat(parameters).items() if value != {}}
     for name, own in OWN_KEYS.items():
-        if name in flat:
+        if name in pairs:
             raise UserError(
                 f"'{name}' is set by the key '{own}'", where=f"{path}, key {key}.{name}"
             )
-    return flat
+    return pairs
 
 
 def _decisive(sources: Sequence[tuple[str, Axes]], name: str) -> tuple[str, Any]:

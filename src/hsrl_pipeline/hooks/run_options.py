@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from hsrl_pipeline.config.dotted_names import flat
+
 
 def typed_options(run_params: dict[str, Any]) -> str:
     """Return ``--env`` and ``--params`` of a run for a command in a message.
@@ -15,17 +17,6 @@ def typed_options(run_params: dict[str, Any]) -> str:
         Text that begins with a space, or nothing.
     """
     env = f" --env {run_params['env']}" if run_params.get("env") else ""
-    pairs = _flat(run_params.get("runtime_params") or {})
-    params = ",".join(f"{name}={value}" for name, value in pairs)
+    pairs = flat(run_params.get("runtime_params") or {})
+    params = ",".join(f"{name}={value}" for name, value in pairs.items())
     return f"{env} --params {params}" if params else env
-
-
-def _flat(params: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    """Return nested ``--params`` as dotted pairs, the way they were typed."""
-    pairs: list[tuple[str, Any]] = []
-    for name, value in params.items():
-        if isinstance(value, dict):
-            pairs.extend(_flat(value, f"{prefix}{name}."))
-        else:
-            pairs.append((f"{prefix}{name}", value))
-    return pairs

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hsrl_pipeline.config.dotted_names import flat
 from hsrl_pipeline.tracking.outbox import Outbox, send_kept_runs
 from hsrl_pipeline.tracking.processes import (
     PROCESS_TAG,
@@ -83,9 +84,7 @@ class TrackedRun:
 
     def log_params(self, params: Mapping[str, Any]) -> None:
         """Log a nested mapping as flat, dotted parameters."""
-        flat = [
-            [name, str(value)[:LONGEST_PARAM]] for name, value in flatten_params(params).items()
-        ]
+        flat = [[name, str(value)[:LONGEST_PARAM]] for name, value in flat(params).items()]
         for start in range(0, len(flat), PARAMS_PER_CALL):
             self._outbox.put({"kind": "params", "values": flat[start : start + PARAMS_PER_CALL]})
         self.wait()
@@ -143,17 +142,6 @@ def _warn_of_a_twin(client: MlflowClient, experiment_id: str, name: str) -> None
                 name,
                 run.data.tags.get(PROCESS_TAG, "unknown process"),
             )
-
-
-def flatten_params(params: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return ``{"a": {"b": 1}}`` as ``{"a.b": 1}``."""
-    flat: dict[str, Any] = {}
-    for name, value in params.items():
-        if isinstance(value, Mapping) and value:
-            flat.update(flatten_params(value, f"{prefix}{name}."))
-        else:
-            flat[f"{prefix}{name}"] = value
-    return flat
 
 
 def active_run() -> TrackedRun | None:
