@@ -84,9 +84,9 @@ class TrackedRun:
 
     def log_params(self, params: Mapping[str, Any]) -> None:
         """Log a nested mapping as flat, dotted parameters."""
-        flat = [[name, str(value)[:LONGEST_PARAM]] for name, value in flat(params).items()]
-        for start in range(0, len(flat), PARAMS_PER_CALL):
-            self._outbox.put({"kind": "params", "values": flat[start : start + PARAMS_PER_CALL]})
+        pairs = [[name, str(value)[:LONGEST_PARAM]] for name, value in flat(params).items()]
+        for start in range(0, len(pairs), PARAMS_PER_CALL):
+            self._outbox.put({"kind": "params", "values": pairs[start : start + PARAMS_PER_CALL]})
         self.wait()
 
     def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
