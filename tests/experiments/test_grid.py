@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from hsrl_pipeline.errors import UserError
-from hsrl_pipeline.experiments.grid import PartInfo, Trial, read_grid
+from hsrl_pipeline.experiments.grid import read_grid
+from hsrl_pipeline.experiments.trial import PartInfo, Trial
 
 SMALL = """
 title: Two agents

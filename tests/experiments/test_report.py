@@ -12,10 +12,10 @@ import pytest
 
 from hsrl_pipeline.experiments.comparison_tables import comparison_table, score_table
 from hsrl_pipeline.experiments.findings import findings
-from hsrl_pipeline.experiments.grid import PartInfo
 from hsrl_pipeline.experiments.plots import crossed_parameter
 from hsrl_pipeline.experiments.report import report_page
 from hsrl_pipeline.experiments.store import Experiment, ExperimentStore, TrialEntry
+from hsrl_pipeline.experiments.trial import PartInfo
 from hsrl_pipeline.experiments.trial_tables import (
     level_weight_table,
     reference_table,

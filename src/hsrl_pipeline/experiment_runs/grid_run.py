@@ -12,10 +12,11 @@ from hsrl_pipeline.errors import UserError
 from hsrl_pipeline.experiment_runs.plan import GRIDS, Planner, SharedStep
 from hsrl_pipeline.experiment_runs.stages import TRIAL, Stage
 from hsrl_pipeline.experiment_runs.step import LOG, Step, run_step
-from hsrl_pipeline.experiments.grid import Trial, read_grid
+from hsrl_pipeline.experiments.grid import read_grid
 from hsrl_pipeline.experiments.grid_file import Size
 from hsrl_pipeline.experiments.pool import Job, Pool, ProcessPool
 from hsrl_pipeline.experiments.store import Experiment, ExperimentStore, TrialEntry
+from hsrl_pipeline.experiments.trial import Trial
 from hsrl_pipeline.progress import Progress
 
 logger = logging.getLogger(__name__)

@@ -13,7 +13,7 @@ from hsrl_pipeline.config.root import validate_parameters
 from hsrl_pipeline.errors import UserError
 from hsrl_pipeline.experiment_runs.stages import TRIAL, Stage, project_stages
 from hsrl_pipeline.experiment_runs.step import Step
-from hsrl_pipeline.experiments.grid import Grid, Trial
+from hsrl_pipeline.experiments.trial import Grid, Trial
 from hsrl_pipeline.experiments.versions import behaviour_version, commit_of, settings_key
 
 STORE = Path("data") / "07_model_output" / "experiments"

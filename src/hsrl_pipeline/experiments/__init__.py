@@ -5,8 +5,6 @@ from typing import TYPE_CHECKING
 from hsrl_pipeline.lazy_names import lazy_names
 
 if TYPE_CHECKING:
-    from hsrl_pipeline.experiments.grid import Grid as Grid
-    from hsrl_pipeline.experiments.grid import Trial as Trial
     from hsrl_pipeline.experiments.grid import read_grid as read_grid
     from hsrl_pipeline.experiments.measures import holm as holm
     from hsrl_pipeline.experiments.measures import (
@@ -15,13 +13,16 @@ if TYPE_CHECKING:
     from hsrl_pipeline.experiments.measures import interquartile_mean as interquartile_mean
     from hsrl_pipeline.experiments.pool import ProcessPool as ProcessPool
     from hsrl_pipeline.experiments.store import ExperimentStore as ExperimentStore
+    from hsrl_pipeline.experiments.trial import Grid as Grid
+    from hsrl_pipeline.experiments.trial import Trial as Trial
 else:
     __getattr__, __dir__, __all__ = lazy_names(
         __name__,
         {
-            ".grid": ["Grid", "Trial", "read_grid"],
+            ".grid": ["read_grid"],
             ".measures": ["holm", "improvement_probability", "interquartile_mean"],
             ".pool": ["ProcessPool"],
             ".store": ["ExperimentStore"],
+            ".trial": ["Grid", "Trial"],
         },
     )

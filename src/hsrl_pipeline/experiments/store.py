@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hsrl_pipeline.atomic import staged_path
-from hsrl_pipeline.experiments.grid import PartInfo
+from hsrl_pipeline.experiments.trial import PartInfo
 
 
 @dataclass(frozen=True)
