@@ -182,7 +182,8 @@ class CodeScores(nn.Module):
         if self.expand is None:
             return [first]
         sizes = [int(head.out_features) for head in self.heads[1:]]  # type: ignore[arg-type]
-        return [first, *(self._further(state) / self._temperature).split(sizes, dim=-1)]
+        further = self._further(state) / self._temperature
+        return [first, *torch.split(further, sizes, dim=-1)]
 
     def _tables(self, state: torch.Tensor) -> torch.Tensor:
         """Return (batch, cell) float32, the scores of first codes and of pairs (first, further)."""
