@@ -40,6 +40,7 @@ OWN = {
 }
 # what else reads the next observation than the bootstrap
 WITHOUT_OTHER_USE_OF_SUCCESSOR = {"pg_ra": {"representation_coef": 0.0}}
+WITHOUT_TARGETS = {"a2c", "pg_ra"}
 BEST_REWARD = 1.0
 LEARNED = 0.8
 UPDATES = {"sl": 100, "a2c": 100, "hsrl": 100, "hsrl_paper": 100, "hac": 100, "pg_ra": 250}
@@ -376,6 +377,20 @@ def test_successors_may_be_valued_before_the_update(name: str) -> None:
         second.update(batch, log, twin.bootstrap(batch))
         twin.copy_weights_of(second)
     assert_equal_states(first.state_dict(), second.state_dict())
+
+
+@pytest.mark.parametrize("name", [name for name in LEARNERS if name not in WITHOUT_TARGETS])
+def test_target_networks_follow_by_the_share_tau(name: str) -> None:
+    agent = make_agent(name, tau=0.25)
+    before = flatten(agent.state_dict()["targets"])
+    list(learn(agent, 2 if name == "td3" else 1))  # td3 moves them every second update
+    state = agent.state_dict()
+    online, targets = flatten(state["networks"]), flatten(state["targets"])
+    for key, target in targets.items():
+        own = online.get(key, online.get(f"policy.{key}"))
+        torch.testing.assert_close(target, before[key] + 0.25 * (own - before[key]))
+    moved = {key.split(".")[0] for key in before if not torch.equal(before[key], targets[key])}
+    assert moved and moved == {key.split(".")[0] for key in before}
 
 
 @pytest.mark.parametrize("name", AGENT_NAMES)

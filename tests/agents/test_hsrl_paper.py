@@ -13,7 +13,7 @@ ENCODER = EncoderConfig(embedding_size=8, n_layers=1, n_heads=2, feedforward_siz
 N_ITEMS, SLATE, HISTORY = 12, 3, 4
 
 
-def make_agent(vocab_sizes=(4, 3), **options):
+def make_agent(vocab_sizes=(4, 3), released=(), **options):
     rng = np.random.default_rng(0)
     n_levels = len(vocab_sizes)
     items = np.arange(N_ITEMS)
@@ -22,6 +22,7 @@ def make_agent(vocab_sizes=(4, 3), **options):
         codes.append(rest % size)
         rest = rest // size
     table = np.concatenate([np.full((1, n_levels), -1), np.stack(codes, 1)])
+    table[list(released)] = -1
     vectors = rng.normal(size=(N_ITEMS + 1, 5)).astype("f4")
     context = AgentContext(
         N_ITEMS, SLATE, HISTORY, (3,), 0, 20, vectors, table, vocab_sizes, torch.device("cpu"), 0
@@ -107,6 +108,22 @@ def test_losses_are_the_papers():
     torch.testing.assert_close(stats.losses["critic_loss"], critic)
     torch.testing.assert_close(stats.losses["actor_loss"], actor)
     torch.testing.assert_close(stats.losses["cloning_loss"], cloning)
+
+
+def test_a_replayed_item_that_has_been_released_teaches_nothing_and_breaks_nothing():
+    batch = transitions()
+    gone = batch.slates[:, 0].unique().tolist()
+    agent = make_agent(released=gone, entropy_coef=0.0, value_reaches_encoder=False)
+    with torch.no_grad():
+        staying = agent._items.trie.has_code[batch.slates]
+        outputs = agent._head(agent._encoder(batch.observation))
+        log_prob = agent._items.log_prob(outputs.log_probs, batch.slates)
+        advantage = (agent.bootstrap(batch).td_target - agent._critic(outputs.contexts)).clamp(-1, 1)
+        expected = -(advantage * torch.where(staying, log_prob, 0.0).mean(1)).mean()
+    assert staying.any() and not staying.all()
+    stats = agent.update(batch, logged())
+    torch.testing.assert_close(stats.losses["actor_loss"], expected)
+    assert all(weight.isfinite().all() for weight in agent.policy_state().values())
 
 
 def test_level_weights_move_and_targets_follow_slowly():

@@ -107,6 +107,8 @@ class HsrlPaperAgent(TorchAgent[HsrlPaperSettings]):
             log_prob = self._items.log_prob(
                 outputs.log_probs, batch.slates, batch.observation.shown
             )
+            # a replayed item may have left the catalogue since: it teaches nothing
+            log_prob = log_prob.masked_fill(log_prob == -torch.inf, 0.0)
             entropies = level_entropies(outputs.log_probs)
             critic_loss = (value - target).square().mean()
             advantage = clipped_advantage(target, value, own.advantage_clip)
