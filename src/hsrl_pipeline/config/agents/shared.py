@@ -98,3 +98,11 @@ class HyperActionSettings(ValueSettings):
         le=2.0,
         description="Noise on the hyper-action while training, per dimension of size about 1",
     )
+    item_bias: bool = Field(
+        True,
+        description="Whether an item's score also has a learned part that is the same for all; "
+        "the papers have none",
+    )
+    bias_shrinkage: float = Field(
+        0.001, ge=0.0, description="Weight of the sum of squared item biases in their loss"
+    )
