@@ -393,6 +393,24 @@ def test_target_networks_follow_by_the_share_tau(name: str) -> None:
     assert moved and moved == {key.split(".")[0] for key in before}
 
 
+@pytest.mark.parametrize("name", ["a2c", "hsrl", "hsrl_paper", "pg_ra"])
+def test_the_price_of_entropy_falls_to_its_final_value(name: str) -> None:
+    steady, falling = (
+        make_agent(name, entropy_coef=1.0, **options)
+        for options in ({}, {"final_entropy_coef": 0.0, "entropy_annealing_updates": 1})
+    )
+    list(learn(steady, 1))
+    list(learn(falling, 1))
+    assert_equal_states(steady.state_dict(), falling.state_dict())
+    without = make_agent(name, entropy_coef=0.0)
+    without.load_state_dict(falling.state_dict())
+    for agent in (steady, falling, without):
+        list(learn(agent, 1, seed=8))
+    assert_equal_states(falling.state_dict(), without.state_dict())
+    with pytest.raises(AssertionError):
+        assert_equal_states(falling.state_dict(), steady.state_dict())
+
+
 @pytest.mark.parametrize("name", AGENT_NAMES)
 def test_a_twin_acts_alike_and_follows_only_when_told(name: str) -> None:
     agent = make_agent(name)

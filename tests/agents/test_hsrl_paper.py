@@ -166,6 +166,7 @@ def test_entropy_coefficient_flattens_the_policy():
         ({"critic_head": "single"}, {"critic_loss", "actor_loss", "cloning_loss"}, 1),
         ({"policy_head": "flat"}, {"critic_loss", "actor_loss", "cloning_loss"}, 3),
         ({"entropy_coef": 0.0}, {"critic_loss", "actor_loss", "cloning_loss"}, 3),
+        ({"gated_context": True}, {"critic_loss", "actor_loss", "cloning_loss"}, 3),
     ],
 )
 def test_ablations_are_settings(ablation, loss_names, n_weights):
@@ -174,6 +175,7 @@ def test_ablations_are_settings(ablation, loss_names, n_weights):
     assert set(stats.losses) == loss_names
     assert sum(name.startswith("level_weight") for name in stats.diagnostics) == n_weights
     assert agent._head.residual is (ablation.get("policy_head") != "flat")
+    assert bool(agent._head.gates) is ("gated_context" in ablation)
 
 
 def test_exploring_samples_and_evaluation_is_greedy():

@@ -45,7 +45,10 @@ class HsrlPaperAgent(TorchAgent[HsrlPaperSettings]):
         encoder = build_state_encoder(settings.encoder, context)
         with initial_weights(context.seed, "agent.hsrl_paper.networks"):
             head = HierarchicalPolicy(
-                width, context.vocab_sizes, residual=settings.policy_head == "hierarchical"
+                width,
+                context.vocab_sizes,
+                residual=settings.policy_head == "hierarchical",
+                gated=settings.gated_context,
             )
             critic = MultiLevelCritic(
                 width,
@@ -115,7 +118,8 @@ class HsrlPaperAgent(TorchAgent[HsrlPaperSettings]):
             actor_loss = policy_gradient_loss(advantage, log_prob)
             losses = {"critic_loss": critic_loss, "actor_loss": actor_loss}
             # Eq. 23 is the negative entropy and is minimised: the entropy enters with a minus
-            total = critic_loss + actor_loss - own.entropy_coef * entropies.sum()
+            price = own.entropy_coef_at(self._n_updates)
+            total = critic_loss + actor_loss - price * entropies.sum()
             if log is not None and logged is not None:
                 logged_log_prob = self._items.log_prob(logged.log_probs, log.slates)
                 losses["cloning_loss"] = behavior_cloning_loss(

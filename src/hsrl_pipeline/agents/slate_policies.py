@@ -7,7 +7,6 @@ prefix.
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple, Protocol
 
 import torch
@@ -165,7 +164,9 @@ class TrieSlates:
     def __init__(self, head: TriePolicy, slate_size: int, beam_width: int) -> None:
         self._head = head
         self._decoder = ShelfDecoder(head, slate_size, beam_width)
-        self._log_n_items = math.log(len(head.trie.leaf_items))
+        trie = head.trie
+        shelf_sizes = torch.bincount(trie.item_nodes[trie.leaf_items, 0], minlength=trie.n_roots)
+        self._log_shelf_sizes = shelf_sizes.log().to(trie.log_shares)
 
     @property
     def has_code(self) -> torch.Tensor:
@@ -205,11 +206,15 @@ class TrieSlates:
         return SlateLikelihood(
             items=items,
             positions=torch.where(possible, positions, 0.0),
-            click_scores=items + self._log_n_items,
+            click_scores=items + self._log_n_items(slates),
             entropy=entropy,
         )
 
     def click_scores(self, state: torch.Tensor, items: torch.Tensor) -> torch.Tensor:
         """Return the click scores of any items; see ``SlatePolicy``."""
-        scores = self._head.item_log_prob(state, items) + self._log_n_items
+        scores = self._head.item_log_prob(state, items) + self._log_n_items(items)
         return scores.float()
+
+    def _log_n_items(self, items: torch.Tensor) -> torch.Tensor:
+        """Return the log of how many items each item's shelf has: what an even draw divides by."""
+        return self._log_shelf_sizes[self._head.trie.item_nodes[items, 0]]

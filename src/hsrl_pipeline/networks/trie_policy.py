@@ -69,6 +69,13 @@ class TriePolicy(nn.Module):
                 if gated:
                     gate = torch.empty(size, embedding_size)
                     self.gates.append(nn.Parameter(nn.init.normal_(gate, std=0.1)))
+        # what follows a code differs between shelves, so its probability must be free to differ
+        self.root_embedding: nn.Parameter | None = None
+        self.root_gate: nn.Parameter | None = None
+        if trie.n_roots > 1:
+            self.root_embedding = nn.Parameter(torch.zeros(trie.n_roots, embedding_size))
+            if gated:
+                self.root_gate = nn.Parameter(torch.zeros(trie.n_roots, embedding_size))
         self.vector_query: nn.Linear | None = None
         leaf_vectors = None
         if item_vectors is not None:
@@ -79,6 +86,21 @@ class TriePolicy(nn.Module):
             weighted = shares.unsqueeze(1) * item_vectors[trie.leaf_items]
             leaf_vectors.index_add_(0, leaves, weighted)
         self.register_buffer("leaf_vectors", leaf_vectors, persistent=False)
+
+    def enter(self, state: torch.Tensor, roots: torch.Tensor) -> torch.Tensor:
+        """Return the context at roots: the state, told apart by shelf where there are several.
+
+        Args:
+            state: (row, embed) float32. c_0.
+            roots: (row,) int64. One root per shelf.
+
+        Returns:
+            (row, embed) float32.
+        """
+        if self.root_embedding is None:
+            return state
+        scaled = state if self.root_gate is None else state * (1.0 + self.root_gate[roots])
+        return scaled + self.root_embedding[roots]
 
     def choose(
         self, level: int, context: torch.Tensor, nodes: torch.Tensor
@@ -173,7 +195,7 @@ class TriePolicy(nn.Module):
         rows, places = (items != PAD_ID).nonzero(as_tuple=True)
         listed = items[rows, places]
         paths, slots = trie.item_nodes[listed], trie.item_slots[listed]
-        log_prob, context = log_shares[rows, places], state[rows]
+        log_prob, context = log_shares[rows, places], self.enter(state[rows], paths[:, 0])
         for level in range(1, trie.n_levels + 1):
             nodes = paths[:, level - 1]
             if level == 1 and trie.n_roots == 1:
