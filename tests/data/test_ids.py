@@ -102,7 +102,7 @@ def stored(column: pa.Array, folder: Path) -> Path:
 
 def event_ids(engine: Engine, path: Path) -> tuple[list[str | None], list[int | None]]:
     draft = engine.scan_parquet(path, {"user_id": "user", "row": "row"})
-    ids = number_ids(draft, "user_id", numeric=False)
+    ids = number_ids(engine, draft, "user_id", numeric=False)
     rows = draft.left_join(ids, draft.user_id == ids.raw_user_id)
     rows = rows.select(ids.user_id.name("id"), ids.user_id_defect, draft.row)
     found = rows.order_by("row").to_pyarrow()
@@ -137,7 +137,7 @@ def test_nan_beside_numbers_is_missing(values: list[float], engine: Engine, tmp_
     path = stored(pa.array(values), tmp_path)
     expected = [None if np.isnan(value) else f"{value:g}" for value in values]
     draft = engine.scan_parquet(path, {"user_id": "user"})
-    engine.write(number_ids(draft, "user_id", numeric=False), tmp_path / "numbered.parquet")
+    engine.write(number_ids(engine, draft, "user_id", numeric=False), tmp_path / "numbered.parquet")
     numbered = pd.read_parquet(tmp_path / "numbered.parquet")
     assert set(numbered["user_id"]) == set(expected) - {None}
     assert (numbered["user_id_defect"] == 0).all()

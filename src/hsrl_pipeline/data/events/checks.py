@@ -62,14 +62,12 @@ def check_events(engine: Engine, source: SourceLog, date: str | None = None) -> 
     numeric = source.rules.numeric_ids
     strict = source.unlisted_items == "bad" and source.items is not None
     listed = source.items["item_id"].tolist() if strict and source.items is not None else None
-    # kept first: otherwise a filter on read ids would be moved before distinct, to every row
-    raw = {
-        name: engine.persist(draft.select(name).distinct(), f"distinct_{name}")
-        for name in ("user_id", "item_id")
+    numbered = {
+        "users": number_ids(engine, draft, "user_id", numeric=numeric),
+        "items": number_ids(engine, draft, "item_id", numeric=numeric, listed=listed),
     }
-    engine.write(number_ids(raw["user_id"], "user_id", numeric=numeric), paths["users"])
-    item_ids = number_ids(raw["item_id"], "item_id", numeric=numeric, listed=listed)
-    engine.write(item_ids, paths["items"])
+    for name, ids in numbered.items():
+        engine.write(ids, paths[name])
     users, items = engine.read(paths["users"]), engine.read(paths["items"])
     judged, defects = judge_rows(draft, users, items, source)
     if date is not None:

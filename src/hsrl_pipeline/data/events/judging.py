@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import ibis
 import ibis.expr.types as ir
 
+from hsrl_pipeline.data.engines.engine import Engine
 from hsrl_pipeline.data.ids import (
     FRACTION_ID,
     GOOD,
@@ -53,7 +54,12 @@ class Defect:
 
 
 def number_ids(
-    draft: ibis.Table, name: str, *, numeric: bool, listed: Sequence[str] | None = None
+    engine: Engine,
+    draft: ibis.Table,
+    name: str,
+    *,
+    numeric: bool,
+    listed: Sequence[str] | None = None,
 ) -> ibis.Table:
     """Return the distinct ids of a draft, numbered from 0: shorter ids first, then by code point.
 
@@ -61,6 +67,7 @@ def number_ids(
     instead of in each row is what makes long logs fast.
 
     Args:
+        engine: Where to run.
         draft: Drafted events.
         name: ``"user_id"`` or ``"item_id"``.
         numeric: Whether ids must be whole numbers.
@@ -74,10 +81,10 @@ def number_ids(
     Raises:
         UserError: The column is of a type that no id has.
     """
-    raw = draft.select(**{f"raw_{name}": draft[name]}).distinct()
+    # kept, so that no engine reads the ids of every row to find the distinct ones
+    raw = engine.persist(draft.select(**{f"raw_{name}": draft[name]}).distinct(), f"raw_{name}")
     reading = read_ids(raw[f"raw_{name}"], name, numeric=numeric)
     ids = raw.mutate(**{name: reading.text, f"{name}_defect": reading.defect})
-    ids = ids.filter(ids[name].notnull())
     if listed is not None:
         known = ibis.memtable({"listed_id": list(listed)}, schema={"listed_id": "string"})
         ids = ids.left_join(known, ids[name] == known.listed_id)
@@ -85,7 +92,8 @@ def number_ids(
         verdict = ibis.ifelse(unlisted, UNLISTED_ID, ids[f"{name}_defect"]).cast("int16")
         ids = ids.drop("listed_id").mutate(**{f"{name}_defect": verdict})
     order = ibis.dense_rank().over(order_by=[ids[name].length(), ids[name]])
-    return ids.mutate(order.cast("int32").name(key_of(name)))
+    numbered = ids.mutate(order.cast("int32").name(key_of(name)))
+    return numbered.filter(numbered[name].notnull())  # null comes last and moves no number
 
 
 def key_of(name: str) -> str:
