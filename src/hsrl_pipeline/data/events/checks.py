@@ -8,6 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import ibis
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from hsrl_pipeline.data.accounts import BadRows, RowAccounts
 from hsrl_pipeline.data.engines.engine import Engine
@@ -81,7 +84,10 @@ def check_events(engine: Engine, source: SourceLog, date: str | None = None) -> 
     marked = mark_duplicates(engine, judged, source.rules.duplicates_on, kinds)
     if source.slates.given:
         marked = mark_broken_slates(engine, marked, source.slates.size, kinds)
-    notes = _count_rewritten(users, "user") | _count_rewritten(items, "item")
+    notes = {
+        **_count_rewritten(paths["users"], "user"),
+        **_count_rewritten(paths["items"], "item"),
+    }
     accounts = replace(_account(marked, draft, kinds, source.column_names), notes=notes)
     excluded = None
     if marked is not judged:
@@ -99,12 +105,12 @@ def day_bounds(date: str, source: SourceLog) -> tuple[int, int]:
     return start, start + 86_400 * scale
 
 
-def _count_rewritten(ids: ibis.Table, name: str) -> dict[str, int]:
+def _count_rewritten(path: Path, name: str) -> dict[str, int]:
     """Return how many texts of ids are not the ids themselves, under a note; empty if none."""
-    raw = ids[f"raw_{name}_id"]
-    if not raw.type().is_string():
+    raw, text = pq.read_table(path, columns=[f"raw_{name}_id", f"{name}_id"]).columns
+    if not pa.types.is_string(raw.type):
         return {}
-    count = int(ids.filter(raw != ids[f"{name}_id"]).count().execute())
+    count = pc.sum(pc.not_equal(raw, text)).as_py()
     return {f"{name} ids with spaces around them or .0 behind": count} if count else {}
 
 

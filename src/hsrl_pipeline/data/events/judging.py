@@ -137,6 +137,11 @@ def judge_rows(
             for defect in defects
         ]
     branches = [(d.found.fill_null(False), code) for code, d in enumerate(defects, start=1)]
+    n_of_ids = sum(defect.column in ("user_id", "item_id") for defect in defects)
+    # most rows have good ids and pass all that can be wrong with them in one step
+    good_ids = ((keyed.user_id_defect == GOOD) & (keyed.item_id_defect == GOOD)).fill_null(False)
+    of_ids = ibis.cases(*branches[:n_of_ids], else_=GOOD)
+    branches = [(~good_ids, of_ids), *branches[n_of_ids:]]
     if "reason" in draft.columns:
         branches.insert(0, (keyed.reason.notnull(), READERS_OWN))
     judged = keyed.select(
@@ -216,6 +221,7 @@ def _judge_whole_number(
             remedy="Convert it to seconds or milliseconds since 1970-01-01 UTC.",
         )
     unreadable: ir.BooleanValue = ibis.literal(False)
+    missing = value.isnull()
     if value.type().is_uint64():
         number = value.try_cast("int64")
         unreadable = number.isnull()
@@ -228,12 +234,13 @@ def _judge_whole_number(
         unreadable = ~whole
     else:
         text = value.cast("string")
-        value = ibis.ifelse(text.isin(NAN), ibis.null("string"), text)
-        digits = ibis.ifelse(text.contains("."), text.re_extract(WHOLE_DECIMAL, 1), text)
+        whole = text.re_search(WHOLE_NUMBER)
+        digits = ibis.ifelse(whole, text, text.re_extract(WHOLE_DECIMAL, 1))
         number = digits.try_cast("int64")
-        unreadable = ~digits.re_search(WHOLE_NUMBER)
+        unreadable = number.isnull()
+        missing = unreadable & (text.isnull() | text.isin(NAN))
     return number, [
-        Defect(f"{name} is missing", name, value.isnull()),
+        Defect(f"{name} is missing", name, missing),
         Defect(f"{name} is not a whole number", name, unreadable),
         Defect(f"{name} is outside {low} to {high}", name, ~number.between(low, high)),
     ]
