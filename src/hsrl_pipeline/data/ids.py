@@ -17,6 +17,11 @@ import pandas as pd
 import pyarrow as pa
 
 from hsrl_pipeline.data.engines.duckdb_engine import evaluate_column
+from hsrl_pipeline.data.engines.parquet_columns import (
+    FIRST_INEXACT,
+    FRACTION_MARK,
+    ROUNDED_MARK,
+)
 from hsrl_pipeline.errors import UserError
 
 GOOD = 0
@@ -41,9 +46,6 @@ NOTHING = rf"^{SPACE}*({'|'.join(map(re.escape, NO_ID))}){SPACE}*$"
 SPACE_AROUND = f"^{SPACE}+|{SPACE}+$"
 WHOLE_FLOAT = rf"^{SPACE}*(-?[0-9]+)\.0+{SPACE}*$"
 SCIENTIFIC = rf"^{SPACE}*[-+]?[0-9]+(\.[0-9]+[eE][-+]?|[eE]\+)[0-9]+{SPACE}*$"
-FIRST_INEXACT = {16: 1 << 11, 32: 1 << 24, 64: 1 << 53}
-"""Smallest whole number whose successor a float of that many bits can't hold."""
-
 LARGEST_FLOAT = float(np.finfo(np.float64).max)
 
 
@@ -174,4 +176,7 @@ def _read_texts(column: ir.StringValue) -> tuple[ir.StringValue, Defects]:
     text = ibis.ifelse(column.re_search(NOTHING), ibis.null("string"), bare)
     exact = digits.try_cast("int64").between(1 - FIRST_INEXACT[64], FIRST_INEXACT[64] - 1)
     rounded = ((digits != "") & ~exact.fill_null(False)) | column.re_search(SCIENTIFIC)
-    return text, [(rounded, ROUNDED_ID)]
+    return text, [
+        (column.endswith(FRACTION_MARK), FRACTION_ID),
+        (column.endswith(ROUNDED_MARK) | rounded, ROUNDED_ID),
+    ]

@@ -13,6 +13,7 @@ import ibis
 import ibis.expr.types as ir
 
 from hsrl_pipeline.data.engines.engine import Engine
+from hsrl_pipeline.data.engines.parquet_columns import FRACTION_MARK, ROUNDED_MARK
 from hsrl_pipeline.data.ids import (
     FRACTION_ID,
     GOOD,
@@ -200,15 +201,18 @@ def _judge_slate_id(slate: ir.Value) -> tuple[ir.StringValue, list[Defect]]:
     """Return the slate's id as text; unlike other ids it is read in each row, so texts stay."""
     if slate.type().is_string():
         text = ibis.ifelse(slate.isin(NO_ID), ibis.null("string"), slate)
-        return text, [Defect("slate_id is missing", "slate_id", text.isnull())]
-    reading = read_ids(slate, "slate_id")
+        found = {
+            ROUNDED_ID: slate.endswith(ROUNDED_MARK),
+            FRACTION_ID: slate.endswith(FRACTION_MARK),
+        }
+    else:
+        reading = read_ids(slate, "slate_id")
+        text = reading.text
+        found = {code: reading.defect == code for code in (ROUNDED_ID, FRACTION_ID)}
     reasons = describe_defects("slate_id", numeric=False)
-    return reading.text, [
-        Defect("slate_id is missing", "slate_id", reading.text.isnull()),
-        *(
-            Defect(reasons[code], "slate_id", reading.defect == code)
-            for code in (ROUNDED_ID, FRACTION_ID)
-        ),
+    return text, [
+        Defect("slate_id is missing", "slate_id", text.isnull()),
+        *(Defect(reasons[code], "slate_id", verdict) for code, verdict in found.items()),
     ]
 
 
