@@ -166,11 +166,10 @@ def evaluate_column(
 
 def number_texts(column: pa.ChunkedArray, read: ColumnRead) -> pa.ChunkedArray:
     """Return a column of numbers in memory as the text that the engine makes of one in a file."""
-    rows = pa.table({"given": _as_in_parquet(column)})  # noqa: F841, the query names it
     with duckdb.connect(config={"threads": 1}) as connection:
+        connection.register("given_rows", pa.table({"given": _as_in_parquet(column)}))
         sql = _column_sql(replace(read, column="given"))
-        found = connection.execute(f"SELECT {sql} AS text FROM rows").to_arrow_table()
-    return found["text"]
+        return connection.sql(f"SELECT {sql} AS text FROM given_rows").to_arrow_table()["text"]
 
 
 def text_of_column(column: pa.ChunkedArray) -> pa.ChunkedArray:
