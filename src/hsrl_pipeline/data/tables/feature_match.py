@@ -43,7 +43,8 @@ def require_match(name: str, logged: pd.Series, described: pd.Series, least: flo
 
 def _is_among(ids: pd.Series, others: pd.Series) -> NDArray[np.bool_]:
     """Return whether each id is one of the others; isin() takes 4 us for each text of Arrow."""
-    return pd.Index(others).get_indexer(pd.Index(ids)) >= 0
+    found: NDArray[np.bool_] = pd.Index(others).get_indexer(pd.Index(ids)) >= 0
+    return found
 
 
 def _examples(ids: pd.Series) -> str:
