@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from hsrl_pipeline.config.simulator import SimulatorConfig
 from hsrl_pipeline.data.slate_log import DatasetInfo, SlateLog, UserTable

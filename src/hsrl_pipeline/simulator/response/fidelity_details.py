@@ -1,4 +1,4 @@
-"""Details behind the figures of fidelity: by predicted probability, clicks per slate, popularity."""
+"""Details behind the figures of fidelity: reliability bins, clicks per slate, popularity."""
 
 from __future__ import annotations
 
