@@ -100,6 +100,11 @@ def test_what_the_fit_has_seen_is_not_judged():
     assert metrics["simulator_selection_drawn_none_auc"] == table.loc["drawn", "none"]["auc"]
 
 
+def test_badly_predicted_drawn_items_are_warned_of(caplog):
+    check(every_pair(), FAST.model_copy(update={"calibration_warning": 0.0001}))
+    assert "On items drawn at random, Psi_train's fit promises 0." in caplog.text
+
+
 def test_pairs_without_propensity_are_left_out():
     pairs = every_pair()
     known = pairs[pairs["user_index"] <= 30]

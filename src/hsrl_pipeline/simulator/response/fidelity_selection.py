@@ -12,6 +12,7 @@ References:
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +33,8 @@ from hsrl_pipeline.simulator.response.fitting import ResponseProblem, fit_respon
 from hsrl_pipeline.simulator.response.part_scaling import slope_of_part
 from hsrl_pipeline.simulator.response.taste_fitting import hold_out_latest
 from hsrl_pipeline.simulator.response.user_identity import append_user_index
+
+logger = logging.getLogger(__name__)
 
 HELD_OUT_SHARE = 1 / 3
 """Share of each user's chosen slates, the latest, that the judged fit does not see."""
@@ -143,7 +146,9 @@ def check_selection(
             labels=part.labels.ravel()[keep],
             chances=chances[own, shown][keep],
         )
-    return compare_samples(samples["chosen"], samples["drawn"], config.n_calibration_bins, seed)
+    compared = compare_samples(samples["chosen"], samples["drawn"], config.n_calibration_bins, seed)
+    _warn(compared, config.calibration_warning)
+    return compared
 
 
 def compare_samples(
@@ -201,6 +206,19 @@ def selection_metrics(table: pd.DataFrame) -> dict[str, float]:
         for figure in FIGURES
     }
     return {name: value for name, value in figures.items() if np.isfinite(value)}
+
+
+def _warn(table: pd.DataFrame, threshold: float) -> None:
+    """Warn where clicks on drawn items are badly predicted."""
+    drawn = table[(table["sample"] == "drawn") & (table["weighting"] == "none")].iloc[0]
+    if drawn["ece"] > threshold:
+        logger.warning(
+            "On items drawn at random, Psi_train's fit promises %.3f clicks per slot where %.3f "
+            "were given: calibration error %.3f is above %g; area under the curve %.3f",
+            *drawn[["click_rate_model", "click_rate_log", "ece"]],
+            threshold,
+            drawn["auc"],
+        )
 
 
 def _figures(
