@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -61,20 +63,22 @@ def simulator_agreement(
     simulators = own[VERSIONS[1:]].drop_duplicates()
     rows = []
     for key, group in judged.merge(simulators).groupby(["regime", *VERSIONS]):
+        names = cast(tuple[str, ...], key)
+        regime, sessions_version, *simulator_versions = names
         policies = group.drop_duplicates(POLICY)
         rewards = {
-            name: _rewards(sessions, name, key[:2], policies, key[2 + number])
-            for number, name in enumerate(SIMULATORS)
+            name: _rewards(sessions, name, (regime, sessions_version), policies, version)
+            for name, version in zip(SIMULATORS, simulator_versions, strict=True)
         }
         learns = ~policies["policy"].isin(REFERENCE_NAMES).to_numpy()
-        current = bool((own[["regime", *VERSIONS]] == list(key)).all(axis=1).any())
+        current = bool((own[["regime", *VERSIONS]] == list(names)).all(axis=1).any())
         for name, chosen in (("all", np.ones_like(learns)), ("agents", learns)):
             if chosen.sum() >= 2:
                 figures = rank_correlation(
                     rewards["train"][:, chosen], rewards["eval"][:, chosen], n_resamples, seed
                 )
-                names = (key[0], name, int(chosen.sum()))
-                rows.append((*names, *figures, current, *key[1:]))
+                place = (regime, name, int(chosen.sum()))
+                rows.append((*place, *figures, current, *names[1:]))
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
