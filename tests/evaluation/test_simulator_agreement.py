@@ -99,5 +99,16 @@ def test_only_what_was_judged_by_the_simulators_of_this_run_counts():
     }
 
 
+def test_policies_with_other_numbers_of_sessions_are_not_mixed():
+    longer = [pd.concat([part, part.assign(episode=part["episode"] + 2)]) for part in FOUR[:3]]
+    longer = [part.assign(policy=part["policy"] + "_longer") for part in longer]
+    table = agreement(FOUR + longer).set_index(["n_episodes", "policies"])
+    assert table["n_policies"].to_dict() == {(2, "all"): 4, (2, "agents"): 3} | {
+        (4, "all"): 3,
+        (4, "agents"): 3,
+    }
+    assert table.loc[(4, "all"), "kendall_tau"] == pytest.approx(1 / 3)
+
+
 def test_one_policy_has_no_order():
     assert agreement(FOUR[:1]).empty

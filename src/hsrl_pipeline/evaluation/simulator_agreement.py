@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -15,20 +15,25 @@ from hsrl_pipeline.evaluation.comparison import SESSION_KEYS
 
 SIMULATORS = ("train", "eval")
 
+TAUS = ("kendall_tau", "kendall_tau_ci_low", "kendall_tau_ci_high")
+
 COLUMNS = (
     "regime",
     "policies",
     "n_policies",
-    "kendall_tau",
-    "kendall_tau_ci_low",
-    "kendall_tau_ci_high",
+    *TAUS,
     "current",
+    "n_episodes",
     "sessions_version",
     "simulator_train_version",
     "simulator_eval_version",
 )
 
-VERSIONS = list(COLUMNS[-3:])
+SESSIONS = ["n_episodes", "sessions_version"]
+SIMULATOR_VERSIONS = [f"simulator_{name}_version" for name in SIMULATORS]
+PLACE = ["regime", *SESSIONS, *SIMULATOR_VERSIONS]
+"""What policies have in common whose rewards can be put in order."""
+
 POLICY = ["policy", "seed"]
 
 
@@ -49,10 +54,10 @@ def simulator_agreement(
         seed: Seed of the resampling.
 
     Returns:
-        One row per regime, versions and ``policies`` (``all``, or ``agents``: those that learn)
-        where there are two or more: ``n_policies``, ``kendall_tau`` (1 the same order, -1 the
-        reverse, NaN where one simulator pays all alike) with its 95 % interval, and ``current``
-        (whether these are the run's own sessions).
+        One row per regime, number of sessions, versions and ``policies`` (``all``, or ``agents``:
+        those that learn) where there are two or more: ``n_policies``, ``kendall_tau`` (1 the same
+        order, -1 the reverse, NaN where one simulator pays all alike) with its 95 % interval, and
+        ``current`` (whether these are the run's own sessions).
 
     References:
         Kendall, The Treatment of Ties in Ranking Problems, Biometrika 1945.
@@ -60,25 +65,26 @@ def simulator_agreement(
     judged = _judged_on_both(sessions)
     keys = run[[*POLICY, "regime"]].drop_duplicates().astype({"policy": str})
     own = judged.merge(keys)
-    simulators = own[VERSIONS[1:]].drop_duplicates()
+    simulators = own[SIMULATOR_VERSIONS].drop_duplicates()
     rows = []
-    for key, group in judged.merge(simulators).groupby(["regime", *VERSIONS]):
-        names = cast(tuple[str, ...], key)
-        regime, sessions_version, *simulator_versions = names
+    for key, group in judged.merge(simulators).groupby(PLACE):
+        place = dict(zip(PLACE, cast(tuple[Any, ...], key), strict=True))
         policies = group.drop_duplicates(POLICY)
+        own_sessions = sessions.merge(policies[[*POLICY, "regime", *SESSIONS[1:]]])
         rewards = {
-            name: _rewards(sessions, name, (regime, sessions_version), policies, version)
-            for name, version in zip(SIMULATORS, simulator_versions, strict=True)
+            name: _rewards(own_sessions, name, place[version], policies)
+            for name, version in zip(SIMULATORS, SIMULATOR_VERSIONS, strict=True)
         }
         learns = ~policies["policy"].isin(REFERENCE_NAMES).to_numpy()
-        current = bool((own[["regime", *VERSIONS]] == list(names)).all(axis=1).any())
+        current = len(own.merge(group)) > 0
         for name, chosen in (("all", np.ones_like(learns)), ("agents", learns)):
             if chosen.sum() >= 2:
                 figures = rank_correlation(
                     rewards["train"][:, chosen], rewards["eval"][:, chosen], n_resamples, seed
                 )
-                place = (regime, name, int(chosen.sum()))
-                rows.append((*place, *figures, current, *names[1:]))
+                taus = dict(zip(TAUS, figures, strict=True))
+                counted = {"policies": name, "n_policies": int(chosen.sum()), "current": current}
+                rows.append(place | counted | taus)
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
@@ -91,7 +97,7 @@ def agreement_metrics(table: pd.DataFrame) -> dict[str, float]:
     figures = {
         f"simulator_agreement_{row['policies']}_{figure}": float(row[figure])
         for row in table[table["current"].astype(bool)].to_dict("records")
-        for figure in ("kendall_tau", "kendall_tau_ci_low", "kendall_tau_ci_high")
+        for figure in TAUS
     }
     return {name: value for name, value in figures.items() if np.isfinite(value)}
 
@@ -128,38 +134,28 @@ def _tau(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
 
 
 def _judged_on_both(sessions: pd.DataFrame) -> pd.DataFrame:
-    """Return policy, seed, regime and versions of what was judged on both simulators.
+    """Return policy, seed and place of what was judged on both simulators.
 
     A reference is the same whatever the seed of the run, so it is taken once.
     """
     columns = [*SESSION_KEYS, "sessions_version", "simulator_version"]
-    rows = sessions[columns].drop_duplicates()
+    rows = sessions.groupby(columns).size().rename("n_episodes").reset_index()
     by_simulator = [
         rows[rows["simulator"] == name]
         .drop(columns="simulator")
-        .rename(columns={"simulator_version": f"simulator_{name}_version"})
-        for name in SIMULATORS
+        .rename(columns={"simulator_version": version})
+        for name, version in zip(SIMULATORS, SIMULATOR_VERSIONS, strict=True)
     ]
     both = by_simulator[0].merge(by_simulator[1]).sort_values(POLICY)
     reference = both["policy"].isin(REFERENCE_NAMES)
-    again = both.duplicated(["policy", "regime", *VERSIONS])
+    again = both.duplicated(["policy", *PLACE])
     return both[~(reference & again)]
 
 
 def _rewards(
-    sessions: pd.DataFrame,
-    simulator: str,
-    place: tuple[str, str],
-    policies: pd.DataFrame,
-    version: str,
+    sessions: pd.DataFrame, simulator: str, version: str, policies: pd.DataFrame
 ) -> NDArray[np.float64]:
     """Return (session, policy) float64: Total Reward on one simulator, in the policies' order."""
-    regime, sessions_version = place
-    own = sessions[
-        (sessions["simulator"] == simulator)
-        & (sessions["regime"] == regime)
-        & (sessions["sessions_version"] == sessions_version)
-        & (sessions["simulator_version"] == version)
-    ]
-    table = own.pivot(index="episode", columns=POLICY, values="total_reward")
+    own = (sessions["simulator"] == simulator) & (sessions["simulator_version"] == version)
+    table = sessions[own].pivot(index="episode", columns=POLICY, values="total_reward")
     return table[list(policies[POLICY].itertuples(index=False, name=None))].to_numpy(np.float64)
