@@ -206,6 +206,7 @@ class Planner:
             pipelines=stage.pipelines,
             env="local" if trial.dataset == _base_dataset() else trial.dataset,
             params=params,
+            dataset=self.dataset_name(trial.dataset),
             tags=tags,
             trial=facts,
         )

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
 from kedro.io import AbstractDataset, DatasetError
 
 from hsrl_pipeline.tracking.run import Point, TrackedRun, active_run, points
+from hsrl_pipeline.tracking.sections import Section
 
 SECONDS_BETWEEN_WRITES = 5.0
 LARGEST_BUFFER = 1000
@@ -19,10 +20,12 @@ class MetricStream:
 
     Args:
         run: Where the figures go; without a run they are dropped.
+        section: Under which names.
     """
 
-    def __init__(self, run: TrackedRun | None) -> None:
+    def __init__(self, run: TrackedRun | None, section: Section | None = None) -> None:
         self._run = run
+        self._section = section or Section()
         self._buffer: list[Point] = []
         self._last_write = time.monotonic()
 
@@ -35,7 +38,7 @@ class MetricStream:
         """
         if self._run is None:
             return
-        self._buffer.extend(points(metrics, step))
+        self._buffer.extend(points(self._section.named(metrics), step))
         late = time.monotonic() - self._last_write >= SECONDS_BETWEEN_WRITES
         if late or len(self._buffer) >= LARGEST_BUFFER:
             self._hand_over()
@@ -57,17 +60,26 @@ class MetricStreamDataset(AbstractDataset[NoReturn, MetricStream]):
     """Loads a ``MetricStream`` of the current MLflow run; drops the figures if there is none.
 
     Args:
+        section: Name of the section of the curves in MLflow; empty for none.
+        headline: Curves that stand at the top instead.
         metadata: Read by Kedro-Viz.
     """
 
-    def __init__(self, *, metadata: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        section: str = "",
+        headline: Sequence[str] = (),
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
         self.metadata = metadata
+        self._section = Section(section, headline)
         self._stream: MetricStream | None = None
 
     def load(self) -> MetricStream:
         """Return the stream; the same one until it is released."""
         if self._stream is None:
-            self._stream = MetricStream(active_run())
+            self._stream = MetricStream(active_run(), self._section)
         return self._stream
 
     def save(self, data: NoReturn) -> None:

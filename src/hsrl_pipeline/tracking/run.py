@@ -6,7 +6,7 @@ import atexit
 import logging
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +51,27 @@ class RunSetting:
 
 
 _setting = RunSetting()
+
+
+@dataclass(frozen=True)
+class TrackedData:
+    """What MLflow is told about the data of a run.
+
+    Attributes:
+        name: Name of the dataset.
+        version: Changes with the content.
+        place: Folder of its tables.
+        context: What the run does with it, for example ``training``.
+        sizes: Counts of what is in it.
+        columns: Name and type of the columns of its log; may be empty.
+    """
+
+    name: str
+    version: str
+    place: str
+    context: str
+    sizes: Mapping[str, int]
+    columns: Mapping[str, str] = field(default_factory=dict)
 
 
 class TrackedRun:
@@ -104,6 +125,31 @@ class TrackedRun:
     def log_artifact(self, path: Path) -> None:
         """Copy a file or folder into the run."""
         self._outbox.put({"kind": "artifact", "path": str(path.resolve())})
+        self.wait()
+
+    def log_dataset(self, data: TrackedData) -> None:
+        """Name the data that the run reads."""
+        self._outbox.put({"kind": "dataset", **asdict(data)})
+        self.wait()
+
+    def log_model(self, path: Path, name: str, model_type: str, tags: Mapping[str, str]) -> None:
+        """Enter a trained model among those of the experiment.
+
+        Args:
+            path: Its file.
+            name: Its name in MLflow.
+            model_type: What kind of model it is.
+            tags: Tags to find it by.
+        """
+        self._outbox.put(
+            {
+                "kind": "model",
+                "path": str(path.resolve()),
+                "name": name,
+                "type": model_type,
+                "tags": dict(tags),
+            }
+        )
         self.wait()
 
     def set_tag(self, name: str, value: str) -> None:
