@@ -97,6 +97,7 @@ def _open_runs(planner: Planner) -> GridRuns:
         size=planner.grid.size,
         behaviour=planner.behaviour,
         question=planner.grid.question,
+        datasets=[planner.dataset_name(trial.dataset) for trial in planner.grid.trials],
     )
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+import time
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 from hsrl_pipeline.tracking.origin import SOURCE_NAME, source_tags
 from hsrl_pipeline.tracking.outbox import Outbox
 from hsrl_pipeline.tracking.processes import PROCESS_TAG, mark_killed_runs, process_identity
-from hsrl_pipeline.tracking.run import LONGEST_WAIT, points
+from hsrl_pipeline.tracking.run import LONGEST_WAIT, PARENT, points
 from hsrl_pipeline.tracking.store import (
     EXPERIMENT_PREFIX,
     ensure_experiment,
@@ -18,7 +18,6 @@ from hsrl_pipeline.tracking.store import (
     store_trouble,
 )
 
-PARENT = "mlflow.parentRunId"
 GRID = "grid"
 """Tag that names a grid in one size and for one behaviour of the code."""
 
@@ -38,10 +37,21 @@ class GridRuns:
         size: Its size.
         behaviour: Version of the code's behaviour; trials of another one have another parent.
         question: What the grid is to answer; shown with the run.
+        datasets: Names of its data.
+
+    Raises:
+        UserError: The store of runs does not answer.
     """
 
     def __init__(
-        self, project: Path, *, name: str, size: str, behaviour: str, question: str
+        self,
+        project: Path,
+        *,
+        name: str,
+        size: str,
+        behaviour: str,
+        question: str,
+        datasets: Iterable[str],
     ) -> None:
         self._project = project
         self._name = f"{name} ({size})"
@@ -54,9 +64,9 @@ class GridRuns:
             "mlflow.note.content": question,
         }
         self._client = open_client(project)
-        self._runs: dict[str, str] = {}
         with store_trouble(project):
             mark_killed_runs(self._client)
+            self._runs = {dataset: self._open(dataset) for dataset in dict.fromkeys(datasets)}
 
     def child_tags(self, dataset: str) -> dict[str, str]:
         """Return the tags that put a run below that of its grid.
@@ -64,9 +74,6 @@ class GridRuns:
         Args:
             dataset: Name of the run's data.
         """
-        if dataset not in self._runs:
-            with store_trouble(self._project):
-                self._runs[dataset] = self._open(dataset)
         return {PARENT: self._runs[dataset], SOURCE_NAME: self._command}
 
     def end(self, status: str, figures: Mapping[str, Mapping[str, float]]) -> None:
@@ -82,13 +89,9 @@ class GridRuns:
                 NOT_IN_NAMES.sub("_", name): value
                 for name, value in figures.get(dataset, {}).items()
             }
-            stamped = points(named, step=0)
-            entries: list[dict[str, Any]] = (
-                [{"kind": "metrics", "values": stamped}] if named else []
-            )
-            time = points({"end": 0.0}, step=0)[0][2]
-            for entry in [*entries, {"kind": "end", "status": status, "time": time}]:
-                outbox.put(entry)
+            if named:
+                outbox.put({"kind": "metrics", "values": points(named, step=0)})
+            outbox.put({"kind": "end", "status": status, "time": int(time.time() * 1000)})
             outbox.close(LONGEST_WAIT)
 
     def _open(self, dataset: str) -> str:

@@ -31,6 +31,9 @@ Point = tuple[str, float, int, int]
 PARAMS_PER_CALL = 100
 METRICS_PER_CALL = 1000
 LONGEST_PARAM = 500
+PARENT = "mlflow.parentRunId"
+"""Tag of a run that MLflow shows below another one: that of its grid."""
+
 LONGEST_WAIT = 30.0
 """Seconds to wait for a store that is slow; it counts as away long before."""
 
@@ -92,7 +95,8 @@ class TrackedRun:
             mark_killed_runs(client)
             send_kept_runs(client, project)
             experiment_id = ensure_experiment(client, project, experiment)
-            _warn_of_a_twin(client, experiment_id, run_name)
+            if PARENT not in tags:
+                _warn_of_a_twin(client, experiment_id, run_name)
             run = client.create_run(
                 experiment_id,
                 run_name=run_name,
@@ -178,9 +182,13 @@ def points(metrics: Mapping[str, float], step: int) -> list[Point]:
 
 
 def _warn_of_a_twin(client: MlflowClient, experiment_id: str, name: str) -> None:
-    """Say that a run of the same name is under way: both write the same files of the dataset."""
+    """Say that a run of the same name is under way: both write the same files of the dataset.
+
+    Runs of a grid write files of their own.
+    """
     for run in running_runs(client):
-        if run.info.run_name == name and run.info.experiment_id == experiment_id:
+        in_a_grid = PARENT in run.data.tags
+        if run.info.run_name == name and run.info.experiment_id == experiment_id and not in_a_grid:
             logger.warning(
                 "A run named %s is under way already (%s). Both are tracked, but they write the"
                 " same files below data/, where the last one to finish wins. Give one of them"
