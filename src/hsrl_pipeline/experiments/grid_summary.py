@@ -23,10 +23,10 @@ def grid_figures(
         results: What finished trials keep, by key.
 
     Returns:
-        ``trials``, ``trials_finished`` and ``trials_failed``; as ``iqm/<policy>`` the interquartile
-        mean of its Total Reward on the evaluation simulator; as ``reference/<policy>`` the Total
+        ``trials``, ``trials_finished`` and ``trials_failed``; as ``iqm.<policy>`` the interquartile
+        mean of its Total Reward on the evaluation simulator; as ``reference.<policy>`` the Total
         Reward of policies that do not learn. Where a grid has several parts or regimes, their names
-        stand before that of the policy: ``iqm/no_repeats/hsrl``.
+        stand before that of the policy: ``iqm.no_repeats.hsrl``.
     """
     figures = {
         "trials": float(len(entries)),
@@ -44,9 +44,9 @@ def grid_figures(
             if row["simulator"] != "eval":
                 continue
             if row["policy"] == entry.label:
-                scores["/".join(["iqm", *place, entry.label])].append(row["total_reward"])
+                scores[".".join(["iqm", *place, entry.label])].append(row["total_reward"])
             elif row["policy"] in REFERENCE_NAMES:
-                figures["/".join(["reference", *place, row["policy"]])] = row["total_reward"]
+                figures[".".join(["reference", *place, row["policy"]])] = row["total_reward"]
     for name, rewards in scores.items():
         figures[name] = interquartile_mean([np.asarray(rewards, float)])
     return figures

@@ -17,7 +17,6 @@ from hsrl_pipeline.provenance import provenance_of
 from hsrl_pipeline.tracking.metric_stream import MetricStream
 from hsrl_pipeline.tracking.origin import source_tags, tracked_data
 from hsrl_pipeline.tracking.run import TrackedRun, active_run, run_setting, set_active_run
-from hsrl_pipeline.tracking.sections import Section
 from hsrl_pipeline.tracking.store import EXPERIMENT_PREFIX
 
 COMMAND = "kedro run"
@@ -30,8 +29,7 @@ class TrackingHook:
 
     The ``metadata: mlflow:`` of a dataset says what happens when it is saved: ``artifact: true``
     logs its file, ``model: true`` enters its file among the experiment's models, ``metrics: true``
-    logs its figures, and ``metrics: {name: ..., headline: [...]}`` logs those that are not in the
-    headline below a section of their own.
+    logs its figures.
     """
 
     def __init__(self) -> None:
@@ -103,10 +101,8 @@ class TrackingHook:
         self._tag_codebook(dataset_name, data)
         dataset: Any = self._catalog.get(dataset_name)
         marks = (getattr(dataset, "metadata", None) or {}).get("mlflow", {})
-        metrics = marks.get("metrics")
-        if metrics:
-            section = Section() if metrics is True else Section(**metrics)
-            run.log_metrics(section.named(data))
+        if marks.get("metrics"):
+            run.log_metrics(data)
         if marks.get("artifact"):
             run.log_artifact(Path(str(dataset._filepath)))
         if marks.get("model"):

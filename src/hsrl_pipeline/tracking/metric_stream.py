@@ -9,7 +9,6 @@ from typing import Any, NoReturn
 from kedro.io import AbstractDataset, DatasetError
 
 from hsrl_pipeline.tracking.run import Point, TrackedRun, active_run, points
-from hsrl_pipeline.tracking.sections import Section
 
 SECONDS_BETWEEN_WRITES = 5.0
 LARGEST_BUFFER = 1000
@@ -20,12 +19,16 @@ class MetricStream:
 
     Args:
         run: Where the figures go; without a run they are dropped.
-        section: Under which names.
+        prefix: Put before the names of the figures.
+        without_prefix: Names that stay as they are.
     """
 
-    def __init__(self, run: TrackedRun | None, section: Section | None = None) -> None:
+    def __init__(
+        self, run: TrackedRun | None, prefix: str = "", without_prefix: Sequence[str] = ()
+    ) -> None:
         self._run = run
-        self._section = section or Section()
+        self._prefix = prefix
+        self._without_prefix = without_prefix
         self._buffer: list[Point] = []
         self._last_write = time.monotonic()
 
@@ -38,7 +41,11 @@ class MetricStream:
         """
         if self._run is None:
             return
-        self._buffer.extend(points(self._section.named(metrics), step))
+        named = {
+            name if name in self._without_prefix else self._prefix + name: value
+            for name, value in metrics.items()
+        }
+        self._buffer.extend(points(named, step))
         late = time.monotonic() - self._last_write >= SECONDS_BETWEEN_WRITES
         if late or len(self._buffer) >= LARGEST_BUFFER:
             self._hand_over()
@@ -60,26 +67,26 @@ class MetricStreamDataset(AbstractDataset[NoReturn, MetricStream]):
     """Loads a ``MetricStream`` of the current MLflow run; drops the figures if there is none.
 
     Args:
-        section: Name of the section of the curves in MLflow; empty for none.
-        headline: Curves that stand at the top instead.
+        prefix: Put before the names of the figures in MLflow.
+        without_prefix: Names that stay as they are.
         metadata: Read by Kedro-Viz.
     """
 
     def __init__(
         self,
         *,
-        section: str = "",
-        headline: Sequence[str] = (),
+        prefix: str = "",
+        without_prefix: Sequence[str] = (),
         metadata: dict[str, Any] | None = None,
     ) -> None:
         self.metadata = metadata
-        self._section = Section(section, headline)
+        self._naming = (prefix, without_prefix)
         self._stream: MetricStream | None = None
 
     def load(self) -> MetricStream:
         """Return the stream; the same one until it is released."""
         if self._stream is None:
-            self._stream = MetricStream(active_run(), self._section)
+            self._stream = MetricStream(active_run(), *self._naming)
         return self._stream
 
     def save(self, data: NoReturn) -> None:
