@@ -85,7 +85,8 @@ def references_frame(trials: pd.DataFrame) -> pd.DataFrame:
         )
         for name in REFERENCE_NAMES
     ]
-    table = pd.concat(rows, ignore_index=True).reindex(columns=REFERENCE_COLUMNS)
+    found = pd.concat(rows).dropna(subset=["total_reward"])
+    table = found.reset_index(drop=True).reindex(columns=REFERENCE_COLUMNS)
     return table.astype(dict.fromkeys([*NUMBERS, *_ENDS], "float64"))
 
 
