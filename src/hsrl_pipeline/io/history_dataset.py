@@ -24,7 +24,8 @@ class TrainingHistoryDataset(AtomicParquetDataset):
         from matplotlib.figure import Figure
 
         history = pd.read_parquet(str(self._filepath)).set_index("iteration")
-        names = sorted(history.columns, key=lambda name: (name not in FIRST, name))
+        first = [name for name in FIRST if name in history]
+        names = [*first, *sorted(set(history.columns) - {*first})]
         n_rows = math.ceil(len(names) / PANELS_PER_ROW)
         figure = Figure(figsize=(3.2 * PANELS_PER_ROW, 2.2 * n_rows), layout="constrained")
         panels = figure.subplots(n_rows, PANELS_PER_ROW, squeeze=False).flat
