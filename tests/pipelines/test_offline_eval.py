@@ -10,11 +10,11 @@ from hsrl_pipeline.config.agent import REFERENCE_NAMES, AgentConfig
 from hsrl_pipeline.config.evaluation import EvaluationConfig
 from hsrl_pipeline.config.session import CandidatesConfig, RewardConfig
 from hsrl_pipeline.errors import UserError
-from hsrl_pipeline.evaluation import kept_rollouts, policy_evaluation
+from hsrl_pipeline.evaluation import kept_rollouts, references
 from hsrl_pipeline.io.atomic_datasets import AtomicCSVDataset
 from hsrl_pipeline.io.figure_dataset import AtomicFigureDataset
 from hsrl_pipeline.io.reference_records_dataset import ReferenceRecordsDataset
-from hsrl_pipeline.io.shared_tables import SessionDataset, SummaryDataset
+from hsrl_pipeline.io.shared_tables import KeyedCsvDataset, SessionDataset, SummaryDataset
 from hsrl_pipeline.pipelines.offline_eval import create_pipeline
 from hsrl_pipeline.simulator.response.recorded import record_answers
 
@@ -60,6 +60,12 @@ def run(
         "evaluation_sessions": SessionDataset(filepath=str(folder / "sessions.parquet")),
         "evaluation_metrics": MemoryDataset(),
         "reference_records": ReferenceRecordsDataset(filepath=str(folder / "references")),
+        **{
+            name: KeyedCsvDataset(
+                filepath=str(folder / f"{name}.csv"), keys=["policy", "seed", "regime"]
+            )
+            for name in ("ranking_summary", "off_policy_summary")
+        },
         **{
             name: AtomicCSVDataset(filepath=str(folder / name), save_args={"index": False})
             for name in TABLES
@@ -179,7 +185,7 @@ def test_a_second_agent_is_judged_without_rolling_the_references_out_again(tmp_p
     inputs = make_inputs() | {"synthetic_truth": make_truth()}
     first = run(tmp_path, inputs=inputs).load("summary")
     rolled_out = count_rollouts(monkeypatch)
-    monkeypatch.setattr(policy_evaluation, "build_references", None)
+    monkeypatch.setattr(references, "fit_static_slate", None)
     again = run(tmp_path, inputs=inputs, seed=1)
     assert rolled_out == ["sl"] * 3
     other = again.load("summary").query("seed == 1").assign(seed=0).reset_index(drop=True)
