@@ -94,7 +94,7 @@ def log_metrics(
         f"{metric}_at_k": float(own[metric].iloc[0]) for metric in ("recall", "ndcg") if len(own)
     }
     greedy = off_policy[(off_policy["policy"] == agent_name) & (off_policy["acting"] == "greedy")]
-    part = greedy[greedy["log_part"] == greedy["log_part"].max()]
+    part = greedy[greedy["log_part"] == greedy["log_part"].iloc[0]] if len(greedy) else greedy
     for row in part[part["estimator"] != "direct"].to_dict("records"):
         figures[f"off_policy_{row['estimator']}"] = float(row["value"])
         figures["off_policy_effective_sample_size"] = float(row["effective_sample_size"])
