@@ -140,6 +140,34 @@ def test_differences_are_from_the_named_policy_and_gaps_between_simulators(catal
     assert catalog.exists("policy_differences_plot")
 
 
+def test_all_policies_rank_the_test_slates(catalog):
+    ranking = catalog.load("ranking_summary").set_index("policy")
+    assert set(ranking.index) == {"sl", *REFERENCE_NAMES}
+    assert (ranking["dataset_version"] == "0123456789ab").all()
+    assert (ranking["k"] == 3).all()
+    assert (ranking["larger_k"] == 12).all()
+    assert (ranking["n_slates"] + ranking["n_slates_without_click"] == 12).all()
+    metrics = catalog.load("evaluation_metrics")
+    assert metrics["recall_at_k"] == pytest.approx(ranking["recall"]["sl"])
+    assert catalog.load("off_policy_summary").empty
+    assert not any(name.startswith("off_policy") for name in metrics)
+
+
+def test_click_rates_are_estimated_where_the_log_has_propensities(tmp_path):
+    inputs = make_inputs()
+    for slot in range(3):
+        inputs["slates"][f"propensity_{slot}"] = np.float32(1 / N_ITEMS)
+    catalog = run(tmp_path, inputs=inputs, off_policy_draws=3)
+    table = catalog.load("off_policy_summary")
+    assert len(table) == 7 * 4
+    assert set(table["log_part"]) == {"test_slots"}
+    assert set(table.query("acting == 'exploring'")["policy"]) == {"sl"}
+    assert set(table["estimator"]) == {"direct", "ips", "snips", "doubly_robust"}
+    own = table.query("policy == 'sl' and acting == 'greedy'").set_index("estimator")
+    metrics = catalog.load("evaluation_metrics")
+    assert metrics["off_policy_doubly_robust"] == pytest.approx(own["value"]["doubly_robust"])
+
+
 def test_nobody_knows_the_truth_of_a_real_log(catalog):
     assert catalog.load("policy_truth").empty
     assert "true_total_reward" not in catalog.load("evaluation_metrics")
