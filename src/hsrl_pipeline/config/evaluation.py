@@ -75,7 +75,7 @@ class EvaluationConfig(FrozenConfig):
         "are measured and off-policy estimates are made.",
     )
     off_policy_draws: int = Field(
-        default=100,
+        default=25,
         ge=1,
         le=100_000,
         description="Slates drawn per logged slate to know what a policy that draws would show.",

@@ -63,7 +63,7 @@ def estimate_click_rate(
 
     Args:
         choices: The log and the target policy.
-        largest_weight: Larger w are set to this; None keeps all, without which IPS is biased.
+        largest_weight: Larger w are set to this, which biases the estimates; None keeps all.
         n_resamples: Bootstrap resamples.
         seed: Seed of the resampling.
 

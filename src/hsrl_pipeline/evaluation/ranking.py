@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -88,41 +87,41 @@ def rank_test_slates(
     )
     n_slates = slates_per_ranking(data, sessions)
     clicked = clicked_items(clicked_log.slates, clicked_log.labels)
-    rows: list[dict[str, Any]] = []
+    means = []
     total = len(policies) * len(clicked_log)
     with Progress("Ranking", total, unit="slates") as progress:
-        for name, make in policies.items():
-            policy = make()
-            work = [partial(_ranked, policy, starts, batch, n_slates) for batch in starts.batches]
+        for make in policies.values():
+            ask = partial(_ranked, make(), starts, n_slates)
+            work = [partial(ask, batch) for batch in starts.batches]
             ranked = np.concatenate(run_side_by_side(work, sessions.device, progress))
-            values = np.column_stack(
-                [
-                    figure
-                    for k in (sessions.slate_size, ranked.shape[1])
-                    for figure in recall_and_ndcg(ranked[:, :k], clicked)
-                ]
-            )
-            means = means_by_user(values, clicked_log.users)
-            ends = bootstrap_intervals(means, evaluation.n_resamples, evaluation.seed)
-            rows.append(
-                {
-                    "policy": name,
-                    "seed": seed,
-                    "regime": sessions.candidates.regime,
-                    "k": sessions.slate_size,
-                    "larger_k": ranked.shape[1],
-                    "n_users": len(means),
-                    "n_slates": len(clicked_log),
-                    "n_slates_without_click": len(log) - len(clicked_log),
-                }
-                | dict(zip(METRICS, means.mean(axis=0).tolist(), strict=True))
-                | {
-                    f"{metric}_ci_{end}": float(ends[place, side])
-                    for place, metric in enumerate(METRICS)
-                    for side, end in enumerate(("low", "high"))
-                }
-            )
+            depths = (ranked[:, : sessions.slate_size], ranked)
+            values = [figure for depth in depths for figure in recall_and_ndcg(depth, clicked)]
+            means.append(means_by_user(np.column_stack(values), clicked_log.users))
+    # all at once, because picking the users of each resample takes longest
+    ends = bootstrap_intervals(np.hstack(means), evaluation.n_resamples, evaluation.seed)
+    shared = {
+        "seed": seed,
+        "regime": sessions.candidates.regime,
+        "k": sessions.slate_size,
+        "larger_k": n_slates * sessions.slate_size,
+        "n_users": len(means[0]),
+        "n_slates": len(clicked_log),
+        "n_slates_without_click": len(log) - len(clicked_log),
+    }
+    by_policy = zip(policies, means, ends.reshape(len(means), len(METRICS), 2), strict=True)
+    rows = [
+        {"policy": name} | shared | _figures(own.mean(axis=0), interval)
+        for name, own, interval in by_policy
+    ]
     return pd.DataFrame(rows)[list(COLUMNS)]
+
+
+def _figures(values: NDArray[np.float64], ends: NDArray[np.float64]) -> dict[str, float]:
+    """Return a policy's (metric,) figures and (metric, 2) ends of intervals by column."""
+    figures = dict(zip(METRICS, values.tolist(), strict=True))
+    for metric, (low, high) in zip(METRICS, ends.tolist(), strict=True):
+        figures |= {f"{metric}_ci_low": low, f"{metric}_ci_high": high}
+    return figures
 
 
 def slates_per_ranking(data: SessionData, sessions: SessionSetting) -> int:
@@ -143,7 +142,7 @@ def slates_per_ranking(data: SessionData, sessions: SessionSetting) -> int:
 
 @torch.no_grad()
 def _ranked(
-    policy: Policy, starts: LoggedStarts, rows: NDArray[np.int64], n_slates: int
+    policy: Policy, starts: LoggedStarts, n_slates: int, rows: NDArray[np.int64]
 ) -> NDArray[np.int64]:
     """Return (batch, rank) int64, the items that a policy ranks first at some slates."""
     told = starts.told(policy, starts.state(rows), rows)
