@@ -41,16 +41,15 @@ def bootstrap_intervals(
     References:
         Efron and Tibshirani 1993, "An Introduction to the Bootstrap", section 13.3.
     """
-    tail = (1.0 - LEVEL) / 2.0
-    means = resampled_means(values, n_resamples, seed)
-    ends: NDArray[np.float64] = np.quantile(means, [tail, 1.0 - tail], axis=0)
-    return ends.T
+    return percentile_ends(resampled_means(values, n_resamples, seed))
 
 
 def resampled_means(
     values: NDArray[np.float64], n_resamples: int, seed: int
 ) -> NDArray[np.float64]:
-    """Return the column means of every bootstrap resample of a table's rows.
+    """Return the column means of every resample of a table with one row per session.
+
+    A figure that is no mean (a ratio of two columns) is computed from them resample by resample.
 
     Args:
         values: (session, column) float64. Independent rows.
@@ -73,6 +72,20 @@ def resampled_means(
             means[start : start + len(counts), column] = weights @ values[:, column]
         start += len(counts)
     return means
+
+
+def percentile_ends(figures: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the ends of the 95 % interval of each column of resampled figures.
+
+    Args:
+        figures: (resample, column) float64. Without NaN.
+
+    Returns:
+        (column, 2) float64. Lower and upper end.
+    """
+    tail = (1.0 - LEVEL) / 2.0
+    ends: NDArray[np.float64] = np.quantile(figures, [tail, 1.0 - tail], axis=0)
+    return ends.T
 
 
 def _pick_counts(n_sessions: int, n_resamples: int, seed: int) -> Iterator[NDArray[np.uint16]]:

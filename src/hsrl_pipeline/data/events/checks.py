@@ -24,7 +24,18 @@ from hsrl_pipeline.data.events.judging import (
 from hsrl_pipeline.data.ids import GOOD
 from hsrl_pipeline.data.sources.source_log import LINES_PER_FILE, SourceLog
 
-SHOWN = ("file", "raw", "user_id", "item_id", "timestamp", "value", "label", "position", "slate_id")
+SHOWN = (
+    "file",
+    "raw",
+    "user_id",
+    "item_id",
+    "timestamp",
+    "value",
+    "label",
+    "position",
+    "slate_id",
+    "propensity",
+)
 
 
 @dataclass(frozen=True)
@@ -35,7 +46,7 @@ class CheckedEvents:
         events: Parquet file of ``user_key``, ``item_key`` (int32), ``timestamp`` (int64),
             ``value`` (float32, nullable), ``label`` (int8), ``order`` (int64, ties in time), and
             where the source has them ``nanoseconds`` (int32, beyond ``timestamp``), ``slate_id``
-            (string), ``position`` (int8), ``prior`` (bool).
+            (string), ``position`` (int8), ``propensity`` (float32), ``prior`` (bool).
             Rows with a ``defect`` other than 0 do not count.
         excluded: Parquet file of the ``order`` of further rows that do not count; None when there
             are none.

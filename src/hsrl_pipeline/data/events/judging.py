@@ -191,6 +191,12 @@ def _judge_fields(draft: ibis.Table, source: SourceLog) -> tuple[dict[str, ir.Va
         in_range = ibis.ifelse(position.between(0, 127), position, ibis.null("int64"))
         typed["position"] = in_range.cast("int8")
         defects += found
+    if "propensity" in draft.columns:
+        chance, unreadable = _parse_number(draft.propensity)
+        typed["propensity"] = chance.cast("float32")
+        defects.append(Defect("propensity is not a number", "propensity", unreadable))
+        outside = (chance <= 0) | (chance > 1)
+        defects.append(Defect("propensity is not above 0 and at most 1", "propensity", outside))
     if "slate_id" in draft.columns:
         typed["slate_id"], found = _judge_slate_id(draft.slate_id)
         defects += found

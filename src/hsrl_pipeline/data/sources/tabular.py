@@ -80,6 +80,7 @@ def read_tabular(request: ReadRequest) -> SourceLog:
         ),
         time_unit="ms" if settings.time_format == "ms" else "s",
         column_names=event_columns(settings),
+        has_propensities=columns.propensity is not None,
         accounts=item_accounts.merged(user_accounts).merged(RowAccounts(notes=notes)),
     )
 
@@ -127,6 +128,7 @@ def event_columns(settings: TabularConfig) -> dict[str, str]:
         "value": settings.columns.value,
         "slate_id": settings.columns.slate,
         "position": settings.columns.position,
+        "propensity": settings.columns.propensity,
     }
     return {name: raw for name, raw in mapped.items() if raw is not None}
 
