@@ -26,6 +26,7 @@ FACTS = {
     "item_priors": OF_D1,
     "simulator_eval": OF_D1,
     "item_vectors": {**OF_D1, "version": "v1"},
+    "item_vectorizer": {**OF_D1, "item_vectors_version": "v1"},
     "codebook": {**OF_D1, "version": "c1", "item_vectors_version": "v1"},
     "simulator_train": {**OF_D1, "version": "s1"},
     "trained_policy": {
@@ -83,9 +84,9 @@ def test_all_that_is_stale_is_one_message_with_the_pipelines_in_order():
     del facts["users"], facts["items"], facts["recorded_answers"]
     del facts["propensities"], facts["synthetic_truth"]
     assert message_of(facts, " --env ml1m") == (
-        "item_vectors, codebook, item_priors, simulator_train, simulator_eval, trained_policy "
-        "were made from dataset version d1, this is d2. Run first: kedro run --pipelines "
-        "sid_tokenization,simulator_training,agent_training --env ml1m"
+        "item_vectors, item_vectorizer, codebook, item_priors, simulator_train, simulator_eval, "
+        "trained_policy were made from dataset version d1, this is d2. Run first: kedro run "
+        "--pipelines sid_tokenization,simulator_training,agent_training --env ml1m"
     )
 
 

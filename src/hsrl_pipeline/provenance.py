@@ -52,6 +52,7 @@ ORIGINS = {
     "propensities": Origin("ingestion", later_sources=OF_DATASET),
     "synthetic_truth": Origin("ingestion", later_sources=OF_DATASET),
     "item_vectors": Origin("sid_tokenization", OF_DATASET),
+    "item_vectorizer": Origin("sid_tokenization", (*OF_DATASET, "item_vectors")),
     "codebook": Origin("sid_tokenization", OF_DATASET, ("item_vectors",)),
     "item_priors": Origin("sid_tokenization", later_sources=OF_DATASET),
     "simulator_train": Origin("simulator_training", OF_DATASET),
