@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from hsrl_pipeline.catalogue.live_catalogue import LiveCatalogue as LiveCatalogue
     from hsrl_pipeline.catalogue.schedule import CatalogueSchedule as CatalogueSchedule
     from hsrl_pipeline.catalogue.schedule_draw import draw_schedule as draw_schedule
+    from hsrl_pipeline.catalogue.withholding import withhold as withhold
 else:
     __getattr__, __dir__, __all__ = lazy_names(
         __name__,
@@ -19,5 +20,6 @@ else:
             ".live_catalogue": ["LiveCatalogue"],
             ".schedule": ["CatalogueSchedule"],
             ".schedule_draw": ["draw_schedule"],
+            ".withholding": ["withhold"],
         },
     )
