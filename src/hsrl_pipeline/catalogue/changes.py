@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -91,6 +91,24 @@ class Publication:
         return cls(
             np.zeros(0, np.int64), catalogue.item_vectors[:0].copy(), catalogue.codes[:0].copy()
         )
+
+    @classmethod
+    def join(cls, parts: Sequence[Publication]) -> Publication:
+        """Return the rows of several, one after the other; at least one is needed."""
+        return cls(
+            np.concatenate([part.items for part in parts]),
+            np.concatenate([part.item_vectors for part in parts]),
+            np.concatenate([part.codes for part in parts]),
+        )
+
+    def to_state(self) -> dict[str, NDArray[Any]]:
+        """Return the arrays by name, as the state of a checkpoint."""
+        return {"items": self.items, "item_vectors": self.item_vectors, "codes": self.codes}
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Publication:
+        """Return what `to_state` gave, read back from a checkpoint."""
+        return cls(**{name: np.asarray(array) for name, array in state.items()})
 
     def select(self, items: NDArray[np.int64]) -> Publication:
         """Return the rows of some items, in the order of this publication.

@@ -11,11 +11,14 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from hsrl_pipeline.catalogue.changes import refuse_shortage
 from hsrl_pipeline.catalogue.schedule import CatalogueSchedule, ItemArray, Step
 from hsrl_pipeline.config.catalogue import CatalogueConfig
+from hsrl_pipeline.config.session import CandidatesConfig, SessionConfig
+from hsrl_pipeline.data.dataset_info import DatasetInfo
 from hsrl_pipeline.errors import UserError
 from hsrl_pipeline.seeding import numpy_generator
 from hsrl_pipeline.shapes import PAD_ID, check_shape
@@ -77,6 +80,81 @@ def draw_schedule(
         refuse_shortage(live, n_needed, shelves, f"catalogue, change {number}")
         steps.append(Step(added, released))
     return CatalogueSchedule(n_items, launch, tuple(steps), config.change_at, dict(metadata or {}))
+
+
+def draw_for_dataset(
+    config: CatalogueConfig,
+    mean_clicks: NDArray[np.floating[Any]],
+    items: pd.DataFrame,
+    info: DatasetInfo,
+    *,
+    session: SessionConfig,
+    candidates: CandidatesConfig,
+    shelves: ItemArray | None,
+    seed: int,
+    simulator_version: str | None,
+) -> CatalogueSchedule:
+    """Return the schedule of a dataset with its provenance.
+
+    Args:
+        config: Shares, numbers and times.
+        mean_clicks: (item,) float. How often users click each item; entry 0 unused.
+        items: Canonical table; ``released_at`` counts where it is a column.
+        info: Sizes and version of the dataset.
+        session: Horizon.
+        candidates: Rules for slates.
+        shelves: (item,) int64 or None.
+        seed: Seed of the run.
+        simulator_version: Version of the simulator that the clicks are of.
+
+    Raises:
+        UserError: Too few items would be live at some time.
+    """
+    n_needed, binding = needed_by_sessions(info, shelves, session, candidates)
+    times = None
+    if "released_at" in items.columns:
+        times = np.full(info.n_items + 1, np.nan)
+        times[items["item_index"]] = (
+            items["released_at"].astype("Float64").to_numpy(np.float64, na_value=np.nan)
+        )
+    return draw_schedule(
+        config,
+        mean_clicks,
+        seed=seed,
+        n_needed=n_needed,
+        shelves=binding,
+        release_times=times,
+        metadata={
+            "dataset": info.dataset,
+            "dataset_version": info.version,
+            "simulator_train_version": simulator_version,
+            "seed": seed,
+            "settings": config.model_dump(mode="json", exclude={"schedule"}),
+        },
+    )
+
+
+def needed_by_sessions(
+    info: DatasetInfo,
+    shelves: ItemArray | None,
+    session: SessionConfig,
+    candidates: CandidatesConfig,
+) -> tuple[int, ItemArray | None]:
+    """Return how many live items sessions need, and the shelves that it holds for.
+
+    Args:
+        info: Size of the slates.
+        shelves: (item,) int64. Shelf of each item from 1, row 0 is 0; None without shelves.
+        session: Horizon.
+        candidates: Rules for slates.
+
+    Returns:
+        Items, of each shelf where slates are bound to shelves; the shelves then, else None.
+    """
+    binding = shelves if candidates.enforce_shelves else None
+    n_shelves = 1 if binding is None else len(np.unique(binding[1:]))
+    needed = items_needed(info.slate_size, n_shelves, session.horizon, candidates.showings)
+    return needed, binding
 
 
 def items_needed(slate_size: int, n_shelves: int, horizon: int, showings: int | None) -> int:
