@@ -62,6 +62,7 @@ def chain(monkeypatch) -> dict[str, Pipeline]:
         "ingestion": ("raw", "items", "ingest"),
         "sid_tokenization": ("items", "codebook", "fit"),
         "simulator_training": ("items", "simulator", "simulate"),
+        "moving_catalogue": ("simulator", "catalogue_schedule", "draw"),
         "agent_training": ("codebook", "trained_policy", "train"),
         "offline_eval": ("trained_policy", "summary", "judge"),
     }
