@@ -25,6 +25,7 @@ TABLES = (
     "evaluation_users",
     "policy_differences",
     "policy_truth",
+    "simulator_agreement",
     "train_eval_gap",
 )
 
@@ -59,6 +60,7 @@ def run(
         "summary": SummaryDataset(filepath=str(folder / "summary.csv")),
         "evaluation_sessions": SessionDataset(filepath=str(folder / "sessions.parquet")),
         "evaluation_metrics": MemoryDataset(),
+        "simulator_agreement_metrics": MemoryDataset(),
         "reference_records": ReferenceRecordsDataset(filepath=str(folder / "references")),
         **{
             name: KeyedCsvDataset(
@@ -138,6 +140,14 @@ def test_differences_are_from_the_named_policy_and_gaps_between_simulators(catal
     assert set(gaps["policy"]) == {"sl", *REFERENCE_NAMES}
     assert catalog.exists("reward_by_step_plot")
     assert catalog.exists("policy_differences_plot")
+
+
+def test_the_order_on_both_simulators_is_compared(catalog):
+    row = catalog.load("simulator_agreement").iloc[0]  # a single agent has no order
+    assert (row["policies"], row["n_policies"], row["current"]) == ("all", 6, True)
+    assert -1.0 <= row["kendall_tau_ci_low"] <= row["kendall_tau"]
+    metrics = catalog.load("simulator_agreement_metrics")
+    assert metrics["simulator_agreement_all_kendall_tau"] == row["kendall_tau"]
 
 
 def test_all_policies_rank_the_test_slates(catalog):
@@ -273,6 +283,9 @@ def test_rows_of_both_regimes_stand_side_by_side(tmp_path):
     assert (summary.loc["no_repeats", "repetition_rate"] == 0.0).all()
     assert (summary.loc["repeats"].loc["popular", "repetition_rate"] > 0.0).all()
     assert len(both.load("policy_differences")) == 20
+    agreement = both.load("simulator_agreement")
+    assert agreement["regime"].tolist() == ["no_repeats", "repeats"]
+    assert agreement["current"].tolist() == [True, False]
     assert set(both.load("evaluation_steps")["regime"]) == {"no_repeats"}
 
 

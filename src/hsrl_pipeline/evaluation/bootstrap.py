@@ -54,7 +54,8 @@ def resampled_means(
     Args:
         values: (session, column) float64. Independent rows.
         n_resamples: Bootstrap resamples, at least 1.
-        seed: Seed of the resampling.
+        seed: Seed of the resampling; with the same seed and number of rows, the same rows are
+            picked.
 
     Returns:
         (resample, column) float64.

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import pandas as pd
 from kedro.io import AbstractDataset, DatasetError
+from kedro_datasets._typing import TablePreview
 
 from hsrl_pipeline.atomic import staged_path
 
@@ -172,11 +173,10 @@ class SummaryDataset(UpsertTableDataset):
         most = table.groupby("sessions_version")["repetition_rate"].transform("max")
         return regime.mask(most == 0.0, "no_repeats").mask(most > 0.0, "repeats")
 
-    def preview(self) -> dict[str, Any]:
+    def preview(self) -> TablePreview:
         """Return the first rows for Kedro-Viz."""
         rows = self.load().head(PREVIEW_ROWS)
-        preview: dict[str, Any] = rows.to_dict(orient="split")
-        return preview
+        return TablePreview(rows.to_dict(orient="split"))
 
 
 class SessionDataset(UpsertTableDataset):

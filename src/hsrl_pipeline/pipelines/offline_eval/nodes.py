@@ -124,6 +124,27 @@ def compare_policies(
     )
 
 
+def compare_simulators(
+    evaluation_sessions: pd.DataFrame, evaluation_steps: pd.DataFrame, evaluation: EvaluationConfig
+) -> tuple[pd.DataFrame, dict[str, float]]:
+    """Say whether the training simulator orders the policies evaluated so far as the judge does.
+
+    Args:
+        evaluation_sessions: Sessions of this and earlier runs.
+        evaluation_steps: Rows of this run's policies.
+        evaluation: Resamples.
+
+    Returns:
+        Kendall's tau per regime, and the run's own by name.
+    """
+    from hsrl_pipeline.evaluation.simulator_agreement import agreement_metrics, simulator_agreement
+
+    table = simulator_agreement(
+        evaluation_sessions, evaluation_steps, evaluation.n_resamples, evaluation.seed
+    )
+    return table, agreement_metrics(table)
+
+
 def plot_evaluation(
     evaluation_steps: pd.DataFrame, policy_differences: pd.DataFrame
 ) -> tuple[Any, Any]:

@@ -6,6 +6,7 @@ from kedro.pipeline import Pipeline, node, pipeline
 
 from hsrl_pipeline.pipelines.offline_eval.nodes import (
     compare_policies,
+    compare_simulators,
     evaluate_policies,
     plot_evaluation,
 )
@@ -56,6 +57,12 @@ def create_pipeline(**_: object) -> Pipeline:
                 inputs=["evaluation_sessions", "params:evaluation"],
                 outputs=["policy_differences", "train_eval_gap"],
                 name="compare_policies",
+            ),
+            node(
+                compare_simulators,
+                inputs=["evaluation_sessions", "evaluation_steps", "params:evaluation"],
+                outputs=["simulator_agreement", "simulator_agreement_metrics"],
+                name="compare_simulators",
             ),
             node(
                 plot_evaluation,
