@@ -233,7 +233,9 @@ def _order_change(before: torch.Tensor, after: torch.Tensor) -> tuple[float, flo
     correlation = (centred[0] * centred[1]).sum(1) / (spread[0] * spread[1])
     changed = [_inversions(*pair) for pair in zip(*ranks, strict=True)]
     n_items = before.shape[1]
-    return correlation.mean().item(), 100.0 * np.mean(changed).item() / (n_items * (n_items - 1) / 2)
+    return correlation.mean().item(), 100.0 * np.mean(changed).item() / (
+        n_items * (n_items - 1) / 2
+    )
 
 
 def _inversions(first: torch.Tensor, second: torch.Tensor) -> int:

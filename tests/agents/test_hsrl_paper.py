@@ -118,7 +118,9 @@ def test_a_replayed_item_that_has_been_released_teaches_nothing_and_breaks_nothi
         staying = agent._items.trie.has_code[batch.slates]
         outputs = agent._head(agent._encoder(batch.observation))
         log_prob = agent._items.log_prob(outputs.log_probs, batch.slates)
-        advantage = (agent.bootstrap(batch).td_target - agent._critic(outputs.contexts)).clamp(-1, 1)
+        advantage = (agent.bootstrap(batch).td_target - agent._critic(outputs.contexts)).clamp(
+            -1, 1
+        )
         expected = -(advantage * torch.where(staying, log_prob, 0.0).mean(1)).mean()
     assert staying.any() and not staying.all()
     stats = agent.update(batch, logged())

@@ -141,9 +141,7 @@ class HyperActorCriticAgent(TorchAgent[HACSettings]):
         next_states = self._target_actor.encoder(batch.next_observation)
         next_latent = self._target_actor.head(next_states)
         table = self._target_actor.items.catalogue()
-        next_taken = self._recovered(
-            self._target_actor, batch.next_observation, next_latent, table
-        )
+        next_taken = self._recovered(self._target_actor, batch.next_observation, next_latent, table)
         return self._target_critic.first(next_states, next_taken), next_states
 
     @torch.no_grad()
