@@ -17,7 +17,7 @@ ENCODER = EncoderConfig(
     embedding_size=8, n_layers=1, n_heads=2, feedforward_size=8,
     use_item_ids=False, use_item_codes=True,
 )  # fmt: skip
-HEADS = pytest.mark.parametrize("head", ["look_up", "trie"])
+HEADS = pytest.mark.parametrize("head", ["look_up", "codes", "trie"])
 N_ITEMS, SLATE, HISTORY = 12, 3, 4
 VECTORS = np.random.default_rng(0).normal(size=(N_ITEMS + 1, 5)).astype("f4")
 CODES = np.array([[-1, -1]] + [[item % 4, item // 4] for item in range(N_ITEMS)])
@@ -94,7 +94,7 @@ def test_actor_loss_by_hand(head):
     torch.testing.assert_close(stats.losses["critic_loss"], (value - 0.5).square().mean())
 
 
-@HEADS
+@pytest.mark.parametrize("head", ["look_up", "trie"])
 def test_action_space_of_items_is_one_softmax_over_the_catalogue(head):
     agent = make_agent(action_space="items", policy_head=head)
     observation = observe(4)
@@ -378,6 +378,7 @@ def test_an_item_without_semantic_id_is_never_shown_and_breaks_nothing():
     "switch",
     [
         {"policy_head": "trie"},
+        {"policy_head": "codes"},
         {"policy_head": "trie", "context_update": "expected"},
         {"policy_head": "trie", "context_update": "none"},
         {"policy_head": "trie", "valid_only": False},

@@ -20,6 +20,7 @@ from hsrl_pipeline.agents.base import Action, AgentContext, Bootstrap, LogBatch,
 from hsrl_pipeline.agents.encoding import build_state_encoder, initial_weights
 from hsrl_pipeline.agents.slate_policies import (
     CatalogueSlates,
+    CodeSlates,
     SlateLikelihood,
     SlatePolicy,
     TrieSlates,
@@ -29,6 +30,7 @@ from hsrl_pipeline.config.agents.hsrl import HsrlSettings
 from hsrl_pipeline.losses.returns import clipped_advantage
 from hsrl_pipeline.losses.slate_likelihood import own_click_advantage
 from hsrl_pipeline.losses.supervised import sampled_negative_loss
+from hsrl_pipeline.networks.code_masses import CodeMasses
 from hsrl_pipeline.networks.code_scores import CodeScores
 from hsrl_pipeline.networks.multi_level_critic import MultiLevelCritic
 from hsrl_pipeline.networks.trie_policy import TriePolicy
@@ -68,7 +70,11 @@ class HsrlAgent(TorchAgent[HsrlSettings]):
         self._encoder, self._head, self._critic = encoder, head, critic
         self._click_bias = click_bias
         self._slates: SlatePolicy
-        if isinstance(head, CodeScores):
+        if isinstance(head, CodeScores) and settings.policy_head == "codes":
+            trie = CodeTrie(codes, vocab_sizes, context.shelves, context.item_priors)
+            self._masses = CodeMasses(head, trie).to(context.device)
+            self._slates = CodeSlates(self._masses, self._selector, context.slate_size)
+        elif isinstance(head, CodeScores):
             self._slates = CatalogueSlates(head, self._selector)
         else:
             self._slates = TrieSlates(head, context.slate_size, settings.beam_width)
@@ -218,7 +224,8 @@ def _build_head(
 ) -> CodeScores | TriePolicy:
     """Return what scores items from states, untrained."""
     width = settings.encoder.embedding_size
-    if settings.policy_head == "look_up":
+    if settings.policy_head != "trie":
+        codes_alone = settings.policy_head == "codes"
         return CodeScores(
             width,
             codes,
@@ -226,9 +233,9 @@ def _build_head(
             context_size=settings.context_size,
             temperature=settings.click_temperature,
             gated=settings.gated_context,
-            item_vectors=vectors,
+            item_vectors=None if codes_alone else vectors,
             item_priors=context.item_priors,
-            item_deviations=settings.item_deviations,
+            item_deviations=settings.item_deviations and not codes_alone,
         )
     return TriePolicy(
         width,

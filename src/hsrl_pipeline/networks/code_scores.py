@@ -59,6 +59,7 @@ class CodeScores(nn.Module):
         Paper, Eq. 11-14; Jégou et al. 2011, "Product Quantization for Nearest Neighbor Search".
     """
 
+    codes: torch.Tensor
     look_ups: torch.Tensor
     has_code: torch.Tensor
     item_vectors: torch.Tensor | None
@@ -109,6 +110,7 @@ class CodeScores(nn.Module):
         priors = None if item_priors is None else _centred(item_priors, codes, live)
         has_code = np.zeros(n_rows, bool)
         has_code[live] = True
+        self.register_buffer("codes", torch.from_numpy(codes).clamp(min=0), persistent=False)
         self.register_buffer("look_ups", _look_ups(codes, vocab_sizes), persistent=False)
         self.register_buffer("has_code", torch.from_numpy(has_code), persistent=False)
         self.register_buffer("item_vectors", item_vectors, persistent=False)
@@ -172,20 +174,44 @@ class CodeScores(nn.Module):
                 for weight in layer.parameters():
                     weight.mul_(INITIAL_SCORE_SHARE)
 
+    def code_scores(self, state: torch.Tensor) -> list[torch.Tensor]:
+        """Return what codes add to the scores of their items.
+
+        Args:
+            state: (batch, embed) float32. c_0.
+
+        Returns:
+            One table per level: (batch, vocab) float32 for first codes, and for every further
+            level (batch, vocab, vocab) float32, first code before the level's own.
+        """
+        first = self.heads[0](state) / self._temperature
+        if self.expand is None:
+            return [first]
+        sizes = [int(head.out_features) for head in self.heads[1:]]  # type: ignore[arg-type]
+        further = self._further(state) / self._temperature
+        return [first, *torch.split(further, sizes, dim=-1)]
+
     def _tables(self, state: torch.Tensor) -> torch.Tensor:
         """Return (batch, cell) float32, the scores of first codes and of pairs (first, further)."""
         first = self.heads[0](state)
-        if self.expand is None or self.code_embedding is None or self.norm is None:
+        if self.expand is None:
             return F.pad(first, (1, 0))
+        # cell 0 is zero and stands for codes that an item does not have
+        return torch.cat(
+            [first.new_zeros(len(first), 1), first, self._further(state).flatten(1)], dim=1
+        )
+
+    def _further(self, state: torch.Tensor) -> torch.Tensor:
+        """Return (batch, vocab, cell) float32, the scores of further codes under first ones."""
+        assert self.expand is not None and self.code_embedding is not None
+        assert self.norm is not None
         context = self.expand(state).unsqueeze(1)
         if self.gate is not None:
             context = context * (1.0 + GATE_GAIN * self.gate)
         contexts = self.norm(context - EMBEDDING_GAIN * self.code_embedding)
         weight = torch.cat([head.weight for head in self.heads[1:]])  # type: ignore[misc]
         bias = torch.cat([head.bias for head in self.heads[1:]])  # type: ignore[misc]
-        further = F.linear(contexts, weight, bias)
-        # cell 0 is zero and stands for codes that an item does not have
-        return torch.cat([first.new_zeros(len(first), 1), first, further.flatten(1)], dim=1)
+        return F.linear(contexts, weight, bias)
 
 
 def _centred(
