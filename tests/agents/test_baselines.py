@@ -226,6 +226,21 @@ def test_weight_decay_shrinks_the_click_model() -> None:
     assert sizes[1] < 0.7 * sizes[0]
 
 
+def test_doubt_lowers_the_scores_of_what_was_never_shown() -> None:
+    log, scores = make_log(), {}
+    shown = torch.tensor([[1, 2, 3]] * BATCH)
+    log = LogBatch(log.observation, shown, torch.ones(BATCH, SLATE))
+    encoder = ENCODER.model_copy(update={"use_step": False})
+    for doubt in (0.0, 3.0):
+        settings = SupervisedSettings(encoder=encoder, doubt_coef=doubt, learning_rate=0.03)
+        agent = build_sl(settings, make_context())
+        for _ in range(20):
+            agent.update(None, log)
+        with torch.no_grad():
+            scores[doubt] = agent._actor(log.observation)[:, 4:].mean()
+    assert scores[3.0] < scores[0.0] - 0.3
+
+
 def test_click_model_scores_alike_at_every_step() -> None:
     # the log knows no steps: a vector per step would be noise from the second slate on
     agent = build_sl(SupervisedSettings(), make_context())

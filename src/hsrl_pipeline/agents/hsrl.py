@@ -189,8 +189,9 @@ class HsrlAgent(TorchAgent[HsrlSettings]):
         """Return the log-odds of clicks on items that the policy stands for.
 
         They are linear in an item's log-probability, plus a level that depends on the state and
-        the shelf, which has a normaliser of its own: the policy is then the softmax of click log-odds at ``click_temperature``, which
-        has the most entropy for its expected click log-odds.
+        the shelf, which has a normaliser of its own: the policy is then the softmax of click
+        log-odds at ``click_temperature``, which has the most entropy for its expected click
+        log-odds.
         """
         level: torch.Tensor = self._click_bias(state).gather(1, self._shelf_of[items])
         return (self._settings.click_temperature * click_scores + level).float()

@@ -1,8 +1,8 @@
 """``td3`` and the mechanics it shares with ``ddpg``: a continuous action that ranks the catalogue.
 
 The actor emits a hyper-action z; items are scored by their dot product with z, plus a bias of
-their own that the clicks on shown slates teach, and the best K make the slate. Critics judge (s, z), noise on z explores. Only the direction of z ranks items, so
-z lives on a sphere rather than in the box of the original papers
+their own that the clicks on shown slates teach, and the best K make the slate. Critics judge
+(s, z), noise on z explores. z lives on a sphere rather than in the box of the original papers
 (docs/agents.md#the-hyper-actions-of-ddpg-and-td3-are-directions).
 
 References:

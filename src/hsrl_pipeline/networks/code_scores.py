@@ -19,7 +19,7 @@ from hsrl_pipeline.shapes import check_shape
 INITIAL_SCORE_SHARE = 0.1
 """Initial weights of what scores, as a share of a linear layer's usual ones."""
 
-GATE_GAIN, EMBEDDING_GAIN = 15.0, 5.0
+GATE_GAIN, EMBEDDING_GAIN = 30.0, 10.0
 """What first codes' gates and embeddings are multiplied by. Adam moves every weight by about the
 same amount a step; contexts, which have a size of one, would else be learned slowest of all
 (docs/hsrl.md#how-much-a-head-of-codes-can-say)."""
@@ -31,8 +31,9 @@ class CodeScores(nn.Module):
     The state scores the first code. Every first code makes a context of its own,
     ``c_z = LayerNorm(A c_0 * (1 + G[z]) - E[z])``, which scores the codes of all further levels.
     The gate lets a prefix say what the state means below it, which the subtraction of Eq. 13
-    alone cannot; both are learned as multiples of their weights (``GATE_GAIN``). An item's score is the sum of what its codes look up in these tables, plus the
-    product of its vector with a query, plus its own deviation:
+    alone cannot; both are multiples of their weights (``GATE_GAIN``). An item's score is the sum
+    of what its codes look up in these tables, plus the product of its vector with a query, plus
+    its own deviation:
 
         score(i | s) = (a_1[z_1] + sum_{l > 1} a_l[z_1, z_l] + q(s) . v_i + d_i) / T + prior_i
 

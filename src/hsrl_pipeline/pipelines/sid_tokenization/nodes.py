@@ -117,11 +117,16 @@ def diagnose_semantic_ids(
     Returns:
         All figures, those that runs are compared by, items that share prefixes, and a figure.
     """
-    from hsrl_pipeline.semantic_ids.reports.diagnostics import diagnose, flat_metrics
+    from hsrl_pipeline.semantic_ids.reports.diagnostics import (
+        diagnose,
+        flat_metrics,
+        warn_of_idle_level,
+    )
     from hsrl_pipeline.semantic_ids.reports.examples import list_prefix_examples
     from hsrl_pipeline.semantic_ids.reports.plots import plot_diagnostics
 
     diagnostics = diagnose(codebook, _vectors(item_vectors), seed=seed)
+    warn_of_idle_level(diagnostics)
     return (
         diagnostics,
         flat_metrics(diagnostics),
