@@ -62,6 +62,7 @@ def chain(monkeypatch) -> dict[str, Pipeline]:
         "ingestion": ("raw", "items", "ingest"),
         "sid_tokenization": ("items", "codebook", "fit"),
         "simulator_training": ("items", "simulator", "simulate"),
+        "moving_catalogue": ("simulator", "catalogue_schedule", "draw"),
         "agent_training": ("codebook", "trained_policy", "train"),
         "offline_eval": ("trained_policy", "summary", "judge"),
     }
@@ -300,3 +301,24 @@ class TestResults:
         assert again < printed.index("4.00 [3.50, 4.50]")
         assert "summary.csv" in printed
         assert "kedro run --env ml1m --pipelines agent_training,offline_eval" in printed
+
+    def test_how_alike_both_simulators_order_the_policies_is_told(
+        self, chain, tmp_path, capsys
+    ) -> None:
+        summary = AtomicCSVDataset(filepath=str(tmp_path / "summary.csv"))
+        summary.save(pd.DataFrame([ROW, {**ROW, "simulator": "train"}]))
+        ends = {"kendall_tau": 0.625, "kendall_tau_ci_low": 0.5, "kendall_tau_ci_high": 0.75}
+        current = {"policies": "all", "n_policies": 7, "current": True, **ends}
+        agents = {**current, "policies": "agents", "n_policies": 2}
+        old = {**current, "n_policies": 9, "current": False}
+        hook = ResultsHook()
+        hook.after_context_created(_context(tmp_path))
+        agreement = MemoryDataset(pd.DataFrame([current, agents, old]))
+        catalog = DataCatalog({"summary": summary, "simulator_agreement": agreement})
+        hook.after_pipeline_run({}, chain["offline_eval"], catalog)
+        printed = capsys.readouterr().out
+        told = (
+            "Order of the 7 policies, in training against judged: Kendall's tau 0.62 [0.50, 0.75]"
+        )
+        assert told in printed
+        assert printed.count("Kendall's tau") == 1
