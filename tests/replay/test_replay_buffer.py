@@ -65,7 +65,8 @@ def test_ring_keeps_the_newest_in_order(sizes):
 
 def test_a_buffer_of_one_place_keeps_the_newest():
     buffer = make_buffer(capacity=1)
-    buffer.add(transitions(1, 3))
+    for number in (1, 2, 3):
+        buffer.add(transitions(number, 1))
     assert buffer.newest(5).reward.tolist() == [3]
 
 
