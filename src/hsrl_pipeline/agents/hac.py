@@ -98,8 +98,9 @@ class HyperActorCriticAgent(TorchAgent[HACSettings]):
             critic_loss = critics_loss(values.float(), target)
 
             latent = self._actor.head(states)
+            shown = self._selector.without_absent(batch.slates)
             logits = (table[batch.slates] @ latent.unsqueeze(-1)).squeeze(-1)
-            supervision = click_loss(logits.float(), batch.clicks, batch.slates)
+            supervision = click_loss(logits.float(), batch.clicks, shown)
             alignment = alignment_loss(latent, self._recovered(batch.observation, latent, table))
             frozen = states.detach()
             ascent = deterministic_policy_loss(

@@ -10,7 +10,7 @@ starts from the click likelihood of the log.
 from __future__ import annotations
 
 import math
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -30,6 +30,7 @@ from hsrl_pipeline.config.agents.hsrl import HsrlSettings
 from hsrl_pipeline.losses.returns import clipped_advantage
 from hsrl_pipeline.losses.slate_likelihood import own_click_advantage
 from hsrl_pipeline.losses.supervised import sampled_negative_loss
+from hsrl_pipeline.networks.catalogue_change import CatalogueChange, WrittenRows, start_rows
 from hsrl_pipeline.networks.code_scores import CodeScores
 from hsrl_pipeline.networks.multi_level_critic import MultiLevelCritic
 from hsrl_pipeline.networks.trie_policy import TriePolicy
@@ -49,7 +50,7 @@ class HsrlAgent(TorchAgent[HsrlSettings]):
     def __init__(self, settings: HsrlSettings, context: AgentContext) -> None:
         width = settings.encoder.embedding_size
         encoder = build_state_encoder(settings.encoder, context)
-        codes, vocab_sizes = _decided_codes(context, settings.action_space)
+        codes, vocab_sizes = _decided_codes(context.codes, context.vocab_sizes, settings)
         vectors = torch.from_numpy(context.item_vectors) if settings.use_leaf_vectors else None
         with initial_weights(context.seed, "agent.hsrl.networks"):
             head = _build_head(settings, context, codes, vocab_sizes, vectors)
@@ -72,9 +73,9 @@ class HsrlAgent(TorchAgent[HsrlSettings]):
             self._slates = CatalogueSlates(head, self._selector)
         else:
             self._slates = TrieSlates(head, context.slate_size, settings.beam_width)
+        self._shelves, self._item_priors = context.shelves, context.item_priors
         live = torch.from_numpy(np.flatnonzero((codes >= 0).all(axis=1)))
         self._live_items = live.to(context.device)
-        self._log_n_items = math.log(len(live))
         self._target_encoder = self._add_target("encoder", encoder)
         self._target_critic = self._add_target("critic", critic)
         self._add_optimizer(
@@ -87,6 +88,19 @@ class HsrlAgent(TorchAgent[HsrlSettings]):
     def warming_up(self) -> bool:
         """Whether updates still belong to the warm start."""
         return self._n_updates < self._settings.warm_start_iterations
+
+    def _take_catalogue(self, change: CatalogueChange) -> list[WrittenRows]:
+        """Bring the head to the live items, and the draw of doubtful ones with it."""
+        own = self._settings
+        self._live_items = change.live.nonzero()[:, 0]
+        as_items = own.action_space == "items"
+        if isinstance(self._head, CodeScores):
+            codes, _ = _decided_codes(change.catalogue.codes, self._vocab_sizes, own)
+            return self._head.set_items(codes, change, own.new_items if as_items else None)
+        codes, sizes = _decided_codes(change.live_codes, self._vocab_sizes, own)
+        trie = CodeTrie(codes, sizes, self._shelves, self._item_priors).to(self._device)
+        self._head.set_trie(trie, change.item_vectors)
+        return start_rows(self._head.heads[0], change, own.new_items) if as_items else []  # type: ignore[arg-type]
 
     @torch.no_grad()
     def act(
@@ -117,8 +131,9 @@ class HsrlAgent(TorchAgent[HsrlSettings]):
             likelihood = self._slates.likelihood(state, batch.observation, batch.slates)
             if own.session_likelihood_coef > 0.0:
                 logits = self._click_logits(state, likelihood.click_scores)
+                counted = self._slates.has_code[batch.slates].to(logits.dtype)
                 losses["session_click_loss"] = F.binary_cross_entropy_with_logits(
-                    logits, batch.clicks
+                    logits, batch.clicks, weight=counted
                 )
                 total = total + own.session_likelihood_coef * losses["session_click_loss"]
             if not warming_up:
@@ -162,7 +177,9 @@ class HsrlAgent(TorchAgent[HsrlSettings]):
     def _entropy_price(self) -> float:
         """Weight of a nat of entropy of the item distribution."""
         own = self._settings
-        return own.entropy_coef / self._log_n_items if own.normalize_entropy else own.entropy_coef
+        if not own.normalize_entropy:
+            return own.entropy_coef
+        return own.entropy_coef / math.log(len(self._live_items))
 
     def _actor_loss(
         self, batch: TransitionBatch, likelihood: SlateLikelihood, advantage: torch.Tensor
@@ -238,13 +255,13 @@ def _build_head(
 
 
 def _decided_codes(
-    context: AgentContext, action_space: Literal["semantic_ids", "items"]
+    codes: np.ndarray, vocab_sizes: tuple[int, ...], settings: HsrlSettings
 ) -> tuple[np.ndarray, tuple[int, ...]]:
     """Return the codes to decide on: semantic IDs, or one code per item on a single level."""
-    if action_space == "semantic_ids":
-        return context.codes, context.vocab_sizes
-    own = np.arange(context.n_items + 1)[:, None] - 1
-    return np.where((context.codes == -1).all(1, keepdims=True), -1, own), (context.n_items,)
+    if settings.action_space == "semantic_ids":
+        return codes, vocab_sizes
+    own = np.arange(len(codes))[:, None] - 1
+    return np.where((codes == -1).all(1, keepdims=True), -1, own), (len(codes) - 1,)
 
 
 def build_hsrl(settings: HsrlSettings, context: AgentContext) -> HsrlAgent:

@@ -13,14 +13,12 @@ from typing import NamedTuple, Protocol
 import torch
 
 from hsrl_pipeline.agents.slate_decoding import ShelfDecoder
-from hsrl_pipeline.agents.slate_selection import SlateSelector
+from hsrl_pipeline.agents.slate_selection import LEAST_SCORE, SlateSelector
 from hsrl_pipeline.losses.policy_gradient import entropy_of
 from hsrl_pipeline.networks.code_scores import CodeScores
 from hsrl_pipeline.networks.trie_policy import TriePolicy
 from hsrl_pipeline.observation import Observation
-
-LEAST_SCORE = -1e9
-"""Score that stands for an item that may not be shown where a number must be finite."""
+from hsrl_pipeline.shapes import PAD_ID
 
 
 class SlateLikelihood(NamedTuple):
@@ -165,7 +163,6 @@ class TrieSlates:
     def __init__(self, head: TriePolicy, slate_size: int, beam_width: int) -> None:
         self._head = head
         self._decoder = ShelfDecoder(head, slate_size, beam_width)
-        self._log_n_items = math.log(len(head.trie.leaf_items))
 
     @property
     def has_code(self) -> torch.Tensor:
@@ -182,7 +179,7 @@ class TrieSlates:
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Return slates and their log-probabilities; see ``SlatePolicy``."""
         slates, item_log_prob, excluded = self._decoder.decode(
-            state, observation.shown, draw=draw, generator=generator
+            state, self._excluded(observation), draw=draw, generator=generator
         )
         if not draw:
             return slates, state.new_zeros(len(state))
@@ -192,7 +189,7 @@ class TrieSlates:
         self, state: torch.Tensor, observation: Observation, slates: torch.Tensor
     ) -> SlateLikelihood:
         """Return the likelihood of slates; see ``SlatePolicy``."""
-        shown = observation.shown
+        shown = self._excluded(observation)
         items = self._head.item_log_prob(state, slates, shown).float()
         possible = self.has_code[slates] & (items > -torch.inf)
         items = torch.where(possible, items, 0.0)
@@ -208,6 +205,14 @@ class TrieSlates:
             click_scores=items + self._log_n_items,
             entropy=entropy,
         )
+
+    @property
+    def _log_n_items(self) -> float:
+        return math.log(len(self._head.trie.leaf_items))
+
+    def _excluded(self, observation: Observation) -> torch.Tensor:
+        """Return (batch, shown) int64, PAD_ID also for shown items that have left the trie."""
+        return observation.shown.masked_fill(~self.has_code[observation.shown], PAD_ID)
 
     def click_scores(self, state: torch.Tensor, items: torch.Tensor) -> torch.Tensor:
         """Return the click scores of any items; see ``SlatePolicy``."""

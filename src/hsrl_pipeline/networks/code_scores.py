@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional as F
 
+from hsrl_pipeline.config.agents.shared import NewItemRule
+from hsrl_pipeline.networks.catalogue_change import CatalogueChange, WrittenRows, start_rows
 from hsrl_pipeline.semantic_ids.code_trie import check_codes
 from hsrl_pipeline.semantic_ids.item_shares import share_out
 from hsrl_pipeline.shapes import check_shape
@@ -75,6 +77,7 @@ class CodeScores(nn.Module):
         live = check_codes(codes, vocab_sizes)
         n_rows, first_size = len(codes), vocab_sizes[0]
         self.n_items = n_rows - 1
+        self._vocab_sizes = vocab_sizes
         self._temperature = temperature
         widths = [embedding_size, *[context_size] * (len(vocab_sizes) - 1)]
         self.heads = nn.ModuleList(
@@ -107,6 +110,33 @@ class CodeScores(nn.Module):
         self.register_buffer("has_code", torch.from_numpy(has_code), persistent=False)
         self.register_buffer("item_vectors", item_vectors, persistent=False)
         self.register_buffer("item_priors", priors, persistent=False)
+
+    @torch.no_grad()
+    def set_items(
+        self, codes: NDArray[np.int64], change: CatalogueChange, rows_of_items: NewItemRule | None
+    ) -> list[WrittenRows]:
+        """Score the live items of a version of the catalogue from now on.
+
+        A new item starts with the scores of its codes and its vector, and without deviation.
+
+        Args:
+            codes: (item, level) int64. Codes of all published items, -1 elsewhere.
+            change: The change of the catalogue.
+            rows_of_items: Where every item has a code of its own, how the weights of this code
+                start for new items; None where codes are shared.
+        """
+        self.look_ups = _look_ups(codes, self._vocab_sizes).to(self.look_ups.device)
+        self.has_code = change.live
+        if self.item_vectors is not None:
+            self.item_vectors = change.item_vectors
+        written: list[WrittenRows] = []
+        if rows_of_items is not None:
+            (head,) = self.heads
+            written += start_rows(head, change, rows_of_items, self.deviations)  # type: ignore[arg-type]
+        if self.deviations is not None:
+            self.deviations[change.new] = 0.0
+            written.append(WrittenRows(self.deviations, change.new))
+        return written
 
     def forward(self, state: torch.Tensor) -> torch.Tensor:
         """Score the whole catalogue.

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from hsrl_pipeline.config.agents.search_space import SMALL_LEARNING_RATE, Interval, SearchSpace
-from hsrl_pipeline.config.agents.shared import EncoderConfig, ValueSettings
+from hsrl_pipeline.config.agents.shared import EncoderConfig, NewItemRule, ValueSettings
 
 
 class HsrlSettings(ValueSettings):
@@ -70,6 +70,11 @@ class HsrlSettings(ValueSettings):
         True,
         description="Items are also scored by their vectors; with the trie, the last code by the "
         "vectors of the items it leads to",
+    )
+    new_items: NewItemRule = Field(
+        "ridge",
+        description="Weights of an item that arrives later, where every item has its own "
+        "(action_space items): predicted from its item vector by ridge regression, or the mean",
     )
     warm_start_iterations: int = Field(
         600, ge=0, description="First updates, spent on the click likelihood of logged slates"
