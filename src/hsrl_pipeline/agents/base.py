@@ -118,7 +118,8 @@ class Policy(Protocol):
     """Anything that can be evaluated: learned agents and the references that do not learn.
 
     A reference that asks a response model says so with a true attribute ``simulates``. It is shown
-    what a simulated user goes by, whatever form of the history others see.
+    what a simulated user goes by, whatever form of the history others see. With a true attribute
+    ``published_only`` it is not shown items that are not published yet.
     """
 
     name: str

@@ -59,13 +59,13 @@ class ItemScorePolicy:
     def __init__(self, name: str, selector: SlateSelector, scores: torch.Tensor) -> None:
         self.name = name
         self._selector = selector
-        self._scores = scores
+        self.scores = scores
 
     def act(
         self, observation: Observation, *, explore: bool, generator: torch.Generator | None = None
     ) -> Action:
         """Return the best items that may be shown."""
-        scores = self._scores.expand(observation.batch_size, -1)
+        scores = self.scores.expand(observation.batch_size, -1)
         return _action(self._selector.greedy(observation.mask_shown(scores)))
 
 
@@ -77,12 +77,21 @@ class GreedyPolicy:
         selector: Turns scores into slates.
         response: The response model to be greedy on. Greedy on recorded answers or on users with
             a taste of their own is an oracle: it is told who the user is.
+        published_only: Whether it goes by published items alone, as all who recommend have to.
     """
 
     simulates = True
 
-    def __init__(self, name: str, selector: SlateSelector, response: UserResponseModel) -> None:
+    def __init__(
+        self,
+        name: str,
+        selector: SlateSelector,
+        response: UserResponseModel,
+        *,
+        published_only: bool = False,
+    ) -> None:
         self.name = name
+        self.published_only = published_only
         self.identified = response.identified
         self._selector = selector
         self._response = response
