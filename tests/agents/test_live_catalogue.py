@@ -10,9 +10,11 @@ import pytest
 import torch
 
 from hsrl_pipeline.agents.base import Agent, AgentContext
+from hsrl_pipeline.agents.policy_checkpoint import describe_policy, restore_policy
 from hsrl_pipeline.agents.registry import build_agent
 from hsrl_pipeline.catalogue import LiveCatalogue
 from hsrl_pipeline.config.agent import AGENT_NAMES
+from hsrl_pipeline.errors import UserError
 from hsrl_pipeline.replay.transitions import TransitionBatch
 from hsrl_pipeline.seeding import torch_generator
 
@@ -234,3 +236,38 @@ def test_what_does_not_fit_is_refused_and_nothing_changes(
     assert_equal_states(before, agent.state_dict())
     assert agent.state_dict()["catalogue_version"] == AT_LAUNCH.version
     assert torch.equal(slates, act(agent, False))
+
+
+@pytest.mark.parametrize("variant", ["hsrl", "hsrl_items", "hsrl_trie", "a2c", "td3"])
+def test_a_policy_is_restored_under_its_version_alone(variant: str) -> None:
+    name, options = VARIANTS[variant]
+    trained, settings = at_launch(variant), make_settings(name, **options)
+    trained.set_catalogue(CHANGED)
+    list(learn(trained, 1))
+    checkpoint = describe_policy(trained, settings, launch_context(), {})
+    restored = restore_policy(checkpoint, launch_context(), CHANGED)
+    later = make_catalogue([*AFTER, 12, 3], [*LAUNCH, *NEW, 12])
+    for catalogue in (CHANGED, later):
+        for agent in (trained, restored):
+            agent.set_catalogue(catalogue)
+        assert_equal_states(trained.policy_state(), restored.policy_state())
+        assert torch.equal(act(trained, False), act(restored, False))
+    version = f"catalogue_version {CHANGED.version} instead of"
+    for given, message in (
+        (None, f"{version} None"),
+        (AT_LAUNCH, f"{version} {AT_LAUNCH.version}"),
+    ):
+        with pytest.raises(UserError, match=message):
+            restore_policy(checkpoint, launch_context(), given)
+    with pytest.raises(UserError, match=f"launch_version {AT_LAUNCH.version} instead of"):
+        restore_policy(checkpoint, make_context(), CHANGED)
+    still = describe_policy(at_launch_untold(variant), settings, launch_context(), {})
+    assert "catalogue_version" not in still["config"]
+    with pytest.raises(UserError, match="catalogue_version None instead of"):
+        restore_policy(still, launch_context(), AT_LAUNCH)
+
+
+def at_launch_untold(variant: str) -> Agent:
+    """Return an agent that was never told of a catalogue."""
+    name, options = VARIANTS[variant]
+    return build_agent(name, make_settings(name, **options), launch_context())

@@ -149,6 +149,11 @@ class Agent(Protocol):
     uses_log: bool
     log_batch_size: int
 
+    @property
+    def catalogue_version(self) -> str | None:
+        """Version of the catalogue that was set last; None for that of the agent's making."""
+        ...
+
     def act(
         self, observation: Observation, *, explore: bool, generator: torch.Generator | None = None
     ) -> Action:

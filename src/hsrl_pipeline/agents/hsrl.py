@@ -30,7 +30,7 @@ from hsrl_pipeline.config.agents.hsrl import HsrlSettings
 from hsrl_pipeline.losses.returns import clipped_advantage
 from hsrl_pipeline.losses.slate_likelihood import own_click_advantage
 from hsrl_pipeline.losses.supervised import sampled_negative_loss
-from hsrl_pipeline.networks.catalogue_change import CatalogueChange, WrittenRows, start_rows
+from hsrl_pipeline.networks.catalogue_tables import CatalogueTables, WrittenRows, start_rows
 from hsrl_pipeline.networks.code_scores import CodeScores
 from hsrl_pipeline.networks.multi_level_critic import MultiLevelCritic
 from hsrl_pipeline.networks.trie_policy import TriePolicy
@@ -89,18 +89,18 @@ class HsrlAgent(TorchAgent[HsrlSettings]):
         """Whether updates still belong to the warm start."""
         return self._n_updates < self._settings.warm_start_iterations
 
-    def _take_catalogue(self, change: CatalogueChange) -> list[WrittenRows]:
+    def _take_catalogue(self, tables: CatalogueTables) -> list[WrittenRows]:
         """Bring the head to the live items, and the draw of doubtful ones with it."""
         own = self._settings
-        self._live_items = change.live.nonzero()[:, 0]
+        self._live_items = tables.live.nonzero()[:, 0]
         as_items = own.action_space == "items"
         if isinstance(self._head, CodeScores):
-            codes, _ = _decided_codes(change.catalogue.codes, self._vocab_sizes, own)
-            return self._head.set_items(codes, change, own.new_items if as_items else None)
-        codes, sizes = _decided_codes(change.live_codes, self._vocab_sizes, own)
+            codes, _ = _decided_codes(tables.catalogue.codes, self._vocab_sizes, own)
+            return self._head.set_items(codes, tables, own.new_items if as_items else None)
+        codes, sizes = _decided_codes(tables.live_codes, self._vocab_sizes, own)
         trie = CodeTrie(codes, sizes, self._shelves, self._item_priors).to(self._device)
-        self._head.set_trie(trie, change.item_vectors)
-        return start_rows(self._head.heads[0], change, own.new_items) if as_items else []  # type: ignore[arg-type]
+        self._head.set_trie(trie, tables.item_vectors)
+        return start_rows(self._head.heads[0], tables, own.new_items) if as_items else []  # type: ignore[arg-type]
 
     @torch.no_grad()
     def act(

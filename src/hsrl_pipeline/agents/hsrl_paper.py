@@ -22,7 +22,7 @@ from hsrl_pipeline.losses.policy_gradient import (
     policy_gradient_loss,
 )
 from hsrl_pipeline.losses.returns import clipped_advantage
-from hsrl_pipeline.networks.catalogue_change import CatalogueChange, WrittenRows
+from hsrl_pipeline.networks.catalogue_tables import CatalogueTables, WrittenRows
 from hsrl_pipeline.networks.hierarchical_policy import HierarchicalPolicy, LevelOutputs
 from hsrl_pipeline.networks.multi_level_critic import MultiLevelCritic
 from hsrl_pipeline.networks.semantic_items import ItemWalk, SemanticItems
@@ -75,9 +75,9 @@ class HsrlPaperAgent(TorchAgent[HsrlPaperSettings]):
         self._add_optimizer("policy", policy.parameters(), settings.learning_rate)
         self._add_optimizer("critic", critic.parameters(), settings.critic_learning_rate)
 
-    def _take_catalogue(self, change: CatalogueChange) -> list[WrittenRows]:
+    def _take_catalogue(self, tables: CatalogueTables) -> list[WrittenRows]:
         """Give Eq. 14 the live items; no weight belongs to an item."""
-        self._items = self._semantic_items(change.live_codes)
+        self._items = self._semantic_items(tables.live_codes)
         return []
 
     def _semantic_items(self, codes: np.ndarray) -> SemanticItems:

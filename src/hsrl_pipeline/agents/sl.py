@@ -16,7 +16,7 @@ from hsrl_pipeline.agents.torch_agent import TorchAgent
 from hsrl_pipeline.config.agents.sl import SupervisedSettings
 from hsrl_pipeline.losses.supervised import click_loss, sampled_negative_loss
 from hsrl_pipeline.networks.actors import ItemActor
-from hsrl_pipeline.networks.catalogue_change import CatalogueChange, WrittenRows
+from hsrl_pipeline.networks.catalogue_tables import CatalogueTables, WrittenRows
 from hsrl_pipeline.observation import Observation
 
 
@@ -57,9 +57,9 @@ class SupervisedAgent(TorchAgent[SupervisedSettings]):
             log_prob = scores.new_zeros(slates.shape[0])
         return Action(slates, self._no_latent(slates), log_prob)
 
-    def _take_catalogue(self, change: CatalogueChange) -> list[WrittenRows]:
+    def _take_catalogue(self, tables: CatalogueTables) -> list[WrittenRows]:
         """Draw negatives from the live items."""
-        self._live_items = change.live.nonzero()[:, 0]
+        self._live_items = tables.live.nonzero()[:, 0]
         return []
 
     def _learn_from_log(self, log: LogBatch) -> UpdateStats:

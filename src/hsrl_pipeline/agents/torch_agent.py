@@ -17,7 +17,7 @@ from hsrl_pipeline.agents.slate_selection import SlateSelector
 from hsrl_pipeline.catalogue.live_catalogue import LiveCatalogue
 from hsrl_pipeline.config.agents.shared import AgentSettings, DiscountedSettings
 from hsrl_pipeline.losses.returns import td_target
-from hsrl_pipeline.networks.catalogue_change import CatalogueChange, TakesCatalogue, WrittenRows
+from hsrl_pipeline.networks.catalogue_tables import CatalogueTables, TakesCatalogue, WrittenRows
 from hsrl_pipeline.replay.transitions import TransitionBatch
 from hsrl_pipeline.seeding import derive_seed
 
@@ -106,18 +106,20 @@ class TorchAgent(Generic[SettingsT]):
         """
         self._check_tables(catalogue)
         self._selector.set_live(catalogue.live)
-        change = CatalogueChange.between(self._published, self._live, catalogue, self._device)
-        written = self._take_catalogue(change)
+        tables = CatalogueTables.of(
+            catalogue, published=self._published, live=self._live, device=self._device
+        )
+        written = self._take_catalogue(tables)
         for part in (*self._modules.modules(), *self._targets.modules()):
             if isinstance(part, TakesCatalogue):
-                written += part.set_catalogue(change)
+                written += part.set_catalogue(tables)
         for optimizer in self._optimizers.values():
             _forget(optimizer, written)
         self._published = self._published | catalogue.published
         self._live = catalogue.live
         self._catalogue_version = catalogue.version
 
-    def _take_catalogue(self, change: CatalogueChange) -> list[WrittenRows]:
+    def _take_catalogue(self, tables: CatalogueTables) -> list[WrittenRows]:
         """Do what the networks can't do by themselves; returns the rows of weights it has set."""
         return []
 

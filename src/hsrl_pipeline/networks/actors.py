@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from hsrl_pipeline.networks.catalogue_change import CatalogueChange, WrittenRows
+from hsrl_pipeline.networks.catalogue_tables import CatalogueTables, WrittenRows
 from hsrl_pipeline.networks.item_representation import ItemRepresentation
 from hsrl_pipeline.networks.state_encoder import StateEncoder
 from hsrl_pipeline.observation import Observation
@@ -60,13 +60,13 @@ class ItemActor(nn.Module):
         self.item_bias = nn.Parameter(torch.zeros(encoder.items.n_items + 1))
 
     @torch.no_grad()
-    def set_catalogue(self, change: CatalogueChange) -> list[WrittenRows]:
+    def set_catalogue(self, tables: CatalogueTables) -> list[WrittenRows]:
         """Start the biases of new items by the rule of the item representation."""
-        if not len(change.new):
+        if not len(tables.new):
             return []
         biases = self.item_bias.unsqueeze(1)
-        self.item_bias[change.new] = change.predict(biases, self.encoder.items.new_items)[:, 0]
-        return [WrittenRows(self.item_bias, change.new)]
+        self.item_bias[tables.new] = tables.predict(biases, self.encoder.items.new_items)[:, 0]
+        return [WrittenRows(self.item_bias, tables.new)]
 
     def forward(self, observation: Observation) -> torch.Tensor:
         """Score the catalogue.
@@ -198,10 +198,10 @@ class ItemSpace(nn.Module):
         self.register_buffer("axes", signed, persistent=False)
         self.register_buffer("scale", norm, persistent=False)
 
-    def set_catalogue(self, change: CatalogueChange) -> list[WrittenRows]:
+    def set_catalogue(self, tables: CatalogueTables) -> list[WrittenRows]:
         """Place new items; those that have a place keep it."""
-        placed = change.item_vectors[change.new] @ self.axes / self.scale
-        self.table = self.table.index_copy(0, change.new, placed)
+        placed = tables.item_vectors[tables.new] @ self.axes / self.scale
+        self.table = self.table.index_copy(0, tables.new, placed)
         return []
 
     @property

@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from hsrl_pipeline.config.agents.shared import NewItemRule
-from hsrl_pipeline.networks.catalogue_change import CatalogueChange, WrittenRows, start_rows
+from hsrl_pipeline.networks.catalogue_tables import CatalogueTables, WrittenRows, start_rows
 from hsrl_pipeline.semantic_ids.code_trie import check_codes
 from hsrl_pipeline.semantic_ids.item_shares import share_out
 from hsrl_pipeline.shapes import check_shape
@@ -113,7 +113,7 @@ class CodeScores(nn.Module):
 
     @torch.no_grad()
     def set_items(
-        self, codes: NDArray[np.int64], change: CatalogueChange, rows_of_items: NewItemRule | None
+        self, codes: NDArray[np.int64], tables: CatalogueTables, rows_of_items: NewItemRule | None
     ) -> list[WrittenRows]:
         """Score the live items of a version of the catalogue from now on.
 
@@ -121,21 +121,21 @@ class CodeScores(nn.Module):
 
         Args:
             codes: (item, level) int64. Codes of all published items, -1 elsewhere.
-            change: The change of the catalogue.
+            tables: Those of the version.
             rows_of_items: Where every item has a code of its own, how the weights of this code
                 start for new items; None where codes are shared.
         """
         self.look_ups = _look_ups(codes, self._vocab_sizes).to(self.look_ups.device)
-        self.has_code = change.live
+        self.has_code = tables.live
         if self.item_vectors is not None:
-            self.item_vectors = change.item_vectors
+            self.item_vectors = tables.item_vectors
         written: list[WrittenRows] = []
         if rows_of_items is not None:
             (head,) = self.heads
-            written += start_rows(head, change, rows_of_items, self.deviations)  # type: ignore[arg-type]
+            written += start_rows(head, tables, rows_of_items, self.deviations)  # type: ignore[arg-type]
         if self.deviations is not None:
-            self.deviations[change.new] = 0.0
-            written.append(WrittenRows(self.deviations, change.new))
+            self.deviations[tables.new] = 0.0
+            written.append(WrittenRows(self.deviations, tables.new))
         return written
 
     def forward(self, state: torch.Tensor) -> torch.Tensor:

@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from hsrl_pipeline.config.agents.shared import NewItemRule
-from hsrl_pipeline.networks.catalogue_change import CatalogueChange, WrittenRows
+from hsrl_pipeline.networks.catalogue_tables import CatalogueTables, WrittenRows
 from hsrl_pipeline.shapes import PAD_ID, check_shape
 
 
@@ -96,19 +96,19 @@ class ItemRepresentation(nn.Module):
         return total
 
     @torch.no_grad()
-    def set_catalogue(self, change: CatalogueChange) -> list[WrittenRows]:
+    def set_catalogue(self, tables: CatalogueTables) -> list[WrittenRows]:
         """Take over vectors and codes of a version of the catalogue, and start its new items."""
         if self.item_vectors is not None:
-            self.item_vectors = change.item_vectors
+            self.item_vectors = tables.item_vectors
         if self.token_rows is not None:
-            self.token_rows = _token_rows(change.codes, self._vocab_sizes)
+            self.token_rows = _token_rows(tables.codes, self._vocab_sizes)
         self._catalogue, self._catalogue_weights = None, []
-        if self.id_embedding is None or not len(change.new):
+        if self.id_embedding is None or not len(tables.new):
             return []
         weight = self.id_embedding.weight
         ridge = self.new_items == "ridge"
-        weight[change.new] = change.predict(weight, "ridge") if ridge else 0.0
-        return [WrittenRows(weight, change.new)]
+        weight[tables.new] = tables.predict(weight, "ridge") if ridge else 0.0
+        return [WrittenRows(weight, tables.new)]
 
     def catalogue(self) -> torch.Tensor:
         """Represent the whole catalogue, once per version of the parameters.

@@ -9,7 +9,7 @@ from torch import nn
 
 from hsrl_pipeline.catalogue import LiveCatalogue
 from hsrl_pipeline.networks.actors import ItemSpace
-from hsrl_pipeline.networks.catalogue_change import CatalogueChange, ridge_prediction, start_rows
+from hsrl_pipeline.networks.catalogue_tables import CatalogueTables, ridge_prediction, start_rows
 from hsrl_pipeline.networks.code_scores import CodeScores
 from hsrl_pipeline.networks.item_representation import ItemRepresentation
 from hsrl_pipeline.networks.trie_policy import TriePolicy
@@ -19,7 +19,7 @@ CPU = torch.device("cpu")
 N_KNOWN = 40
 
 
-def make_change(live: list[int] | None = None, n_new: int = 2) -> CatalogueChange:
+def make_tables(live: list[int] | None = None, n_new: int = 2) -> CatalogueTables:
     """Items 1 to 40 were live; the last ones are new."""
     n_items = N_KNOWN + n_new
     vectors = np.random.default_rng(0).normal(size=(n_items + 1, 3)).astype(np.float32)
@@ -33,15 +33,15 @@ def make_change(live: list[int] | None = None, n_new: int = 2) -> CatalogueChang
     before = np.arange(n_items + 1) <= N_KNOWN
     before[0] = False
     catalogue = LiveCatalogue(mask, vectors, codes.astype(np.int64))
-    return CatalogueChange.between(before, before, catalogue, CPU)
+    return CatalogueTables.of(catalogue, published=before, live=before, device=CPU)
 
 
-def test_a_change_tells_new_items_from_known_ones() -> None:
-    change = make_change(live=[1, 2, 41, 42])
-    assert change.new.tolist() == [41, 42]
-    assert change.known.tolist() == list(range(1, N_KNOWN + 1))
-    assert change.live_codes[3].tolist() == [-1, -1]
-    assert change.codes[3].tolist() == [3, 0]
+def test_tables_tell_new_items_from_known_ones() -> None:
+    tables = make_tables(live=[1, 2, 41, 42])
+    assert tables.new.tolist() == [41, 42]
+    assert tables.known.tolist() == list(range(1, N_KNOWN + 1))
+    assert tables.live_codes[3].tolist() == [-1, -1]
+    assert tables.codes[3].tolist() == [3, 0]
 
 
 def test_ridge_finds_a_linear_rule_and_keeps_to_the_mean_where_there_is_none() -> None:
@@ -78,45 +78,45 @@ def test_ridge_on_hardly_any_row_is_their_mean(n_rows: int) -> None:
 
 @torch.no_grad()
 def test_rows_of_new_items_follow_their_vectors() -> None:
-    change = make_change()
+    tables = make_tables()
     head = nn.Linear(2, N_KNOWN + 2)
-    vectors = change.item_vectors[1:]
+    vectors = tables.item_vectors[1:]
     head.weight.copy_(vectors[:, :2])
     head.bias.copy_(vectors[:, 2])
     deviations = torch.ones(N_KNOWN + 3)
     wanted, kept = head.weight[N_KNOWN:].clone(), head.weight[:N_KNOWN].clone()
     head.weight[N_KNOWN:] = 7.0
-    written = start_rows(head, change, "ridge", deviations)
+    written = start_rows(head, tables, "ridge", deviations)
     torch.testing.assert_close(head.weight[N_KNOWN:], wanted, rtol=1e-3, atol=1e-3)
     torch.testing.assert_close(
         head.bias[N_KNOWN:], vectors[N_KNOWN:, 2] + 1.0, rtol=1e-3, atol=1e-3
     )
     assert torch.equal(head.weight[:N_KNOWN], kept)
     assert [rows.tolist() for _, rows in written] == [[N_KNOWN, N_KNOWN + 1]] * 2
-    start_rows(head, change, "mean")
+    start_rows(head, tables, "mean")
     torch.testing.assert_close(head.weight[N_KNOWN:], kept.mean(0).expand(2, -1))
 
 
 @torch.no_grad()
 def test_look_up_scores_of_a_new_item_are_those_of_its_codes_and_vector() -> None:
-    change = make_change()
-    codes = change.catalogue.codes.copy()
+    tables = make_tables()
+    codes = tables.catalogue.codes.copy()
     sizes = (4, 12)
     launch = codes.copy()
     launch[N_KNOWN + 1 :] = -1
-    vectors = change.item_vectors.clone()
+    vectors = tables.item_vectors.clone()
     vectors[N_KNOWN + 1 :] = 0.0
     options = {"context_size": 4, "item_deviations": True}
     moved = CodeScores(8, launch, sizes, item_vectors=vectors, **options)
     moved.deviations.normal_()
-    whole = CodeScores(8, codes, sizes, item_vectors=change.item_vectors, **options)
+    whole = CodeScores(8, codes, sizes, item_vectors=tables.item_vectors, **options)
     whole.load_state_dict(moved.state_dict())
     whole.deviations[N_KNOWN + 1 :] = 0.0
     state = torch.randn(3, 8)
     assert bool((moved(state)[:, N_KNOWN + 1 :] == -torch.inf).all())
-    moved.set_items(codes, change, None)
+    moved.set_items(codes, tables, None)
     assert torch.equal(moved(state), whole(state))
-    few = make_change(live=[1, 5, 41])
+    few = make_tables(live=[1, 5, 41])
     moved.set_items(few.catalogue.codes, few, None)
     assert torch.isfinite(moved(state)).nonzero()[:, 1].unique().tolist() == [1, 5, 41]
     assert torch.equal(moved(state)[:, [1, 5, 41]], whole(state)[:, [1, 5, 41]])
@@ -124,14 +124,14 @@ def test_look_up_scores_of_a_new_item_are_those_of_its_codes_and_vector() -> Non
 
 @torch.no_grad()
 def test_a_representation_forgets_its_table_and_starts_new_ids_at_zero() -> None:
-    change = make_change()
-    blank = change.item_vectors.clone()
+    tables = make_tables()
+    blank = tables.item_vectors.clone()
     blank[N_KNOWN + 1 :] = 0.0
     items = ItemRepresentation(
-        N_KNOWN + 2, 4, blank, codes=torch.from_numpy(change.catalogue.codes), vocab_sizes=(4, 12)
+        N_KNOWN + 2, 4, blank, codes=torch.from_numpy(tables.catalogue.codes), vocab_sizes=(4, 12)
     )
     before = items.catalogue()
-    written = items.set_catalogue(change)
+    written = items.set_catalogue(tables)
     after = items.catalogue()
     assert torch.equal(before[: N_KNOWN + 1], after[: N_KNOWN + 1])
     assert not items.id_embedding.weight[N_KNOWN + 1 :].any()
@@ -140,16 +140,16 @@ def test_a_representation_forgets_its_table_and_starts_new_ids_at_zero() -> None
 
 
 def test_new_items_are_placed_in_the_space_of_the_launch() -> None:
-    change = make_change()
-    known = change.item_vectors.clone()
+    tables = make_tables()
+    known = tables.item_vectors.clone()
     known[N_KNOWN + 1 :] = 0.0
     space, alone = ItemSpace(known, 2), ItemSpace(known[: N_KNOWN + 1], 2)
     # what is unknown changes neither basis nor scale
     assert torch.equal(space.table[: N_KNOWN + 1], alone.table)
     before = space.table.clone()
-    space.set_catalogue(change)
+    space.set_catalogue(tables)
     assert torch.equal(space.table[: N_KNOWN + 1], before[: N_KNOWN + 1])
-    wanted = change.item_vectors[41] @ space.axes / space.scale
+    wanted = tables.item_vectors[41] @ space.axes / space.scale
     torch.testing.assert_close(space.table[41], wanted)
 
 

@@ -30,7 +30,7 @@ class WrittenRows(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class CatalogueChange:
+class CatalogueTables:
     """A version of the catalogue on the device of the networks, and what came with it.
 
     Networks keep the very tensors, so that online, target and twin networks share them.
@@ -52,29 +52,30 @@ class CatalogueChange:
     known: torch.Tensor
 
     @classmethod
-    def between(
+    def of(
         cls,
+        catalogue: LiveCatalogue,
+        *,
         published: NDArray[np.bool_],
         live: NDArray[np.bool_],
-        catalogue: LiveCatalogue,
         device: torch.device,
-    ) -> CatalogueChange:
-        """Return the change to a version of the catalogue.
+    ) -> CatalogueTables:
+        """Return the tables of a version.
 
         Args:
+            catalogue: The version.
             published: (item,) bool. Items published until now.
             live: (item,) bool. Items live until now.
-            catalogue: The version to change to.
             device: Where the networks are.
         """
-        tables = (
+        arrays = (
             catalogue.item_vectors,
             catalogue.codes,
             catalogue.live,
             np.flatnonzero(catalogue.published & ~published),
             np.flatnonzero(live),
         )
-        return cls(catalogue, *(torch.from_numpy(table.copy()).to(device) for table in tables))
+        return cls(catalogue, *(torch.from_numpy(array.copy()).to(device) for array in arrays))
 
     @property
     def live_codes(self) -> NDArray[np.int64]:
@@ -106,7 +107,7 @@ class CatalogueChange:
 class TakesCatalogue(Protocol):
     """A module with tables or weights of items."""
 
-    def set_catalogue(self, change: CatalogueChange) -> list[WrittenRows]:
+    def set_catalogue(self, tables: CatalogueTables) -> list[WrittenRows]:
         """Take over the tables, start the weights of new items, and say which rows those are."""
         ...
 
@@ -157,23 +158,23 @@ def ridge_prediction(
 
 @torch.no_grad()
 def start_rows(
-    head: nn.Linear, change: CatalogueChange, rule: NewItemRule, extra: torch.Tensor | None = None
+    head: nn.Linear, tables: CatalogueTables, rule: NewItemRule, extra: torch.Tensor | None = None
 ) -> list[WrittenRows]:
     """Start the weights of new items in a layer with one output per item, from item 1 on.
 
     Args:
         head: Weight row and bias ``i - 1`` belong to item ``i``.
-        change: The change of the catalogue.
+        tables: Those of the new version.
         rule: How the rows of known items say what new ones are.
         extra: (item,) float32 or None. What known items have on top of their biases; new ones get
             the prediction of the sum as their bias.
     """
-    if not len(change.new):
+    if not len(tables.new):
         return []
     own = head.bias if extra is None else head.bias + extra[1:]
     rows = torch.nn.functional.pad(torch.cat([head.weight, own.unsqueeze(1)], 1), (0, 0, 1, 0))
-    predicted = change.predict(rows, rule)
-    places = change.new - 1
+    predicted = tables.predict(rows, rule)
+    places = tables.new - 1
     head.weight[places] = predicted[:, :-1]
     head.bias[places] = predicted[:, -1]
     return [WrittenRows(head.weight, places), WrittenRows(head.bias, places)]  # type: ignore[arg-type]
