@@ -9,7 +9,7 @@ from torch import nn
 
 from hsrl_pipeline.catalogue import LiveCatalogue
 from hsrl_pipeline.networks.actors import ItemSpace
-from hsrl_pipeline.networks.catalogue_tables import CatalogueTables, ridge_prediction, start_rows
+from hsrl_pipeline.networks.catalogue_tables import CatalogueTables, Moments, start_rows
 from hsrl_pipeline.networks.code_scores import CodeScores
 from hsrl_pipeline.networks.item_representation import ItemRepresentation
 from hsrl_pipeline.networks.trie_policy import TriePolicy
@@ -17,6 +17,15 @@ from hsrl_pipeline.semantic_ids.code_trie import CodeTrie
 
 CPU = torch.device("cpu")
 N_KNOWN = 40
+
+
+def ridge_prediction(
+    inputs: torch.Tensor, outputs: torch.Tensor, new_inputs: torch.Tensor
+) -> torch.Tensor:
+    moments = Moments(inputs.shape[1], outputs.shape[1], CPU)
+    for rows in torch.arange(len(inputs)).split(7):
+        moments.add(inputs[rows], outputs[rows])
+    return moments.ridge(new_inputs).float()
 
 
 def make_tables(live: list[int] | None = None, n_new: int = 2) -> CatalogueTables:
@@ -41,7 +50,7 @@ def test_tables_tell_new_items_from_known_ones() -> None:
     assert tables.new.tolist() == [41, 42]
     assert tables.known.tolist() == list(range(1, N_KNOWN + 1))
     assert tables.live_codes[3].tolist() == [-1, -1]
-    assert tables.codes[3].tolist() == [3, 0]
+    assert tables.new_codes.tolist() == [[1, 10], [2, 10]]
 
 
 def test_ridge_finds_a_linear_rule_and_keeps_to_the_mean_where_there_is_none() -> None:
@@ -114,10 +123,10 @@ def test_look_up_scores_of_a_new_item_are_those_of_its_codes_and_vector() -> Non
     whole.deviations[N_KNOWN + 1 :] = 0.0
     state = torch.randn(3, 8)
     assert bool((moved(state)[:, N_KNOWN + 1 :] == -torch.inf).all())
-    moved.set_items(codes, tables, None)
+    moved.set_items(tables)
     assert torch.equal(moved(state), whole(state))
     few = make_tables(live=[1, 5, 41])
-    moved.set_items(few.catalogue.codes, few, None)
+    moved.set_items(few)
     assert torch.isfinite(moved(state)).nonzero()[:, 1].unique().tolist() == [1, 5, 41]
     assert torch.equal(moved(state)[:, [1, 5, 41]], whole(state)[:, [1, 5, 41]])
 

@@ -95,8 +95,7 @@ class HsrlAgent(TorchAgent[HsrlSettings]):
         self._live_items = tables.live.nonzero()[:, 0]
         as_items = own.action_space == "items"
         if isinstance(self._head, CodeScores):
-            codes, _ = _decided_codes(tables.catalogue.codes, self._vocab_sizes, own)
-            return self._head.set_items(codes, tables, own.new_items if as_items else None)
+            return self._head.set_items(tables, own.new_items if as_items else None)
         codes, sizes = _decided_codes(tables.live_codes, self._vocab_sizes, own)
         trie = CodeTrie(codes, sizes, self._shelves, self._item_priors).to(self._device)
         self._head.set_trie(trie, tables.item_vectors)

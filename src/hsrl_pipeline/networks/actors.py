@@ -64,8 +64,8 @@ class ItemActor(nn.Module):
         """Start the biases of new items by the rule of the item representation."""
         if not len(tables.new):
             return []
-        biases = self.item_bias.unsqueeze(1)
-        self.item_bias[tables.new] = tables.predict(biases, self.encoder.items.new_items)[:, 0]
+        predicted = tables.predict([self.item_bias], self.encoder.items.new_items)
+        self.item_bias[tables.new] = predicted[:, 0]
         return [WrittenRows(self.item_bias, tables.new)]
 
     def forward(self, observation: Observation) -> torch.Tensor:

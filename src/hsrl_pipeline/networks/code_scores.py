@@ -113,19 +113,21 @@ class CodeScores(nn.Module):
 
     @torch.no_grad()
     def set_items(
-        self, codes: NDArray[np.int64], tables: CatalogueTables, rows_of_items: NewItemRule | None
+        self, tables: CatalogueTables, rows_of_items: NewItemRule | None = None
     ) -> list[WrittenRows]:
         """Score the live items of a version of the catalogue from now on.
 
         A new item starts with the scores of its codes and its vector, and without deviation.
 
         Args:
-            codes: (item, level) int64. Codes of all published items, -1 elsewhere.
             tables: Those of the version.
             rows_of_items: Where every item has a code of its own, how the weights of this code
                 start for new items; None where codes are shared.
         """
-        self.look_ups = _look_ups(codes, self._vocab_sizes).to(self.look_ups.device)
+        own = rows_of_items is not None
+        codes = (tables.new - 1).unsqueeze(1) if own else tables.new_codes
+        cells = _look_ups(codes.cpu().numpy(), self._vocab_sizes).to(self.look_ups.device)
+        self.look_ups = self.look_ups.index_copy(0, tables.new, cells)
         self.has_code = tables.live
         if self.item_vectors is not None:
             self.item_vectors = tables.item_vectors

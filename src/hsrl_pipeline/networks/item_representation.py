@@ -65,6 +65,7 @@ class ItemRepresentation(nn.Module):
         if codes is not None:
             check_shape("codes", codes, n_items + 1, len(vocab_sizes))
             rows = _token_rows(codes, vocab_sizes)
+            rows[PAD_ID] = 0
             self.token_embedding = nn.Embedding(1 + sum(vocab_sizes), embedding_size, padding_idx=0)
             nn.init.normal_(self.token_embedding.weight, std=embedding_size**-0.5)
             with torch.no_grad():
@@ -101,13 +102,14 @@ class ItemRepresentation(nn.Module):
         if self.item_vectors is not None:
             self.item_vectors = tables.item_vectors
         if self.token_rows is not None:
-            self.token_rows = _token_rows(tables.codes, self._vocab_sizes)
+            rows = _token_rows(tables.new_codes, self._vocab_sizes)
+            self.token_rows = self.token_rows.index_copy(0, tables.new, rows)
         self._catalogue, self._catalogue_weights = None, []
         if self.id_embedding is None or not len(tables.new):
             return []
         weight = self.id_embedding.weight
         ridge = self.new_items == "ridge"
-        weight[tables.new] = tables.predict(weight, "ridge") if ridge else 0.0
+        weight[tables.new] = tables.predict([weight], "ridge") if ridge else 0.0
         return [WrittenRows(weight, tables.new)]
 
     def catalogue(self) -> torch.Tensor:
@@ -150,9 +152,7 @@ class ItemRepresentation(nn.Module):
 def _token_rows(codes: torch.Tensor, vocab_sizes: tuple[int, ...]) -> torch.Tensor:
     """Return (item, level) int64 rows in one table for all levels; row 0 stands for no code."""
     first_row = [1 + sum(vocab_sizes[:level]) for level in range(len(vocab_sizes))]
-    rows = (codes + torch.tensor(first_row, device=codes.device)).masked_fill(codes < 0, 0)
-    rows[PAD_ID] = 0
-    return rows
+    return (codes + torch.tensor(first_row, device=codes.device)).masked_fill(codes < 0, 0)
 
 
 def _sum_rows(table: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
