@@ -105,7 +105,7 @@ class CatalogueTables:
         if not len(self.known):
             return weights[0].new_zeros(len(self.new), width)
         moments = Moments(self.item_vectors.shape[1], width, self.new.device)
-        for items in self.known.split(ROWS_AT_A_TIME):
+        for items in torch.split(self.known, ROWS_AT_A_TIME):
             rows = [weight[items].reshape(len(items), -1) for weight in weights]
             moments.add(self.item_vectors[items], torch.cat(rows, dim=1))
         if rule == "mean":
@@ -192,7 +192,8 @@ class Moments:
             better = error < best
             best = torch.where(better, error, best)
             shrunk = torch.where(better, moments * inverse, shrunk)
-        return means[size:] + (inputs.double() - means[:size]) @ (axes @ shrunk)
+        predicted: torch.Tensor = means[size:] + (inputs.double() - means[:size]) @ (axes @ shrunk)
+        return predicted
 
 
 @torch.no_grad()
