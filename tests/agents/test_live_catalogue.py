@@ -33,6 +33,7 @@ from .test_conformance import (
 # who is tested, and with which settings
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {name: (name, {}) for name in AGENT_NAMES} | {
     "hsrl_trie": ("hsrl", {"policy_head": "trie"}),
+    "hsrl_codes": ("hsrl", {"policy_head": "codes"}),
     "hsrl_items": ("hsrl", {"action_space": "items"}),
     "hsrl_items_mean": ("hsrl", {"action_space": "items", "new_items": "mean"}),
     "hsrl_items_trie": ("hsrl", {"action_space": "items", "policy_head": "trie"}),

@@ -9,7 +9,6 @@ starts from the click likelihood of the log.
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -21,6 +20,7 @@ from hsrl_pipeline.agents.base import Action, AgentContext, Bootstrap, LogBatch,
 from hsrl_pipeline.agents.encoding import build_state_encoder, initial_weights
 from hsrl_pipeline.agents.slate_policies import (
     CatalogueSlates,
+    CodeSlates,
     SlateLikelihood,
     SlatePolicy,
     TrieSlates,
@@ -31,6 +31,7 @@ from hsrl_pipeline.losses.returns import clipped_advantage
 from hsrl_pipeline.losses.slate_likelihood import own_click_advantage
 from hsrl_pipeline.losses.supervised import sampled_negative_loss
 from hsrl_pipeline.networks.catalogue_tables import CatalogueTables, WrittenRows, start_rows
+from hsrl_pipeline.networks.code_masses import CodeMasses
 from hsrl_pipeline.networks.code_scores import CodeScores
 from hsrl_pipeline.networks.multi_level_critic import MultiLevelCritic
 from hsrl_pipeline.networks.trie_policy import TriePolicy
@@ -52,9 +53,10 @@ class HsrlAgent(TorchAgent[HsrlSettings]):
         encoder = build_state_encoder(settings.encoder, context)
         codes, vocab_sizes = _decided_codes(context.codes, context.vocab_sizes, settings)
         vectors = torch.from_numpy(context.item_vectors) if settings.use_leaf_vectors else None
+        shelf_of = _shelf_numbers(context)
         with initial_weights(context.seed, "agent.hsrl.networks"):
             head = _build_head(settings, context, codes, vocab_sizes, vectors)
-            click_bias = nn.Linear(width, 1)
+            click_bias = nn.Linear(width, int(shelf_of.max()) + 1)
             critic = MultiLevelCritic(width, 1, settings.critic_hidden_size)
         policy = nn.ModuleDict({"encoder": encoder, "head": head})
         super().__init__(
@@ -68,14 +70,10 @@ class HsrlAgent(TorchAgent[HsrlSettings]):
         )
         self._encoder, self._head, self._critic = encoder, head, critic
         self._click_bias = click_bias
-        self._slates: SlatePolicy
-        if isinstance(head, CodeScores):
-            self._slates = CatalogueSlates(head, self._selector)
-        else:
-            self._slates = TrieSlates(head, context.slate_size, settings.beam_width)
+        self._slate_size = context.slate_size
         self._shelves, self._item_priors = context.shelves, context.item_priors
-        live = torch.from_numpy(np.flatnonzero((codes >= 0).all(axis=1)))
-        self._live_items = live.to(context.device)
+        self._shelf_of = torch.from_numpy(shelf_of).to(context.device)
+        self._take_live(codes)
         self._target_encoder = self._add_target("encoder", encoder)
         self._target_critic = self._add_target("critic", critic)
         self._add_optimizer(
@@ -89,17 +87,40 @@ class HsrlAgent(TorchAgent[HsrlSettings]):
         """Whether updates still belong to the warm start."""
         return self._n_updates < self._settings.warm_start_iterations
 
+    def _take_live(self, codes: np.ndarray) -> None:
+        """Recommend the items that have codes, (item, level) int64, from now on."""
+        head, own = self._head, self._settings
+        _, sizes = _decided_codes(codes, self._vocab_sizes, own)
+        live = np.flatnonzero((codes >= 0).all(axis=1))
+        self._slates: SlatePolicy
+        if isinstance(head, CodeScores) and own.policy_head == "codes":
+            trie = CodeTrie(codes, sizes, self._shelves, self._item_priors)
+            self._masses = CodeMasses(head, trie).to(self._device)
+            self._slates = CodeSlates(self._masses, self._selector, self._slate_size)
+        elif isinstance(head, CodeScores):
+            self._slates = CatalogueSlates(head, self._selector)
+        else:
+            self._slates = TrieSlates(head, self._slate_size, own.beam_width)
+        self._live_items = torch.from_numpy(live).to(self._device)
+        # the entropy is that of one item of a shelf, averaged over shelves
+        shelf_of = self._shelf_of.cpu().numpy()[live]
+        self._most_entropy = float(np.log(np.unique(shelf_of, return_counts=True)[1]).mean())
+
     def _take_catalogue(self, tables: CatalogueTables) -> list[WrittenRows]:
         """Bring the head to the live items, and the draw of doubtful ones with it."""
-        own = self._settings
-        self._live_items = tables.live.nonzero()[:, 0]
+        own, head = self._settings, self._head
+        written: list[WrittenRows] = []
         as_items = own.action_space == "items"
-        if isinstance(self._head, CodeScores):
-            return self._head.set_items(tables, own.new_items if as_items else None)
         codes, sizes = _decided_codes(tables.live_codes, self._vocab_sizes, own)
-        trie = CodeTrie(codes, sizes, self._shelves, self._item_priors).to(self._device)
-        self._head.set_trie(trie, tables.item_vectors)
-        return start_rows(self._head.heads[0], tables, own.new_items) if as_items else []  # type: ignore[arg-type]
+        if isinstance(head, CodeScores):
+            written += head.set_items(tables, own.new_items if as_items else None)
+        else:
+            trie = CodeTrie(codes, sizes, self._shelves, self._item_priors)
+            head.set_trie(trie.to(self._device), tables.item_vectors)
+            if as_items:
+                written += start_rows(head.heads[0], tables, own.new_items)  # type: ignore[arg-type]
+        self._take_live(codes)
+        return written
 
     @torch.no_grad()
     def act(
@@ -129,7 +150,7 @@ class HsrlAgent(TorchAgent[HsrlSettings]):
             }
             likelihood = self._slates.likelihood(state, batch.observation, batch.slates)
             if own.session_likelihood_coef > 0.0:
-                logits = self._click_logits(state, likelihood.click_scores)
+                logits = self._click_logits(state, batch.slates, likelihood.click_scores)
                 counted = self._slates.has_code[batch.slates].to(logits.dtype)
                 losses["session_click_loss"] = F.binary_cross_entropy_with_logits(
                     logits, batch.clicks, weight=counted
@@ -175,10 +196,8 @@ class HsrlAgent(TorchAgent[HsrlSettings]):
     @property
     def _entropy_price(self) -> float:
         """Weight of a nat of entropy of the item distribution."""
-        own = self._settings
-        if not own.normalize_entropy:
-            return own.entropy_coef
-        return own.entropy_coef / math.log(len(self._live_items))
+        own, price = self._settings, self._settings.entropy_coef_at(self._n_updates)
+        return price / self._most_entropy if own.normalize_entropy else price
 
     def _actor_loss(
         self, batch: TransitionBatch, likelihood: SlateLikelihood, advantage: torch.Tensor
@@ -191,14 +210,17 @@ class HsrlAgent(TorchAgent[HsrlSettings]):
             credit = credit + own_click_advantage(batch.clicks)
         return -(credit * log_prob).mean()
 
-    def _click_logits(self, state: torch.Tensor, click_scores: torch.Tensor) -> torch.Tensor:
-        """Return the log-odds of clicks that the policy stands for.
+    def _click_logits(
+        self, state: torch.Tensor, items: torch.Tensor, click_scores: torch.Tensor
+    ) -> torch.Tensor:
+        """Return the log-odds of clicks on items that the policy stands for.
 
-        They are linear in an item's log-probability, plus a level that depends on the state
-        alone: the policy is then the softmax of click log-odds at ``click_temperature``, which
-        has the most entropy for its expected click log-odds.
+        They are linear in an item's log-probability, plus a level that depends on the state and
+        the shelf, which has a normaliser of its own: the policy is then the softmax of click
+        log-odds at ``click_temperature``, which has the most entropy for its expected click
+        log-odds.
         """
-        level: torch.Tensor = self._click_bias(state)
+        level: torch.Tensor = self._click_bias(state).gather(1, self._shelf_of[items])
         return (self._settings.click_temperature * click_scores + level).float()
 
     def _log_click_loss(self, log: LogBatch, generator: torch.Generator | None) -> torch.Tensor:
@@ -212,7 +234,7 @@ class HsrlAgent(TorchAgent[HsrlSettings]):
             len(self._live_items), (len(log.slates), 1), generator=generator, device=self._device
         )
         items = torch.cat([log.slates, self._live_items[drawn]], dim=1)
-        logits = self._click_logits(state, self._slates.click_scores(state, items))
+        logits = self._click_logits(state, items, self._slates.click_scores(state, items))
         counted = self._slates.has_code[log.slates].to(logits.dtype)
         shown = F.binary_cross_entropy_with_logits(logits[:, :-1], log.clicks, weight=counted)
         return shown + self._settings.doubt_coef * sampled_negative_loss(
@@ -229,7 +251,8 @@ def _build_head(
 ) -> CodeScores | TriePolicy:
     """Return what scores items from states, untrained."""
     width = settings.encoder.embedding_size
-    if settings.policy_head == "look_up":
+    if settings.policy_head != "trie":
+        codes_alone = settings.policy_head == "codes"
         return CodeScores(
             width,
             codes,
@@ -237,9 +260,9 @@ def _build_head(
             context_size=settings.context_size,
             temperature=settings.click_temperature,
             gated=settings.gated_context,
-            item_vectors=vectors,
+            item_vectors=None if codes_alone else vectors,
             item_priors=context.item_priors,
-            item_deviations=settings.item_deviations,
+            item_deviations=settings.item_deviations and not codes_alone,
         )
     return TriePolicy(
         width,
@@ -261,6 +284,14 @@ def _decided_codes(
         return codes, vocab_sizes
     own = np.arange(len(codes))[:, None] - 1
     return np.where((codes == -1).all(1, keepdims=True), -1, own), (len(codes) - 1,)
+
+
+def _shelf_numbers(context: AgentContext) -> np.ndarray:
+    """Return (item,) int64, the shelf of each item from 0; all 0 without shelves."""
+    if context.shelves is None:
+        return np.zeros(context.n_items + 1, np.int64)
+    numbers: np.ndarray = np.unique(context.shelves[1:], return_inverse=True)[1]
+    return np.concatenate([[0], numbers.ravel()]).astype(np.int64)
 
 
 def build_hsrl(settings: HsrlSettings, context: AgentContext) -> HsrlAgent:

@@ -7,17 +7,18 @@ prefix.
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple, Protocol
 
 import torch
 
-from hsrl_pipeline.agents.slate_decoding import ShelfDecoder
+from hsrl_pipeline.agents.slate_decoding import ItemPolicy, ShelfDecoder
 from hsrl_pipeline.agents.slate_selection import LEAST_SCORE, SlateSelector
 from hsrl_pipeline.losses.policy_gradient import entropy_of
+from hsrl_pipeline.networks.code_masses import CodeMasses
 from hsrl_pipeline.networks.code_scores import CodeScores
 from hsrl_pipeline.networks.trie_policy import TriePolicy
 from hsrl_pipeline.observation import Observation
+from hsrl_pipeline.semantic_ids.code_trie import CodeTrie
 from hsrl_pipeline.shapes import PAD_ID
 
 
@@ -163,6 +164,9 @@ class TrieSlates:
     def __init__(self, head: TriePolicy, slate_size: int, beam_width: int) -> None:
         self._head = head
         self._decoder = ShelfDecoder(head, slate_size, beam_width)
+        trie = head.trie
+        shelf_sizes = torch.bincount(trie.item_nodes[trie.leaf_items, 0], minlength=trie.n_roots)
+        self._log_shelf_sizes = shelf_sizes.log().to(trie.log_shares)
 
     @property
     def has_code(self) -> torch.Tensor:
@@ -179,7 +183,7 @@ class TrieSlates:
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Return slates and their log-probabilities; see ``SlatePolicy``."""
         slates, item_log_prob, excluded = self._decoder.decode(
-            state, self._excluded(observation), draw=draw, generator=generator
+            state, _still_there(self._head.trie, observation), draw=draw, generator=generator
         )
         if not draw:
             return slates, state.new_zeros(len(state))
@@ -189,32 +193,100 @@ class TrieSlates:
         self, state: torch.Tensor, observation: Observation, slates: torch.Tensor
     ) -> SlateLikelihood:
         """Return the likelihood of slates; see ``SlatePolicy``."""
-        shown = self._excluded(observation)
-        items = self._head.item_log_prob(state, slates, shown).float()
-        possible = self.has_code[slates] & (items > -torch.inf)
-        items = torch.where(possible, items, 0.0)
-        excluded = self._decoder.probability_of_shown(state, shown) if shown.shape[1] else None
-        # score-function gradient of the entropy: E[-log pi(i) * grad log pi(i)]
-        surprise = -items.detach()
-        weight = surprise - surprise.mean(-1, keepdim=True)
-        entropy = (surprise + weight * (items - items.detach())).mean(-1)
-        positions = self._decoder.positions_log_prob(items, excluded)
-        return SlateLikelihood(
-            items=items,
-            positions=torch.where(possible, positions, 0.0),
-            click_scores=items + self._log_n_items,
-            entropy=entropy,
-        )
-
-    @property
-    def _log_n_items(self) -> float:
-        return math.log(len(self._head.trie.leaf_items))
-
-    def _excluded(self, observation: Observation) -> torch.Tensor:
-        """Return (batch, shown) int64, PAD_ID also for shown items that have left the trie."""
-        return observation.shown.masked_fill(~self.has_code[observation.shown], PAD_ID)
+        shown = _still_there(self._head.trie, observation)
+        likelihood = _walked_likelihood(self._head, self._decoder, state, shown, slates)
+        return likelihood._replace(click_scores=likelihood.items + self._log_n_items(slates))
 
     def click_scores(self, state: torch.Tensor, items: torch.Tensor) -> torch.Tensor:
         """Return the click scores of any items; see ``SlatePolicy``."""
-        scores = self._head.item_log_prob(state, items) + self._log_n_items
+        scores = self._head.item_log_prob(state, items) + self._log_n_items(items)
         return scores.float()
+
+    def _log_n_items(self, items: torch.Tensor) -> torch.Tensor:
+        """Return the log of how many items each item's shelf has: what an even draw divides by."""
+        return self._log_shelf_sizes[self._head.trie.item_nodes[items, 0]]
+
+
+class CodeSlates:
+    """Slates drawn from one softmax over the items, at a cost that ignores how many there are.
+
+    The same distribution as ``CatalogueSlates`` has where nothing is left out and no item has a
+    score of its own. Shown items leave their share to the others of their code. The likeliest
+    items are found by a look at all of them.
+
+    Args:
+        masses: Scores of codes and how many items lie under each.
+        selector: Ranks all items for greedy slates.
+        slate_size: Items per slate.
+    """
+
+    def __init__(self, masses: CodeMasses, selector: SlateSelector, slate_size: int) -> None:
+        self._masses = masses
+        self._selector = selector
+        self._slate_size = slate_size
+
+    @property
+    def has_code(self) -> torch.Tensor:
+        """(item,) bool. Which items can be recommended."""
+        return self._masses.trie.has_code
+
+    def decode(
+        self,
+        state: torch.Tensor,
+        observation: Observation,
+        *,
+        draw: bool,
+        generator: torch.Generator | None = None,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return slates and their log-probabilities; see ``SlatePolicy``."""
+        if not draw:
+            scores = observation.mask_shown(self._masses.head(state))
+            return self._selector.greedy(scores), state.new_zeros(len(state))
+        decoder = ShelfDecoder(self._masses.walk(state), self._slate_size, beam_width=1)
+        shown = _still_there(self._masses.trie, observation)
+        slates, items, excluded = decoder.decode(state, shown, draw=True, generator=generator)
+        return slates, decoder.positions_log_prob(items, excluded).sum(-1)
+
+    def likelihood(
+        self, state: torch.Tensor, observation: Observation, slates: torch.Tensor
+    ) -> SlateLikelihood:
+        """Return the likelihood of slates; see ``SlatePolicy``."""
+        walk = self._masses.walk(state)
+        decoder = ShelfDecoder(walk, self._slate_size, beam_width=1)
+        shown = _still_there(self._masses.trie, observation)
+        likelihood = _walked_likelihood(walk, decoder, state, shown, slates)
+        return likelihood._replace(click_scores=self.click_scores(state, slates))
+
+    def click_scores(self, state: torch.Tensor, items: torch.Tensor) -> torch.Tensor:
+        """Return the click scores of any items; see ``SlatePolicy``."""
+        return self._masses.head.of_items(state, items).float()
+
+
+def _still_there(trie: CodeTrie, observation: Observation) -> torch.Tensor:
+    """Return (batch, shown) int64, PAD_ID also for shown items that have left the trie."""
+    return observation.shown.masked_fill(~trie.has_code[observation.shown], PAD_ID)
+
+
+def _walked_likelihood(
+    policy: ItemPolicy,
+    decoder: ShelfDecoder,
+    state: torch.Tensor,
+    shown: torch.Tensor,
+    slates: torch.Tensor,
+) -> SlateLikelihood:
+    """Return the likelihood of slates under a walk down the trie; click scores are left at 0."""
+    items = policy.item_log_prob(state, slates, shown).float()
+    possible = policy.trie.has_code[slates] & (items > -torch.inf)
+    items = torch.where(possible, items, 0.0)
+    excluded = decoder.probability_of_shown(state, shown) if shown.shape[1] else None
+    # score-function gradient of the entropy: E[-log pi(i) * grad log pi(i)]
+    surprise = -items.detach()
+    weight = surprise - surprise.mean(-1, keepdim=True)
+    entropy = (surprise + weight * (items - items.detach())).mean(-1)
+    positions = decoder.positions_log_prob(items, excluded)
+    return SlateLikelihood(
+        items=items,
+        positions=torch.where(possible, positions, 0.0),
+        click_scores=torch.zeros_like(items),
+        entropy=entropy,
+    )

@@ -201,8 +201,8 @@ class Rollouts:
             if self._published is not None and published_only:
                 history, _ = drop_unpublished(told.history, told.responses, self._published)
                 told = told._replace(history=history)
-            told = _as_known_to(policy, told, numbers[playing])
-            asked = _as_known_to(response, state.simulator_view, numbers[playing])
+            told = as_known_to(policy, told, numbers[playing])
+            asked = as_known_to(response, state.simulator_view, numbers[playing])
             slates = policy.act(told, explore=False, generator=generator).slates
             self._candidates.check(slates, state.observation.shown)
             probabilities = response.probabilities(asked, slates)
@@ -276,7 +276,7 @@ def evaluate_policy(
     return rollouts.join(run_side_by_side(work, setting.sessions.device, progress))
 
 
-def _as_known_to(
+def as_known_to(
     reader: Policy | Response, observation: Observation, users: torch.Tensor
 ) -> Observation:
     """Return the observation, with the number of the user for a reader that is told it."""

@@ -21,6 +21,11 @@ from hsrl_pipeline.shapes import check_shape
 INITIAL_SCORE_SHARE = 0.1
 """Initial weights of what scores, as a share of a linear layer's usual ones."""
 
+GATE_GAIN, EMBEDDING_GAIN = 30.0, 10.0
+"""What first codes' gates and embeddings are multiplied by. Adam moves every weight by about the
+same amount a step; contexts, which have a size of one, would else be learned slowest of all
+(docs/hsrl.md#how-much-a-head-of-codes-can-say)."""
+
 
 class CodeScores(nn.Module):
     """Item scores from a gated context per first code.
@@ -28,8 +33,9 @@ class CodeScores(nn.Module):
     The state scores the first code. Every first code makes a context of its own,
     ``c_z = LayerNorm(A c_0 * (1 + G[z]) - E[z])``, which scores the codes of all further levels.
     The gate lets a prefix say what the state means below it, which the subtraction of Eq. 13
-    alone cannot. An item's score is the sum of what its codes look up in these tables, plus the
-    product of its vector with a query, plus its own deviation:
+    alone cannot; both are multiples of their weights (``GATE_GAIN``). An item's score is the sum
+    of what its codes look up in these tables, plus the product of its vector with a query, plus
+    its own deviation:
 
         score(i | s) = (a_1[z_1] + sum_{l > 1} a_l[z_1, z_l] + q(s) . v_i + d_i) / T + prior_i
 
@@ -55,6 +61,7 @@ class CodeScores(nn.Module):
         Paper, Eq. 11-14; Jégou et al. 2011, "Product Quantization for Nearest Neighbor Search".
     """
 
+    codes: torch.Tensor
     look_ups: torch.Tensor
     has_code: torch.Tensor
     item_vectors: torch.Tensor | None
@@ -90,11 +97,11 @@ class CodeScores(nn.Module):
         if len(vocab_sizes) > 1:
             self.expand = nn.Linear(embedding_size, context_size)
             table = torch.empty(first_size, context_size)
-            self.code_embedding = nn.Parameter(nn.init.normal_(table))
+            self.code_embedding = nn.Parameter(nn.init.normal_(table, std=1.0 / EMBEDDING_GAIN))
             self.norm = nn.LayerNorm(context_size)
             if gated:
                 gate = torch.empty(first_size, context_size)
-                self.gate = nn.Parameter(nn.init.normal_(gate, std=0.1))
+                self.gate = nn.Parameter(nn.init.normal_(gate, std=1.0 / GATE_GAIN))
         self.vector_query: nn.Linear | None = None
         if item_vectors is not None:
             check_shape("item_vectors", item_vectors, n_rows, None)
@@ -106,6 +113,7 @@ class CodeScores(nn.Module):
         priors = None if item_priors is None else _centred(item_priors, codes, live)
         has_code = np.zeros(n_rows, bool)
         has_code[live] = True
+        self.register_buffer("codes", torch.from_numpy(codes).clamp(min=0), persistent=False)
         self.register_buffer("look_ups", _look_ups(codes, vocab_sizes), persistent=False)
         self.register_buffer("has_code", torch.from_numpy(has_code), persistent=False)
         self.register_buffer("item_vectors", item_vectors, persistent=False)
@@ -128,6 +136,7 @@ class CodeScores(nn.Module):
         codes = (tables.new - 1).unsqueeze(1) if own else tables.new_codes
         cells = _look_ups(codes.cpu().numpy(), self._vocab_sizes).to(self.look_ups.device)
         self.look_ups = self.look_ups.index_copy(0, tables.new, cells)
+        self.codes = self.codes.index_copy(0, tables.new, codes)
         self.has_code = tables.live
         if self.item_vectors is not None:
             self.item_vectors = tables.item_vectors
@@ -198,20 +207,44 @@ class CodeScores(nn.Module):
                 for weight in layer.parameters():
                     weight.mul_(INITIAL_SCORE_SHARE)
 
+    def code_scores(self, state: torch.Tensor) -> list[torch.Tensor]:
+        """Return what codes add to the scores of their items.
+
+        Args:
+            state: (batch, embed) float32. c_0.
+
+        Returns:
+            One table per level: (batch, vocab) float32 for first codes, and for every further
+            level (batch, vocab, vocab) float32, first code before the level's own.
+        """
+        first = self.heads[0](state) / self._temperature
+        if self.expand is None:
+            return [first]
+        sizes = [int(head.out_features) for head in self.heads[1:]]  # type: ignore[arg-type]
+        further = self._further(state) / self._temperature
+        return [first, *torch.split(further, sizes, dim=-1)]
+
     def _tables(self, state: torch.Tensor) -> torch.Tensor:
         """Return (batch, cell) float32, the scores of first codes and of pairs (first, further)."""
         first = self.heads[0](state)
-        if self.expand is None or self.code_embedding is None or self.norm is None:
+        if self.expand is None:
             return F.pad(first, (1, 0))
+        # cell 0 is zero and stands for codes that an item does not have
+        return torch.cat(
+            [first.new_zeros(len(first), 1), first, self._further(state).flatten(1)], dim=1
+        )
+
+    def _further(self, state: torch.Tensor) -> torch.Tensor:
+        """Return (batch, vocab, cell) float32, the scores of further codes under first ones."""
+        assert self.expand is not None and self.code_embedding is not None
+        assert self.norm is not None
         context = self.expand(state).unsqueeze(1)
         if self.gate is not None:
-            context = context * (1.0 + self.gate)
-        contexts = self.norm(context - self.code_embedding)
+            context = context * (1.0 + GATE_GAIN * self.gate)
+        contexts = self.norm(context - EMBEDDING_GAIN * self.code_embedding)
         weight = torch.cat([head.weight for head in self.heads[1:]])  # type: ignore[misc]
         bias = torch.cat([head.bias for head in self.heads[1:]])  # type: ignore[misc]
-        further = F.linear(contexts, weight, bias)
-        # cell 0 is zero and stands for codes that an item does not have
-        return torch.cat([first.new_zeros(len(first), 1), first, further.flatten(1)], dim=1)
+        return F.linear(contexts, weight, bias)
 
 
 def _centred(

@@ -7,10 +7,15 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from hsrl_pipeline.config.agents.search_space import SMALL_LEARNING_RATE, Interval, SearchSpace
-from hsrl_pipeline.config.agents.shared import EncoderConfig, NewItemRule, ValueSettings
+from hsrl_pipeline.config.agents.shared import (
+    EncoderConfig,
+    EntropySettings,
+    NewItemRule,
+    ValueSettings,
+)
 
 
-class HsrlSettings(ValueSettings):
+class HsrlSettings(EntropySettings, ValueSettings):
     """Settings of ``hsrl``; every departure from the paper is a switch."""
 
     search_space: ClassVar[SearchSpace] = {
@@ -32,16 +37,18 @@ class HsrlSettings(ValueSettings):
         "semantic_ids",
         description="What is decided: codes level by level, or the item at once (ablation)",
     )
-    policy_head: Literal["look_up", "trie"] = Field(
+    policy_head: Literal["look_up", "codes", "trie"] = Field(
         "look_up",
-        description="How items are scored: look_up sums scores of codes and normalises once over "
-        "the items that may be shown; trie normalises over the children of each prefix",
+        description="How items are scored: look_up sums scores of codes and of the item itself and "
+        "normalises once over the items that may be shown; codes does so with the codes' scores "
+        "alone, at a cost that ignores the catalogue, for at most 3 levels; trie normalises over "
+        "the children of each prefix",
     )
     context_size: int = Field(
         64,
         ge=1,
         le=4096,
-        description="Width of the contexts that first codes make (policy_head look_up)",
+        description="Width of the contexts that first codes make (policy_head look_up and codes)",
     )
     gated_context: bool = Field(
         True,
