@@ -41,9 +41,28 @@ def bootstrap_intervals(
     References:
         Efron and Tibshirani 1993, "An Introduction to the Bootstrap", section 13.3.
     """
+    means = bootstrap_means(values, n_resamples, seed)
+    tail = (1.0 - LEVEL) / 2.0
+    ends: NDArray[np.float64] = np.quantile(means, [tail, 1.0 - tail], axis=0)
+    return ends.T
+
+
+def bootstrap_means(
+    values: NDArray[np.float64], n_resamples: int, seed: int
+) -> NDArray[np.float64]:
+    """Return the column means of resampled sessions, for intervals of what follows from them.
+
+    Args:
+        values: (session, column) float64. Independent rows; a resample takes whole rows.
+        n_resamples: Bootstrap resamples, at least 1.
+        seed: Seed of the resampling.
+
+    Returns:
+        (resample, column) float64.
+    """
     check_shape("values", values, None, None)
     n_sessions = len(values)
-    means = np.empty((n_resamples, values.shape[1]))
+    means: NDArray[np.float64] = np.empty((n_resamples, values.shape[1]))
     start = 0
     # the same sessions are picked for every policy of a table, and picking takes longest
     keep = n_sessions * n_resamples <= LARGEST_KEPT
@@ -52,9 +71,7 @@ def bootstrap_intervals(
         for column in range(values.shape[1]):
             means[start : start + len(counts), column] = weights @ values[:, column]
         start += len(counts)
-    tail = (1.0 - LEVEL) / 2.0
-    ends: NDArray[np.float64] = np.quantile(means, [tail, 1.0 - tail], axis=0)
-    return ends.T
+    return means
 
 
 def _pick_counts(n_sessions: int, n_resamples: int, seed: int) -> Iterator[NDArray[np.uint16]]:
