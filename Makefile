@@ -10,6 +10,9 @@ TORCH_INDEX ?=
 TORCH_VERSION := 2.13.0
 DATASET ?= ml1m
 PORT ?= 5000
+# environment whose data Kedro-Viz shows; by default that of kedro run
+ENV ?=
+SITE := data/08_reporting/viz
 # what `make run` shortens, for a first look within three minutes
 BRIEF := training.n_iterations=500,evaluation.n_episodes=2000
 
@@ -17,7 +20,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: help install install-dev run test lint types contracts pytest bench data report ui viz lock clean
+.PHONY: help install install-dev run test lint types contracts pytest bench data report ui viz viz-build lock clean
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -89,7 +92,16 @@ ui: install ## MLflow on 127.0.0.1
 viz: install ## Kedro-Viz on 127.0.0.1: the chain as boxes that unfold
 	@echo "Open http://127.0.0.1:4141/?types=nodes to see one box per pipeline; with the port that Kedro-Viz"
 	@echo "names below, if it is another. The arrow beside a name unfolds it; Datasets, under Filters, shows the files."
-	@$(BIN)/kedro viz run --host 127.0.0.1 --port 4141 --no-browser
+	@$(BIN)/kedro viz run --host 127.0.0.1 --port 4141 --no-browser $(if $(ENV),--env $(ENV))
+
+# Kedro-Viz names no other folder than build/, where setuptools works too
+viz-build: install ## Kedro-Viz with its previews as a static site: make viz-build ENV=ml1m
+	@[ ! -e build ] || { echo "Remove the folder build/ first: Kedro-Viz writes the site there before it is moved"; exit 1; }
+	@$(if $(ENV),KEDRO_ENV=$(ENV)) $(BIN)/kedro viz build --include-previews
+	@rm -rf $(SITE) && mv build $(SITE)
+	@echo "The site is $(SITE)/. A browser shows it from a server, not from the file:"
+	@echo "  $(BIN)/python -m http.server 4142 --bind 127.0.0.1 --directory $(SITE)"
+	@echo "then open http://127.0.0.1:4142"
 
 lock: install-dev ## resolve the two lock files anew (needs uv)
 	@uv pip compile -q --universal --python-version 3.10 --override requirements/no-torch.txt \

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from hsrl_pipeline.errors import UserError
-from hsrl_pipeline.pipeline_registry import CHAIN, pipeline_that_makes
+from hsrl_pipeline.pipeline_registry import MAKERS, pipeline_that_makes
 from hsrl_pipeline.provenance import (
     ORIGINS,
     SOURCES,
@@ -16,6 +16,8 @@ from hsrl_pipeline.semantic_ids.codebook import Codebook
 from hsrl_pipeline.semantic_ids.residual_quantizer import QuantizerSettings, fit_residual_quantizer
 
 OF_D1 = {"dataset_version": "d1"}
+OF_LAUNCH = {**OF_D1, "catalogue_schedule_version": "k1"}
+OF_ALL_LAUNCHED = {**OF_LAUNCH, "item_vectors_version": "lv1", "codebook_version": "lc1"}
 FACTS = {
     "dataset_info": {"version": "d1"},
     "users": OF_D1,
@@ -26,8 +28,16 @@ FACTS = {
     "item_priors": OF_D1,
     "simulator_eval": OF_D1,
     "item_vectors": {**OF_D1, "version": "v1"},
+    "item_vectorizer": {**OF_D1, "item_vectors_version": "v1"},
     "codebook": {**OF_D1, "version": "c1", "item_vectors_version": "v1"},
     "simulator_train": {**OF_D1, "version": "s1"},
+    "catalogue_schedule": {**OF_D1, "version": "k1", "simulator_train_version": "s1"},
+    "launch_item_vectors": {**OF_LAUNCH, "version": "lv1"},
+    "launch_item_vectorizer": {**OF_LAUNCH, "item_vectors_version": "lv1"},
+    "launch_codebook": {**OF_LAUNCH, "version": "lc1", "item_vectors_version": "lv1"},
+    "launch_item_priors": OF_LAUNCH,
+    "arriving_items": OF_ALL_LAUNCHED,
+    "catalogue_changes": OF_ALL_LAUNCHED,
     "trained_policy": {
         **OF_D1,
         "item_vectors_version": "v1",
@@ -56,7 +66,7 @@ def test_every_artifact_is_made_by_the_pipeline_that_messages_name():
     assert {name: pipeline_that_makes(name) for name in ORIGINS} == {
         name: origin.pipeline for name, origin in ORIGINS.items()
     }
-    order = list(CHAIN)
+    order = list(MAKERS)
     places = [order.index(origin.pipeline) for origin in ORIGINS.values()]
     assert places == sorted(places)
 
@@ -83,9 +93,11 @@ def test_all_that_is_stale_is_one_message_with_the_pipelines_in_order():
     del facts["users"], facts["items"], facts["recorded_answers"]
     del facts["propensities"], facts["synthetic_truth"]
     assert message_of(facts, " --env ml1m") == (
-        "item_vectors, codebook, item_priors, simulator_train, simulator_eval, trained_policy "
+        "item_vectors, item_vectorizer, codebook, item_priors, simulator_train, simulator_eval, "
+        "catalogue_schedule, launch_item_vectors, launch_item_vectorizer, launch_codebook, "
+        "launch_item_priors, arriving_items, catalogue_changes, trained_policy "
         "were made from dataset version d1, this is d2. Run first: kedro run --pipelines "
-        "sid_tokenization,simulator_training,agent_training --env ml1m"
+        "sid_tokenization,simulator_training,moving_catalogue,agent_training --env ml1m"
     )
 
 

@@ -22,6 +22,9 @@ SOURCES = {
     "item_vectors": ("item_vectors_version", "item vectors version"),
     "codebook": ("codebook_version", "codebook version"),
     "simulator_train": ("simulator_train_version", "training simulator version"),
+    "catalogue_schedule": ("catalogue_schedule_version", "catalogue schedule version"),
+    "launch_item_vectors": ("item_vectors_version", "launch item vectors version"),
+    "launch_codebook": ("codebook_version", "launch codebook version"),
 }
 """What others are made from: the field that names its version, and how a message names it."""
 
@@ -44,6 +47,8 @@ class Origin(NamedTuple):
 
 
 OF_DATASET = ("dataset_info",)
+OF_LAUNCH = (*OF_DATASET, "catalogue_schedule")
+OF_ALL_LAUNCHED = (*OF_LAUNCH, "launch_item_vectors", "launch_codebook")
 
 ORIGINS = {
     "users": Origin("ingestion", later_sources=OF_DATASET),
@@ -52,10 +57,18 @@ ORIGINS = {
     "propensities": Origin("ingestion", later_sources=OF_DATASET),
     "synthetic_truth": Origin("ingestion", later_sources=OF_DATASET),
     "item_vectors": Origin("sid_tokenization", OF_DATASET),
+    "item_vectorizer": Origin("sid_tokenization", (*OF_DATASET, "item_vectors")),
     "codebook": Origin("sid_tokenization", OF_DATASET, ("item_vectors",)),
     "item_priors": Origin("sid_tokenization", later_sources=OF_DATASET),
     "simulator_train": Origin("simulator_training", OF_DATASET),
     "simulator_eval": Origin("simulator_training", OF_DATASET),
+    "catalogue_schedule": Origin("moving_catalogue", (*OF_DATASET, "simulator_train")),
+    "launch_item_vectors": Origin("moving_catalogue", OF_LAUNCH),
+    "launch_item_vectorizer": Origin("moving_catalogue", (*OF_LAUNCH, "launch_item_vectors")),
+    "launch_codebook": Origin("moving_catalogue", (*OF_LAUNCH, "launch_item_vectors")),
+    "launch_item_priors": Origin("moving_catalogue", OF_LAUNCH),
+    "arriving_items": Origin("moving_catalogue", OF_ALL_LAUNCHED),
+    "catalogue_changes": Origin("moving_catalogue", OF_ALL_LAUNCHED),
     "trained_policy": Origin(
         "agent_training", ("dataset_info", "codebook"), ("item_vectors", "simulator_train")
     ),

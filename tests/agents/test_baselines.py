@@ -139,6 +139,37 @@ def test_behaviour_regularised_ddpg_fits_the_clicks_of_the_log() -> None:
         agent.update(make_batch(WIDTH), None)
 
 
+@pytest.mark.parametrize("name", ["td3", "ddpg", "hac"])
+def test_an_item_that_everybody_likes_is_shown_to_everybody(name: str) -> None:
+    options = {"encoder": ENCODER, "critic_learning_rate": 0.1, "learning_rate": 0.03}
+    settings = {"td3": TD3Settings, "ddpg": DDPGSettings, "hac": HACSettings}[name](**options)
+    build = {"td3": build_td3, "ddpg": build_ddpg, "hac": build_hac}[name]
+    agent = build(settings, make_context())
+    for seed in range(60):
+        batch = make_batch(agent.latent_size, seed)
+        # a hyper-action of a critic that knows nothing yet
+        latent = agent.act(batch.observation, explore=False).latent_action
+        batch = batch._replace(latent_action=latent, clicks=(batch.slates == 4).float())
+        agent.update(batch, None)
+    bias = agent._actor.bias.values
+    assert bias[1:].argmax() == 3
+    assert (agent.act(observe(99), explore=False).slates == 4).any(1).all()
+    plain = build(settings.model_copy(update={"item_bias": False}), make_context())
+    assert not any("bias.values" in key for key in plain.policy_state())
+
+
+def test_the_click_loss_of_a_bias_trains_the_bias_alone() -> None:
+    agents = [
+        build_td3(TD3Settings(encoder=ENCODER, item_bias=used), make_context())
+        for used in (True, False)
+    ]
+    stats = [agent.update(make_batch(5), None) for agent in agents]
+    assert "bias_loss" in stats[0].losses and "bias_loss" not in stats[1].losses
+    states = [agent.policy_state() for agent in agents]
+    assert all(torch.equal(states[0][key], value) for key, value in states[1].items())
+    assert states[0]["bias.level"] != 0
+
+
 def test_hac_without_supervision_and_alignment_trains_no_actor_but_by_its_critic() -> None:
     settings = HACSettings(
         encoder=ENCODER, policy_coef=0.0, supervision_coef=0.0, alignment_coef=0.0
@@ -193,6 +224,21 @@ def test_weight_decay_shrinks_the_click_model() -> None:
             agent.update(None, make_log())
         sizes.append(sum(value.square().sum() for value in agent.policy_state().values()))
     assert sizes[1] < 0.7 * sizes[0]
+
+
+def test_doubt_lowers_the_scores_of_what_was_never_shown() -> None:
+    log, scores = make_log(), {}
+    shown = torch.tensor([[1, 2, 3]] * BATCH)
+    log = LogBatch(log.observation, shown, torch.ones(BATCH, SLATE))
+    encoder = ENCODER.model_copy(update={"use_step": False})
+    for doubt in (0.0, 3.0):
+        settings = SupervisedSettings(encoder=encoder, doubt_coef=doubt, learning_rate=0.03)
+        agent = build_sl(settings, make_context())
+        for _ in range(20):
+            agent.update(None, log)
+        with torch.no_grad():
+            scores[doubt] = agent._actor(log.observation)[:, 4:].mean()
+    assert scores[3.0] < scores[0.0] - 0.3
 
 
 def test_click_model_scores_alike_at_every_step() -> None:

@@ -40,6 +40,7 @@ OWN = {
 }
 # what else reads the next observation than the bootstrap
 WITHOUT_OTHER_USE_OF_SUCCESSOR = {"pg_ra": {"representation_coef": 0.0}}
+WITHOUT_TARGETS = {"a2c", "pg_ra"}
 BEST_REWARD = 1.0
 LEARNED = 0.8
 UPDATES = {"sl": 100, "a2c": 100, "hsrl": 100, "hsrl_paper": 100, "hac": 100, "pg_ra": 250}
@@ -376,6 +377,38 @@ def test_successors_may_be_valued_before_the_update(name: str) -> None:
         second.update(batch, log, twin.bootstrap(batch))
         twin.copy_weights_of(second)
     assert_equal_states(first.state_dict(), second.state_dict())
+
+
+@pytest.mark.parametrize("name", [name for name in LEARNERS if name not in WITHOUT_TARGETS])
+def test_target_networks_follow_by_the_share_tau(name: str) -> None:
+    agent = make_agent(name, tau=0.25)
+    before = flatten(agent.state_dict()["targets"])
+    list(learn(agent, 2 if name == "td3" else 1))  # td3 moves them every second update
+    state = agent.state_dict()
+    online, targets = flatten(state["networks"]), flatten(state["targets"])
+    for key, target in targets.items():
+        own = online.get(key, online.get(f"policy.{key}"))
+        torch.testing.assert_close(target, before[key] + 0.25 * (own - before[key]))
+    moved = {key.split(".")[0] for key in before if not torch.equal(before[key], targets[key])}
+    assert moved and moved == {key.split(".")[0] for key in before}
+
+
+@pytest.mark.parametrize("name", ["a2c", "hsrl", "hsrl_paper", "pg_ra"])
+def test_the_price_of_entropy_falls_to_its_final_value(name: str) -> None:
+    steady, falling = (
+        make_agent(name, entropy_coef=1.0, **options)
+        for options in ({}, {"final_entropy_coef": 0.0, "entropy_annealing_updates": 1})
+    )
+    list(learn(steady, 1))
+    list(learn(falling, 1))
+    assert_equal_states(steady.state_dict(), falling.state_dict())
+    without = make_agent(name, entropy_coef=0.0)
+    without.load_state_dict(falling.state_dict())
+    for agent in (steady, falling, without):
+        list(learn(agent, 1, seed=8))
+    assert_equal_states(falling.state_dict(), without.state_dict())
+    with pytest.raises(AssertionError):
+        assert_equal_states(falling.state_dict(), steady.state_dict())
 
 
 @pytest.mark.parametrize("name", AGENT_NAMES)

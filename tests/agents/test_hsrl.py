@@ -19,13 +19,13 @@ ENCODER = EncoderConfig(
 )  # fmt: skip
 HEADS = pytest.mark.parametrize("head", ["look_up", "codes", "trie"])
 N_ITEMS, SLATE, HISTORY = 12, 3, 4
+VECTORS = np.random.default_rng(0).normal(size=(N_ITEMS + 1, 5)).astype("f4")
 CODES = np.array([[-1, -1]] + [[item % 4, item // 4] for item in range(N_ITEMS)])
 
 
 def make_context(**changes):
-    vectors = np.random.default_rng(0).normal(size=(N_ITEMS + 1, 5)).astype("f4")
     context = AgentContext(
-        N_ITEMS, SLATE, HISTORY, (3,), 0, 20, vectors, CODES, (4, 3), torch.device("cpu"), 0
+        N_ITEMS, SLATE, HISTORY, (3,), 0, 20, VECTORS, CODES, (4, 3), torch.device("cpu"), 0
     )
     return replace(context, **changes)
 
@@ -248,7 +248,7 @@ def test_doubt_lowers_the_click_log_odds_of_what_was_never_shown(head):
         with torch.no_grad():
             state = agent._encoder(log.observation)
             scores = agent._slates.click_scores(state, never)
-            log_odds[doubt] = agent._click_logits(state, scores).mean()
+            log_odds[doubt] = agent._click_logits(state, never, scores).mean()
     assert log_odds[3.0] < log_odds[0.0] - 1.0
 
 
@@ -321,6 +321,47 @@ def test_shelves_get_equal_shares(head):
         slates = agent.act(observe(), explore=explore).slates
         assert torch.from_numpy(shelves)[slates].tolist() == [[1, 2, 3]] * 6
     assert agent.update(transitions(), None).losses["actor_loss"].isfinite()
+
+
+def test_shelves_have_their_own_normalisers():
+    shelves = np.array([0] + [1] * 3 + [2] * 9)
+    context = make_context(shelves=shelves)
+    agent = make_agent(replace(context, slate_size=2), policy_head="trie", click_temperature=0.4)
+    assert agent._click_bias.out_features == 2
+    observation, items = observe(), torch.tensor([[1, 2, 7]] * 6)
+    with torch.no_grad():
+        state = agent._encoder(observation)
+        scores = agent._slates.click_scores(state, items)
+        own = agent._head.item_log_prob(state, items) + torch.tensor([3.0, 3.0, 9.0]).log()
+        torch.testing.assert_close(scores, own)
+        level = agent._click_bias(state)[:, [0, 0, 1]]
+        torch.testing.assert_close(agent._click_logits(state, items, scores), 0.4 * own + level)
+    # the bonus is the mean entropy of the shelves, and is paid by its own maximum
+    price = agent._settings.entropy_coef / ((math.log(3) + math.log(9)) / 2)
+    assert agent._entropy_price == pytest.approx(price)
+
+
+@pytest.mark.parametrize("gated", [True, False])
+def test_a_first_code_may_be_likelier_on_one_shelf_than_on_another(gated):
+    # both shelves have the same codes: without roots of their own they would share all scores
+    codes = np.array([[-1, -1]] + [[item % 3, item // 3 % 2] for item in range(N_ITEMS)])
+    shelves = np.array([0] + [1] * 6 + [2] * 6)
+    agent = make_agent(
+        make_context(
+            codes=codes, shelves=shelves, slate_size=2, item_vectors=np.zeros_like(VECTORS)
+        ),
+        policy_head="trie", gated_context=gated, learning_rate=0.05,
+        entropy_coef=0.0, slate_credit_coef=0.0,
+    )  # fmt: skip
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(60):
+        batch = transitions(batch=16)
+        slates = agent.act(batch.observation, explore=True, generator=generator).slates
+        liked = torch.isin(slates, torch.tensor([1, 4, 8, 11]))  # first code 0, and first code 1
+        agent.update(batch._replace(slates=slates, clicks=liked.float()), None)
+    shown = agent.act(observe(), explore=False).slates
+    assert torch.isin(shown[:, 0], torch.tensor([1, 4])).all()
+    assert torch.isin(shown[:, 1], torch.tensor([8, 11])).all()
 
 
 def test_an_item_without_semantic_id_is_never_shown_and_breaks_nothing():

@@ -13,7 +13,7 @@ ENCODER = EncoderConfig(embedding_size=8, n_layers=1, n_heads=2, feedforward_siz
 N_ITEMS, SLATE, HISTORY = 12, 3, 4
 
 
-def make_agent(vocab_sizes=(4, 3), **options):
+def make_agent(vocab_sizes=(4, 3), released=(), **options):
     rng = np.random.default_rng(0)
     n_levels = len(vocab_sizes)
     items = np.arange(N_ITEMS)
@@ -22,6 +22,7 @@ def make_agent(vocab_sizes=(4, 3), **options):
         codes.append(rest % size)
         rest = rest // size
     table = np.concatenate([np.full((1, n_levels), -1), np.stack(codes, 1)])
+    table[list(released)] = -1
     vectors = rng.normal(size=(N_ITEMS + 1, 5)).astype("f4")
     context = AgentContext(
         N_ITEMS, SLATE, HISTORY, (3,), 0, 20, vectors, table, vocab_sizes, torch.device("cpu"), 0
@@ -109,6 +110,24 @@ def test_losses_are_the_papers():
     torch.testing.assert_close(stats.losses["cloning_loss"], cloning)
 
 
+def test_a_replayed_item_that_has_been_released_teaches_nothing_and_breaks_nothing():
+    batch = transitions()
+    gone = batch.slates[:, 0].unique().tolist()
+    agent = make_agent(released=gone, entropy_coef=0.0, value_reaches_encoder=False)
+    with torch.no_grad():
+        staying = agent._items.trie.has_code[batch.slates]
+        outputs = agent._head(agent._encoder(batch.observation))
+        log_prob = agent._items.log_prob(outputs.log_probs, batch.slates)
+        advantage = (agent.bootstrap(batch).td_target - agent._critic(outputs.contexts)).clamp(
+            -1, 1
+        )
+        expected = -(advantage * torch.where(staying, log_prob, 0.0).mean(1)).mean()
+    assert staying.any() and not staying.all()
+    stats = agent.update(batch, logged())
+    torch.testing.assert_close(stats.losses["actor_loss"], expected)
+    assert all(weight.isfinite().all() for weight in agent.policy_state().values())
+
+
 def test_level_weights_move_and_targets_follow_slowly():
     agent = make_agent(tau=0.25)
     before = [weight.clone() for weight in agent._target_critic.parameters()]
@@ -149,6 +168,7 @@ def test_entropy_coefficient_flattens_the_policy():
         ({"critic_head": "single"}, {"critic_loss", "actor_loss", "cloning_loss"}, 1),
         ({"policy_head": "flat"}, {"critic_loss", "actor_loss", "cloning_loss"}, 3),
         ({"entropy_coef": 0.0}, {"critic_loss", "actor_loss", "cloning_loss"}, 3),
+        ({"gated_context": True}, {"critic_loss", "actor_loss", "cloning_loss"}, 3),
     ],
 )
 def test_ablations_are_settings(ablation, loss_names, n_weights):
@@ -157,6 +177,7 @@ def test_ablations_are_settings(ablation, loss_names, n_weights):
     assert set(stats.losses) == loss_names
     assert sum(name.startswith("level_weight") for name in stats.diagnostics) == n_weights
     assert agent._head.residual is (ablation.get("policy_head") != "flat")
+    assert bool(agent._head.gates) is ("gated_context" in ablation)
 
 
 def test_exploring_samples_and_evaluation_is_greedy():

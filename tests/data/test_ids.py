@@ -82,6 +82,8 @@ DEFECTS: dict[str, tuple[pa.Array, int]] = {
     "decimal fraction": (pa.array([decimal.Decimal("7.50")]), FRACTION_ID),
     "beyond float64": (pa.array([2.0**53, 1e300]), ROUNDED_ID),
     "beyond float32": (pa.array([2.0**24], pa.float32()), ROUNDED_ID),
+    "beyond float16": (pa.array(np.array([2048], np.float16)), ROUNDED_ID),
+    "fraction of 16 bits": (pa.array(np.array([7.5], np.float16)), FRACTION_ID),
     "rounded text": (texts("1e+16", "1.23457E+12", "9007199254740993.0"), ROUNDED_ID),
     "beyond 128 bits": (pa.array([decimal.Decimal("1" * 40)], pa.decimal256(45, 0)), ROUNDED_ID),
 }
@@ -101,8 +103,8 @@ def stored(column: pa.Array, folder: Path) -> Path:
 
 
 def event_ids(engine: Engine, path: Path) -> tuple[list[str | None], list[int | None]]:
-    draft = engine.scan_parquet(path, {"user_id": "user", "row": "row"})
-    ids = number_ids(draft, "user_id", numeric=False)
+    draft = engine.scan_parquet(path, {"user_id": "user", "row": "row"}, ids=["user_id"])
+    ids = number_ids(engine, draft, "user_id", numeric=False)
     rows = draft.left_join(ids, draft.user_id == ids.raw_user_id)
     rows = rows.select(ids.user_id.name("id"), ids.user_id_defect, draft.row)
     found = rows.order_by("row").to_pyarrow()
@@ -114,7 +116,7 @@ def test_ids_of_every_kind_have_one_text(kind: str, engine: Engine, tmp_path: Pa
     column, expected = IDS[kind]
     path = stored(column, tmp_path)
     assert event_ids(engine, path) == (expected, [0] * len(expected))
-    features = read_feature_parquet(path, {"user": "user"})
+    features = read_feature_parquet(path, {"user": "user"}, ids=["user"])
     features.read_ids("user")
     assert features.rows["user"].tolist() == expected
     assert not features.accounts.bad
@@ -125,7 +127,7 @@ def test_what_stands_for_no_id_is_missing(kind: str, engine: Engine, tmp_path: P
     path = stored(NO_IDS[kind], tmp_path)
     count = len(NO_IDS[kind])
     assert event_ids(engine, path)[0] == [None] * count
-    features = read_feature_parquet(path, {"user": "user"})
+    features = read_feature_parquet(path, {"user": "user"}, ids=["user"])
     features.read_ids("user")
     assert [(bad.reason, bad.count) for bad in features.accounts.bad] == [
         ("user is missing", count)
@@ -137,11 +139,11 @@ def test_nan_beside_numbers_is_missing(values: list[float], engine: Engine, tmp_
     path = stored(pa.array(values), tmp_path)
     expected = [None if np.isnan(value) else f"{value:g}" for value in values]
     draft = engine.scan_parquet(path, {"user_id": "user"})
-    engine.write(number_ids(draft, "user_id", numeric=False), tmp_path / "numbered.parquet")
+    engine.write(number_ids(engine, draft, "user_id", numeric=False), tmp_path / "numbered.parquet")
     numbered = pd.read_parquet(tmp_path / "numbered.parquet")
     assert set(numbered["user_id"]) == set(expected) - {None}
     assert (numbered["user_id_defect"] == 0).all()
-    features = read_feature_parquet(path, {"user": "user"})
+    features = read_feature_parquet(path, {"user": "user"}, ids=["user"])
     features.read_ids("user")
     assert features.rows["user"].tolist() == [text for text in expected if text]
 
@@ -151,11 +153,71 @@ def test_ids_that_lost_something_are_defects(kind: str, engine: Engine, tmp_path
     column, defect = DEFECTS[kind]
     path = stored(column, tmp_path)
     assert event_ids(engine, path)[1] == [defect] * len(column)
-    features = read_feature_parquet(path, {"user": "user"})
+    features = read_feature_parquet(path, {"user": "user"}, ids=["user"])
     features.read_ids("user")
     (bad,) = features.accounts.bad
     assert bad.reason == describe_defects("user", numeric=False)[defect]
     assert (bad.count, bad.line) == (len(column), 1)
+
+
+def in_parts(*columns: pa.Array, folder: Path) -> Path:
+    for place, column in enumerate(columns):
+        part = pa.table({"user": column, "row": place * 10 + np.arange(len(column))})
+        pq.write_table(part, folder / f"part-{place}.parquet")
+    return folder
+
+
+MIXED: dict[str, tuple[list[pa.Array], list[str | None], list[int]]] = {
+    "rounded float32 beside int64": (
+        [pa.array([2**24 + 1]), pa.array([2.0**24 - 1, 2.0**24, 2.0**60, 7.0], pa.float32())],
+        ["16777217", "16777215", None, None, "7"],
+        [0, 0, ROUNDED_ID, ROUNDED_ID, 0],
+    ),
+    "rounded float32 beside float64": (
+        [pa.array([2.0**24 + 1, 2.0**53]), pa.array([2.0**24], pa.float32())],
+        ["16777217", None, None],
+        [0, ROUNDED_ID, ROUNDED_ID],
+    ),
+    "rounded float16 beside text": (
+        [texts("2048"), pa.array(np.array([2047, 2048], np.float16))],
+        ["2048", "2047", None],
+        [0, 0, ROUNDED_ID],
+    ),
+    "fractions beside int64": (
+        [pa.array([7]), pa.array([7.5, 1e-7, -np.inf, np.nan, 8.0])],
+        ["7", None, None, None, None, "8"],
+        [0, FRACTION_ID, FRACTION_ID, FRACTION_ID, 0, 0],
+    ),
+    "fractions beside text": (
+        [texts("7.5", "7.0"), pa.array([decimal.Decimal("7.50"), decimal.Decimal("9.00")])],
+        ["7.5", "7", None, "9"],
+        [0, 0, FRACTION_ID, 0],
+    ),
+    "bytes and UUIDs beside text": (
+        [texts("7", str(A_UUID)), pa.array([b"7", b"\xff"]), UUIDS],
+        ["7", str(A_UUID), "7", "0xff", str(A_UUID)],
+        [0] * 5,
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", MIXED)
+def test_ids_in_parts_of_other_types_follow_the_rules_of_one_file(
+    kind: str, engine: Engine, tmp_path: Path
+) -> None:
+    columns, expected, defects = MIXED[kind]
+    path = in_parts(*columns, folder=tmp_path)
+    found, found_defects = event_ids(engine, path)
+    assert [code or 0 for code in found_defects] == defects
+    assert [None if code else text for text, code in zip(found, defects, strict=True)] == expected
+    features = read_feature_parquet(path, {"user": "user"}, ids=["user"])
+    features.read_ids("user")
+    assert features.rows["user"].tolist() == [text for text in expected if text]
+    reasons = describe_defects("user", numeric=False)
+    assert {bad.reason: bad.count for bad in features.accounts.bad} == {
+        **{reasons[code]: defects.count(code) for code in defects if code},
+        **({"user is missing": 1} if kind == "fractions beside int64" else {}),
+    }
 
 
 @pytest.mark.parametrize(
@@ -173,7 +235,7 @@ def test_columns_that_hold_no_ids_are_refused(
     with pytest.raises(UserError, match=rf"'user(_id)?' {reason}"):
         event_ids(engine, path)
     with pytest.raises(UserError, match=rf"'user' {reason}"):
-        read_feature_parquet(path, {"user": "user"}).read_ids("user")
+        read_feature_parquet(path, {"user": "user"}, ids=["user"]).read_ids("user")
 
 
 def log_of(users: Any, items: Any, n_events: int = 12) -> pd.DataFrame:
@@ -266,6 +328,32 @@ def test_slates_without_an_id_are_missing_and_not_one_slate(land: Callable[..., 
     mapping = {"events": "log.parquet", "columns": {"label": "label", "slate": "list"}}
     accounts = land("tabular", files, slate_size=2, on_bad_rows="drop", tabular=mapping)
     assert [(bad.reason, bad.count) for bad in accounts.bad] == [("slate_id is missing", 2)]
+
+
+@pytest.mark.parametrize(
+    ("slates", "reason"),
+    [
+        (pa.array(["", "nan", "None", r"\N", "a", "a"]), "slate_id is missing"),
+        (pa.array([1.5, 1.5, 2.5, 2.5, 3.0, 3.0]), "slate_id is a number that is not whole"),
+        (
+            pa.array([2.0**24] * 4 + [3.0, 3.0], pa.float32()),
+            "slate_id is a rounded number, its last digits are lost",
+        ),
+    ],
+)
+def test_slate_ids_of_a_part_that_are_no_ids_are_named(
+    land: Callable[..., Any], slates: pa.Array, reason: str
+) -> None:
+    whole = pa.table({**log_of([1], [5, 6], 6), "list": pa.array([10, 10, 11, 11, 12, 12])})
+    odd = pa.table({**log_of([2], [5, 6], 6), "list": slates})
+    files = {
+        f"tabular/log/part-{place}.parquet": parquet(part.to_pandas(types_mapper=pd.ArrowDtype))
+        for place, part in enumerate([whole, odd])
+    }
+    mapping = {"events": "log", "columns": {"label": "label", "slate": "list"}}
+    accounts = land("tabular", files, slate_size=2, on_bad_rows="drop", tabular=mapping)
+    assert [(bad.reason, bad.count, bad.line) for bad in accounts.bad] == [(reason, 4, 1)]
+    assert accounts.rows_out == 8
 
 
 def test_recorded_answers_name_ids_as_the_log_does(tmp_path: Path) -> None:

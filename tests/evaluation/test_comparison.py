@@ -99,6 +99,7 @@ def test_gap_is_training_minus_evaluation_reward():
     table = train_eval_gap(sessions, 200, seed=0)
     assert table["policy"].tolist() == ["hsrl"]
     assert table["gap"].tolist() == [1.5]
+    assert table[["train_total_reward", "eval_total_reward"]].to_numpy().tolist() == [[4.0, 2.5]]
     assert table["gap_ci_low"].iloc[0] >= 1.0
     assert table["gap_ci_high"].iloc[0] <= 2.0
 

@@ -41,7 +41,7 @@ from fake_step import fake_step
 if __name__ == "__main__":
     project = Path(sys.argv[1])
     pool = ProcessPool(fake_step, 2)
-    run_grid(project, project / "conf", "slow", make_pool=lambda: pool)
+    run_grid(project, project / "conf", "slow", make_pool=lambda: pool, tracked=False)
 """
 
 
@@ -84,7 +84,9 @@ def run(project):
 
     def run(text: str, name: str = "mine", pool=InlinePool):
         (project / "conf" / "experiments" / f"{name}.yml").write_text(text)
-        return run_grid(project, project / "conf", name, make_pool=lambda: pool(fake_step))
+        return run_grid(
+            project, project / "conf", name, make_pool=lambda: pool(fake_step), tracked=False
+        )
 
     return run
 

@@ -1,3 +1,4 @@
+import json
 import logging
 import shutil
 from pathlib import Path
@@ -16,7 +17,11 @@ from hsrl_pipeline.hooks.parameters_hook import ParametersHook
 from hsrl_pipeline.hooks.results_hook import ResultsHook, results_table
 from hsrl_pipeline.hooks.timing_hook import TimingHook
 from hsrl_pipeline.hooks.tracking_hook import TrackingHook
-from hsrl_pipeline.io.atomic_datasets import AtomicCSVDataset, AtomicJSONDataset
+from hsrl_pipeline.io.atomic_datasets import (
+    AtomicCSVDataset,
+    AtomicJSONDataset,
+    AtomicParquetDataset,
+)
 from hsrl_pipeline.settings import CONFIG_LOADER_ARGS
 from hsrl_pipeline.tracking.metric_stream import MetricStream
 from hsrl_pipeline.tracking.run import active_run, set_active_run
@@ -57,6 +62,7 @@ def chain(monkeypatch) -> dict[str, Pipeline]:
         "ingestion": ("raw", "items", "ingest"),
         "sid_tokenization": ("items", "codebook", "fit"),
         "simulator_training": ("items", "simulator", "simulate"),
+        "moving_catalogue": ("simulator", "catalogue_schedule", "draw"),
         "agent_training": ("codebook", "trained_policy", "train"),
         "offline_eval": ("trained_policy", "summary", "judge"),
     }
@@ -154,7 +160,9 @@ class TestTracking:
         hook.before_pipeline_run(
             {"pipeline_names": ["agent_training"]}, chain["agent_training"], catalog
         )
-        yield SimpleNamespace(hook=hook, figures=figures, run_id=active_run().run_id)
+        yield SimpleNamespace(
+            hook=hook, figures=figures, catalog=catalog, run_id=active_run().run_id
+        )
         hook.after_pipeline_run()
 
     def test_name_experiment_tags_and_parameters(self, project, hook) -> None:
@@ -169,6 +177,43 @@ class TestTracking:
         assert int(run.data.params["training.n_iterations"]) > 0
         agents = {name.split(".")[1] for name in run.data.params if name.startswith("agents.")}
         assert agents == {"hsrl"}
+
+    def test_a_run_names_its_source_its_data_and_its_model(self, project, hook, tmp_path) -> None:
+        log = tmp_path / "interactions.parquet"
+        pd.DataFrame({"user_id": [1, 2], "label": [0.5, 1.0]}).to_parquet(log)
+        info = {"dataset": "toy", "version": "d1", "n_users": 2, "n_items": 3}
+        policy = tmp_path / "policy.json"
+        metadata = {"mlflow": {"model": True}}
+        hook.catalog["interactions"] = AtomicParquetDataset(filepath=str(log))
+        hook.catalog["trained_policy"] = AtomicJSONDataset(filepath=str(policy), metadata=metadata)
+        hook.catalog["dataset_info"] = MemoryDataset(info)
+        made = {"config": {"version": "p1", "dataset_version": "d1"}}
+        hook.catalog.save("trained_policy", made)
+        hook.hook.after_dataset_saved("trained_policy", made)
+        hook.hook.after_dataset_saved("dataset_info", info)
+        client = open_client(project)
+        run = client.get_run(hook.run_id)
+        assert run.data.tags["mlflow.source.name"] == "kedro run"
+        assert run.data.tags["commit"]
+        (found,) = run.inputs.dataset_inputs
+        assert (found.dataset.name, found.dataset.digest) == ("toy", "d1")
+        assert json.loads(found.dataset.profile) == {
+            "n_users": 2,
+            "n_items": 3,
+            "n_interactions": 2,
+        }
+        kinds = {
+            column["name"]: column["type"]
+            for column in json.loads(found.dataset.schema)["mlflow_colspec"]
+        }
+        assert kinds == {"user_id": "long", "label": "double"}
+        assert found.tags[0].value == "training"
+        (output,) = run.outputs.model_outputs
+        model = client.get_logged_model(output.model_id)
+        assert (model.name, str(model.status)) == ("hsrl-seed3", "READY")
+        assert model.tags["version"] == "p1"
+        hook.hook.after_dataset_saved("trained_policy", made)  # a second try enters it once
+        assert len(client.get_run(hook.run_id).outputs.model_outputs) == 1
 
     def test_the_catalog_says_what_is_logged(self, project, hook) -> None:
         hook.figures.save({"total_reward": 2.0})
@@ -256,3 +301,24 @@ class TestResults:
         assert again < printed.index("4.00 [3.50, 4.50]")
         assert "summary.csv" in printed
         assert "kedro run --env ml1m --pipelines agent_training,offline_eval" in printed
+
+    def test_how_alike_both_simulators_order_the_policies_is_told(
+        self, chain, tmp_path, capsys
+    ) -> None:
+        summary = AtomicCSVDataset(filepath=str(tmp_path / "summary.csv"))
+        summary.save(pd.DataFrame([ROW, {**ROW, "simulator": "train"}]))
+        ends = {"kendall_tau": 0.625, "kendall_tau_ci_low": 0.5, "kendall_tau_ci_high": 0.75}
+        current = {"policies": "all", "n_policies": 7, "current": True, **ends}
+        agents = {**current, "policies": "agents", "n_policies": 2}
+        old = {**current, "n_policies": 9, "current": False}
+        hook = ResultsHook()
+        hook.after_context_created(_context(tmp_path))
+        agreement = MemoryDataset(pd.DataFrame([current, agents, old]))
+        catalog = DataCatalog({"summary": summary, "simulator_agreement": agreement})
+        hook.after_pipeline_run({}, chain["offline_eval"], catalog)
+        printed = capsys.readouterr().out
+        told = (
+            "Order of the 7 policies, in training against judged: Kendall's tau 0.62 [0.50, 0.75]"
+        )
+        assert told in printed
+        assert printed.count("Kendall's tau") == 1

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 from kedro.io import DatasetError
 
-from hsrl_pipeline.io.shared_tables import SessionDataset, SummaryDataset
+from hsrl_pipeline.io.shared_tables import KeyedCsvDataset, SessionDataset, SummaryDataset
 
 FIXED = (
     "policy,seed,simulator,n_episodes,total_reward,total_reward_ci_low,total_reward_ci_high,"
@@ -160,3 +160,25 @@ def test_sessions_are_replaced_by_policy_seed_and_simulator(tmp_path):
     table = sessions.load()
     assert table["total_reward"].tolist() == [5.0, 6.0, 4.0]
     assert list(table.columns) == list(SessionDataset.COLUMNS)
+
+
+def test_a_keyed_table_replaces_the_rows_of_its_own_keys_in_order(tmp_path):
+    keys = ["policy", "seed"]
+    table = KeyedCsvDataset(filepath=str(tmp_path / "off_policy.csv"), keys=keys)
+
+    def rows(policy, *values):
+        names = [f"estimator_{place}" for place in range(len(values))][::-1]
+        frame = pd.DataFrame({"estimator": names, "value": values, "data_version": "012"})
+        return frame.assign(policy=policy, seed=0)
+
+    table.save(rows("sl", 0.1, 0.2).iloc[:0])
+    assert table.load().empty
+    table.save(rows("sl", 0.1, 0.2))
+    table.save(rows("hsrl", 0.3))
+    table.save(rows("sl", 0.4, 0.5))
+    assert table.load()["value"].tolist() == [0.3, 0.4, 0.5]
+    assert table.load()["estimator"].tolist() == ["estimator_0", "estimator_1", "estimator_0"]
+    assert set(table.load()["data_version"]) == {"012"}
+    assert table.preview()["columns"][:2] == keys
+    with pytest.raises(DatasetError, match="needs the columns seed"):
+        table.save(rows("sl", 0.1).drop(columns="seed"))

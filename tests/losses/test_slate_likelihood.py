@@ -37,4 +37,12 @@ def test_own_click_is_compared_with_the_rest_of_the_slate():
     clicks = torch.tensor([[1.0, 0.0, 0.0], [1.0, 1.0, 1.0], [0.0, 0.0, 0.0]])
     expected = torch.tensor([[1.0, -0.5, -0.5], [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]])
     torch.testing.assert_close(own_click_advantage(clicks), expected)
-    assert own_click_advantage(torch.ones(2, 1)).tolist() == [[1.0], [1.0]]
+
+
+def test_the_click_of_a_slate_of_one_item_is_compared_with_the_other_slates():
+    clicks = torch.tensor([[1.0], [0.0], [1.0]])
+    expected = torch.tensor([[0.5], [-1.0], [0.5]])
+    torch.testing.assert_close(own_click_advantage(clicks), expected)
+    # what everybody clicks is no credit to any item
+    assert own_click_advantage(torch.ones(4, 1)).tolist() == [[0.0]] * 4
+    assert own_click_advantage(torch.ones(1, 1)).tolist() == [[0.0]]

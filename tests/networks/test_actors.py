@@ -8,6 +8,7 @@ from hsrl_pipeline.networks.actors import (
     GaussianActor,
     HyperActor,
     ItemActor,
+    ItemBias,
     ItemSpace,
     LatentActor,
     scale_to_sphere,
@@ -72,10 +73,27 @@ def test_a_hyper_action_ranks_items_by_dot_product() -> None:
     scores = actor.score_all(latent)
     assert torch.allclose(scores, latent @ space.table.t())
     slates = torch.tensor([[1, 2], [2, 1], [1, 1]])
-    assert torch.allclose(actor.score_slates(latent, slates), scores.gather(1, slates))
+    assert torch.allclose(actor.click_logits(latent, slates), scores.gather(1, slates))
 
 
 def test_slates_of_another_batch_are_refused() -> None:
     actor = ItemActor(make_encoder())
     with pytest.raises(ValueError, match="slates"):
         actor.score_slates(torch.zeros(2, 4), torch.ones(3, 2).long())
+
+
+def test_the_bias_of_an_item_enters_every_score_and_the_level_click_log_odds_alone() -> None:
+    torch.manual_seed(0)
+    bias = ItemBias(6)
+    space = ItemSpace(torch.randn(7, 3), 2)
+    plain, biased = (
+        HyperActor(make_encoder(), DirectionActor(4, 8, 2), space, part) for part in (None, bias)
+    )
+    with torch.no_grad():
+        bias.values.copy_(torch.arange(7.0))
+        bias.level.fill_(-3.0)
+    latent, slates = torch.randn(2, 2), torch.tensor([[1, 5], [6, 2]])
+    added = biased.score_all(latent) - plain.score_all(latent)
+    torch.testing.assert_close(added, torch.arange(7.0).expand(2, -1))
+    added = biased.click_logits(latent, slates) - plain.click_logits(latent, slates)
+    torch.testing.assert_close(added, slates - 3.0)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from hsrl_pipeline.networks.code_scores import CodeScores
+from hsrl_pipeline.networks.code_scores import EMBEDDING_GAIN, GATE_GAIN, CodeScores
 
 VOCABS = (3, 4, 2)
 # items 1 to 8; 5 has no semantic ID, 7 and 8 share one
@@ -57,10 +57,9 @@ def by_hand(scores: CodeScores, state: torch.Tensor, item: int) -> torch.Tensor:
     first, second, third = CODES[item]
     context = scores.expand(state)
     if scores.gate is not None:
-        context = context * (1 + scores.gate[first])
-    context = F.layer_norm(
-        context - scores.code_embedding[first], (5,), scores.norm.weight, scores.norm.bias
-    )
+        context = context * (1 + GATE_GAIN * scores.gate[first])
+    context = context - EMBEDDING_GAIN * scores.code_embedding[first]
+    context = F.layer_norm(context, (5,), scores.norm.weight, scores.norm.bias)
     total = scores.heads[0](state)[first]
     total = total + scores.heads[1](context)[second] + scores.heads[2](context)[third]
     total = total + scores.vector_query(state) @ VECTORS[item] + scores.deviations[item]

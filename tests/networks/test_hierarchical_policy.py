@@ -29,6 +29,19 @@ def test_contexts_follow_eq_11_to_13():
     torch.testing.assert_close(outputs.contexts[2], second)
 
 
+def test_a_gate_scales_the_context_before_the_embedding_leaves():
+    torch.manual_seed(0)
+    policy = HierarchicalPolicy(4, (3, 2), gated=True)
+    state = torch.randn(2, 4)
+    probs = (state @ policy.heads[0].weight.T).softmax(-1)
+    gated = state * (1 + probs @ policy.gates[0]) - probs @ policy.code_embeddings[0]
+    torch.testing.assert_close(policy(state).contexts[1], F.layer_norm(gated, (4,)))
+    torch.manual_seed(0)
+    plain = HierarchicalPolicy(4, (3, 2))
+    assert len(plain.gates) == 0
+    torch.testing.assert_close(plain(state).log_probs[0], policy(state).log_probs[0])
+
+
 def test_flat_head_reads_the_state_at_every_level():
     policy = HierarchicalPolicy(4, (3, 2), residual=False)
     state = torch.randn(2, 4)

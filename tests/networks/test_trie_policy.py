@@ -74,6 +74,18 @@ def test_normalising_over_the_vocabulary_loses_mass_on_absent_codes():
     assert (probs.sum(-1) < 1.0).all()
 
 
+@pytest.mark.parametrize("codes", [CODES, CODES[:, :1]])
+def test_over_the_vocabulary_vectors_move_mass_and_add_none(codes):
+    torch.manual_seed(0)
+    trie = CodeTrie(codes, (3, 4)[: codes.shape[1]])
+    vectors = 3.0 * torch.randn(6, 3)
+    policy = TriePolicy(4, trie.vocab_sizes, trie, valid_only=False, item_vectors=vectors)
+    total = all_items(policy, 3.0 * torch.randn(50, 4)).sum(-1)
+    assert (total <= 1.0 + 1e-5).all()
+    if codes.shape[1] == 1:  # every first code has items
+        torch.testing.assert_close(total, torch.ones(50))
+
+
 def test_expected_context_is_eq_13():
     policy = make_policy(context_update="expected")
     state = torch.randn(2, 4)

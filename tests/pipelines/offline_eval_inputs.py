@@ -132,6 +132,7 @@ def make_inputs(*, items_per_code=1, priors=None, **config):
         "simulator_eval": make_simulator(2),
         "trained_policy": policy,
         "synthetic_truth": {"config": {}, "state": {}},
+        "propensities": pd.DataFrame({"user_index": [], "item_index": [], "propensity": []}),
     }
 
 

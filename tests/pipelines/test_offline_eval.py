@@ -10,11 +10,11 @@ from hsrl_pipeline.config.agent import REFERENCE_NAMES, AgentConfig
 from hsrl_pipeline.config.evaluation import EvaluationConfig
 from hsrl_pipeline.config.session import CandidatesConfig, RewardConfig
 from hsrl_pipeline.errors import UserError
-from hsrl_pipeline.evaluation import kept_rollouts, policy_evaluation
+from hsrl_pipeline.evaluation import kept_rollouts, references
 from hsrl_pipeline.io.atomic_datasets import AtomicCSVDataset
 from hsrl_pipeline.io.figure_dataset import AtomicFigureDataset
 from hsrl_pipeline.io.reference_records_dataset import ReferenceRecordsDataset
-from hsrl_pipeline.io.shared_tables import SessionDataset, SummaryDataset
+from hsrl_pipeline.io.shared_tables import KeyedCsvDataset, SessionDataset, SummaryDataset
 from hsrl_pipeline.pipelines.offline_eval import create_pipeline
 from hsrl_pipeline.simulator.response.recorded import record_answers
 
@@ -25,6 +25,7 @@ TABLES = (
     "evaluation_users",
     "policy_differences",
     "policy_truth",
+    "simulator_agreement",
     "train_eval_gap",
 )
 
@@ -59,7 +60,14 @@ def run(
         "summary": SummaryDataset(filepath=str(folder / "summary.csv")),
         "evaluation_sessions": SessionDataset(filepath=str(folder / "sessions.parquet")),
         "evaluation_metrics": MemoryDataset(),
+        "simulator_agreement_metrics": MemoryDataset(),
         "reference_records": ReferenceRecordsDataset(filepath=str(folder / "references")),
+        **{
+            name: KeyedCsvDataset(
+                filepath=str(folder / f"{name}.csv"), keys=["policy", "seed", "regime"]
+            )
+            for name in ("ranking_summary", "off_policy_summary")
+        },
         **{
             name: AtomicCSVDataset(filepath=str(folder / name), save_args={"index": False})
             for name in TABLES
@@ -134,6 +142,42 @@ def test_differences_are_from_the_named_policy_and_gaps_between_simulators(catal
     assert catalog.exists("policy_differences_plot")
 
 
+def test_the_order_on_both_simulators_is_compared(catalog):
+    row = catalog.load("simulator_agreement").iloc[0]  # a single agent has no order
+    assert (row["policies"], row["n_policies"], row["current"]) == ("all", 6, True)
+    assert -1.0 <= row["kendall_tau_ci_low"] <= row["kendall_tau"]
+    metrics = catalog.load("simulator_agreement_metrics")
+    assert metrics["simulator_agreement_all_kendall_tau"] == row["kendall_tau"]
+
+
+def test_all_policies_rank_the_test_slates(catalog):
+    ranking = catalog.load("ranking_summary").set_index("policy")
+    assert set(ranking.index) == {"sl", *REFERENCE_NAMES}
+    assert (ranking["dataset_version"] == "0123456789ab").all()
+    assert (ranking["k"] == 3).all()
+    assert (ranking["larger_k"] == 12).all()
+    assert (ranking["n_slates"] + ranking["n_slates_without_click"] == 12).all()
+    metrics = catalog.load("evaluation_metrics")
+    assert metrics["recall_at_k"] == pytest.approx(ranking["recall"]["sl"])
+    assert catalog.load("off_policy_summary").empty
+    assert not any(name.startswith("off_policy") for name in metrics)
+
+
+def test_click_rates_are_estimated_where_the_log_has_propensities(tmp_path):
+    inputs = make_inputs()
+    for slot in range(3):
+        inputs["slates"][f"propensity_{slot}"] = np.float32(1 / N_ITEMS)
+    catalog = run(tmp_path, inputs=inputs, off_policy_draws=3)
+    table = catalog.load("off_policy_summary")
+    assert len(table) == 7 * 4
+    assert set(table["log_part"]) == {"test_slots"}
+    assert set(table.query("acting == 'exploring'")["policy"]) == {"sl"}
+    assert set(table["estimator"]) == {"direct", "ips", "snips", "doubly_robust"}
+    own = table.query("policy == 'sl' and acting == 'greedy'").set_index("estimator")
+    metrics = catalog.load("evaluation_metrics")
+    assert metrics["off_policy_doubly_robust"] == pytest.approx(own["value"]["doubly_robust"])
+
+
 def test_nobody_knows_the_truth_of_a_real_log(catalog):
     assert catalog.load("policy_truth").empty
     assert "true_total_reward" not in catalog.load("evaluation_metrics")
@@ -179,7 +223,7 @@ def test_a_second_agent_is_judged_without_rolling_the_references_out_again(tmp_p
     inputs = make_inputs() | {"synthetic_truth": make_truth()}
     first = run(tmp_path, inputs=inputs).load("summary")
     rolled_out = count_rollouts(monkeypatch)
-    monkeypatch.setattr(policy_evaluation, "build_references", None)
+    monkeypatch.setattr(references, "fit_static_slate", None)
     again = run(tmp_path, inputs=inputs, seed=1)
     assert rolled_out == ["sl"] * 3
     other = again.load("summary").query("seed == 1").assign(seed=0).reset_index(drop=True)
@@ -239,6 +283,9 @@ def test_rows_of_both_regimes_stand_side_by_side(tmp_path):
     assert (summary.loc["no_repeats", "repetition_rate"] == 0.0).all()
     assert (summary.loc["repeats"].loc["popular", "repetition_rate"] > 0.0).all()
     assert len(both.load("policy_differences")) == 20
+    agreement = both.load("simulator_agreement")
+    assert agreement["regime"].tolist() == ["no_repeats", "repeats"]
+    assert agreement["current"].tolist() == [True, False]
     assert set(both.load("evaluation_steps")["regime"]) == {"no_repeats"}
 
 

@@ -11,10 +11,13 @@ from kedro.io import DataCatalog, MemoryDataset
 from kedro.runner import SequentialRunner
 
 from hsrl_pipeline.config.sid import SidConfig
+from hsrl_pipeline.data.slate_log import DatasetInfo, ItemTable
 from hsrl_pipeline.io.checkpoint_dataset import CheckpointDataset
 from hsrl_pipeline.io.codebook_dataset import CodebookDataset
 from hsrl_pipeline.pipelines.sid_tokenization import create_pipeline
 from hsrl_pipeline.provenance import checkpoint_version
+from hsrl_pipeline.semantic_ids.item_facts import FactColumns
+from hsrl_pipeline.semantic_ids.item_vectorizer import ItemVectorizer
 
 N_ITEMS, N_USERS, SLATE, N_SLATES = 40, 10, 4, 60
 
@@ -75,11 +78,12 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         {
             **{name: MemoryDataset(data) for name, data in inputs.items()},
             "item_vectors": CheckpointDataset(filepath=str(folder / "vectors.safetensors")),
+            "item_vectorizer": CheckpointDataset(filepath=str(folder / "vectorizer.safetensors")),
             "codebook": CodebookDataset(filepath=str(folder / "codebook.safetensors")),
         }
     )
     outputs = SequentialRunner().run(create_pipeline(), catalog)
-    kept = {name: catalog.load(name) for name in ("item_vectors", "codebook")}
+    kept = {name: catalog.load(name) for name in ("item_vectors", "item_vectorizer", "codebook")}
     return {name: dataset.load() for name, dataset in outputs.items()} | kept
 
 
@@ -103,6 +107,16 @@ def test_vectors_are_a_checkpoint(results: dict[str, Any]) -> None:
     assert vectors.shape[0] == N_ITEMS + 1
     assert vectors.numpy().dtype == np.float32
     assert results["item_vectors"]["config"]["settings"]["embedding_size"] == 32
+
+
+def test_the_transform_on_disk_makes_vectors_of_new_items(results: dict[str, Any]) -> None:
+    kept = results["item_vectorizer"]
+    assert kept["config"]["item_vectors_version"] == results["item_vectors"]["config"]["version"]
+    items = make_tables()["items"]
+    facts = FactColumns.from_dict(kept["config"]["facts"]).table(items)
+    table = ItemTable.from_frame(items, DatasetInfo.from_dict(INFO))
+    made = ItemVectorizer.from_checkpoint(kept).transform(table, np.array([3, 9]), facts)
+    assert made.shape == (2, results["item_vectors"]["state"]["vectors"].shape[1])
 
 
 def test_reports_are_complete(results: dict[str, Any]) -> None:

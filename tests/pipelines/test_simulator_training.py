@@ -20,7 +20,7 @@ from hsrl_pipeline.simulator.response.checkpoint import build_response_model
 
 from .offline_eval_inputs import INFO, N_ITEMS, make_tables
 
-TABLES = ("fidelity", "reliability", "slate_clicks", "popularity")
+TABLES = ("fidelity", "reliability", "slate_clicks", "popularity", "selection")
 PLOTS = ("reliability_plot", "slate_clicks_plot", "popularity_plot")
 CONFIG = SimulatorConfig(
     user_taste=False,
@@ -29,9 +29,10 @@ CONFIG = SimulatorConfig(
 
 
 NOBODY = pd.DataFrame({"user_index": [], "item_index": [], "label": []})
+NO_PAIRS = pd.DataFrame({"user_index": [], "item_index": [], "propensity": []})
 
 
-def run(folder, config=CONFIG, recorded_answers=NOBODY):
+def run(folder, config=CONFIG, recorded_answers=NOBODY, propensities=NO_PAIRS):
     """Run the pipeline with its files in a folder; return the catalog and the curves."""
     curves = []
     users, items, slates, timeline = make_tables()
@@ -47,6 +48,7 @@ def run(folder, config=CONFIG, recorded_answers=NOBODY):
                     "timeline": timeline,
                     "dataset_info": INFO,
                     "recorded_answers": recorded_answers,
+                    "propensities": propensities,
                     "simulator_curves": lambda step, figures: curves.append((step, figures)),
                 }.items()
             },
@@ -65,6 +67,7 @@ def run(folder, config=CONFIG, recorded_answers=NOBODY):
                 f"simulator_{name}": AtomicFigureDataset(filepath=str(folder / f"{name}.png"))
                 for name in PLOTS
             },
+            "simulator_selection_metrics": MemoryDataset(),
             "simulator_metrics": AtomicJSONDataset(filepath=str(folder / "metrics.json")),
         }
     )

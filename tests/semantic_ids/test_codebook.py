@@ -97,6 +97,52 @@ def test_released_codes_are_free_again(codebook: Codebook, released: set[int]) -
         smaller.release_items(items[:1])
 
 
+@pytest.mark.parametrize("collisions", ["keep", "reassign", "suffix"])
+def test_items_get_their_sid_at_their_own_index_and_no_other_changes(
+    quantizer: ResidualQuantizer, vectors: np.ndarray, collisions: str
+) -> None:
+    later = np.array([300, 7, 150])
+    launch = np.setdiff1d(np.arange(1, 302), later)
+    codebook = Codebook.build(
+        quantizer, vectors, collisions=collisions, suffix_vocab_size=64, items=launch
+    )
+    assert (codebook.codes[later] == NO_CODE).all()
+    grown = codebook.assign_items(later, vectors[later])
+    assert (grown.codes[launch] == codebook.codes[launch]).all()
+    assert (grown.codes[1:] >= 0).all()
+    assert grown.metadata["parent_version"] == codebook.version
+    assert (grown.codes[later] == codebook.add_items(vectors[later]).codes[302:]).all()
+    if collisions != "keep":
+        assert len(np.unique(grown.codes[1:], axis=0)) == 301
+
+
+def test_a_codebook_of_some_items_does_not_read_the_others_vectors(
+    quantizer: ResidualQuantizer, vectors: np.ndarray
+) -> None:
+    launch = np.arange(1, 201)
+    broken = vectors.copy()
+    broken[201:] = np.nan
+    codebook = Codebook.build(quantizer, broken, items=launch)
+    assert codebook.version == Codebook.build(quantizer, vectors, items=launch).version
+
+
+@pytest.mark.parametrize(
+    ("items", "message"),
+    [
+        ([3], "Item 3 has a semantic ID"),
+        ([250, 250], "Item 250 is named twice"),
+        ([302], "Item 302 is not among the 301 items"),
+        ([0], "Item 0 is not among"),
+    ],
+)
+def test_a_published_sid_never_moves(
+    quantizer: ResidualQuantizer, vectors: np.ndarray, items: list[int], message: str
+) -> None:
+    codebook = Codebook.build(quantizer, vectors, items=np.arange(1, 201))
+    with pytest.raises(UserError, match=message):
+        codebook.assign_items(np.array(items), vectors[1 : len(items) + 1])
+
+
 def test_an_item_added_after_a_release_may_take_its_code(
     quantizer: ResidualQuantizer, vectors: np.ndarray
 ) -> None:

@@ -8,11 +8,9 @@ import pytest
 from hsrl_pipeline.config.sid import ItemVectorConfig
 from hsrl_pipeline.data.slate_log import ItemTable
 from hsrl_pipeline.errors import UserError
-from hsrl_pipeline.semantic_ids.item_vectors import (
-    TrainingCounts,
-    build_item_vectors,
-    unit_rows,
-)
+from hsrl_pipeline.semantic_ids.item_vectorizer import unit_rows
+from hsrl_pipeline.semantic_ids.item_vectors import build_item_vectors, fit_item_vectors
+from hsrl_pipeline.semantic_ids.training_counts import TrainingCounts
 
 from .small_log import COLD, N_ITEMS, make_items, make_log, taste_of
 
@@ -115,3 +113,56 @@ def test_features_that_are_not_finite_are_named(table: str, field: str) -> None:
 
 def test_unit_rows_leave_zero_rows_alone() -> None:
     assert unit_rows(np.array([[3.0, 4.0], [0.0, 0.0]])).tolist() == [[0.6, 0.8], [0.0, 0.0]]
+
+
+WITHHELD = np.array([2, 15, 23])
+
+
+def known_items() -> np.ndarray:
+    known = np.ones(N_ITEMS + 1, bool)
+    known[[0, *WITHHELD]] = False
+    return known
+
+
+def test_withheld_items_change_nothing_whatever_their_rows_hold() -> None:
+    items, log = make_items(titles=True, given=3), make_log()
+    fitted = fit_item_vectors(items, log, CONFIG, seed=0, known=known_items())
+    content, vectors, titles = items.content.copy(), items.vectors.copy(), items.titles.copy()
+    content[WITHHELD], vectors[WITHHELD], titles[WITHHELD] = np.nan, 99.0, "Something else"
+    withheld = np.isin(log.slates, WITHHELD)
+    other = fit_item_vectors(
+        replace(items, content=content, vectors=vectors, titles=titles),
+        replace(log, labels=np.where(withheld, 1 - log.labels, log.labels)),
+        CONFIG,
+        seed=0,
+        known=known_items(),
+    )
+
+    assert (fitted.vectors == other.vectors).all()
+    assert not fitted.vectors[WITHHELD].any()
+    for name, array in fitted.vectorizer.to_checkpoint()["state"].items():
+        assert (array == other.vectorizer.to_checkpoint()["state"][name]).all(), name
+    changed = replace(log, labels=1 - log.labels)
+    assert (
+        fit_item_vectors(items, changed, CONFIG, seed=0, known=known_items()).vectors
+        != fitted.vectors
+    ).any()
+
+
+def test_the_vectors_are_those_of_a_catalogue_without_the_withheld_items() -> None:
+    known = known_items()
+    items, log = make_items(titles=True), make_log()
+    alone = replace(
+        items,
+        **{
+            n: getattr(items, n)[known | (np.arange(N_ITEMS + 1) == 0)]
+            for n in vars(items)
+            if getattr(items, n) is not None
+        },
+    )
+    numbers = np.where(known, known.cumsum(), 0).astype(np.int32)
+    masked = replace(log, slates=numbers[log.slates], labels=log.labels * known[log.slates])
+
+    fitted = fit_item_vectors(items, log, CONFIG, seed=0, known=known)
+    expected = build_item_vectors(alone, masked, CONFIG, seed=0)
+    assert (fitted.vectors[known] == expected[1:]).all()

@@ -110,6 +110,21 @@ def test_stream_dataset_follows_the_active_run_and_flushes_when_released(project
     assert [point.value for point in history] == [7.0]
 
 
+def test_a_stream_may_keep_its_figures_apart_from_others_of_their_names(project, run) -> None:
+    set_active_run(run)
+    try:
+        dataset = MetricStreamDataset(prefix="training.", without_prefix=["train_reward"])
+        dataset.load()(3, {"coverage": 9.0, "train_reward": 2.0})
+        dataset.release()
+    finally:
+        set_active_run(None)
+    metrics = open_client(project).get_run(run.run_id).data.metrics
+    assert {name: metrics[name] for name in ("training.coverage", "train_reward")} == {
+        "training.coverage": 9.0,
+        "train_reward": 2.0,
+    }
+
+
 def test_without_a_run_figures_are_dropped() -> None:
     assert active_run() is None
     stream = MetricStreamDataset().load()

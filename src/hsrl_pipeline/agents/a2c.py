@@ -76,7 +76,7 @@ class ItemActorCriticAgent(TorchAgent[A2CSettings]):
         loss = (
             policy_loss
             + self._settings.value_coef * value_loss
-            - self._settings.entropy_coef * entropy
+            - self._settings.entropy_coef_at(self._n_updates) * entropy
         )
         loss.backward()
         norm = self._step("all")

@@ -7,7 +7,8 @@ items (its inverse transform h), a hyper-action as it is. Four losses share one 
 * TD error of Q(s, h(slate)) against r + gamma (1 - terminated) Q'(s', h(slate'));
 * actor: -Q(s, Z), which trains the actor head alone;
 * alignment: squared distance of Z and h(slate selected by Z);
-* supervision: click loss of the scores Z gives to a replayed slate, against its real feedback.
+* supervision: click loss of the scores Z gives to a replayed slate, against its real feedback;
+  with ``item_bias`` each item also has a part that is the same for everybody.
 
 The paper leaves open which slate the alignment uses. Here it is the one the present hyper-action
 selects: the replayed slate carries exploration noise and older weights, which the actor should
@@ -33,7 +34,7 @@ from hsrl_pipeline.losses.deterministic_pg import (
     noisy_action,
 )
 from hsrl_pipeline.losses.supervised import click_loss
-from hsrl_pipeline.networks.actors import HyperActor, LatentActor
+from hsrl_pipeline.networks.actors import HyperActor, ItemBias, LatentActor
 from hsrl_pipeline.networks.critics import ActionValues
 from hsrl_pipeline.observation import Observation
 from hsrl_pipeline.replay.transitions import TransitionBatch
@@ -52,7 +53,8 @@ class HyperActorCriticAgent(TorchAgent[HACSettings]):
         size = encoder.embedding_size
         with initial_weights(context.seed, "agent.heads"):
             head = LatentActor(size, settings.hidden_size, size)
-            actor = HyperActor(encoder, head, encoder.items)
+            bias = ItemBias(context.n_items) if settings.item_bias else None
+            actor = HyperActor(encoder, head, encoder.items, bias)
             critic = ActionValues(size, size, settings.hidden_size, n_critics=1)
         super().__init__(
             "hac", "replay", settings, context, policy=actor, critics={"critic": critic}
@@ -99,8 +101,12 @@ class HyperActorCriticAgent(TorchAgent[HACSettings]):
 
             latent = self._actor.head(states)
             logits = (table[batch.slates] @ latent.unsqueeze(-1)).squeeze(-1)
+            bias = self._actor.bias
+            if bias is not None:
+                logits = bias.click_logits(logits, batch.slates)
             supervision = click_loss(logits.float(), batch.clicks, batch.slates)
-            alignment = alignment_loss(latent, self._recovered(batch.observation, latent, table))
+            recovered = self._recovered(self._actor, batch.observation, latent, table)
+            alignment = alignment_loss(latent, recovered)
             frozen = states.detach()
             ascent = deterministic_policy_loss(
                 self._critic.first(frozen, self._actor.head(frozen)).float()
@@ -110,6 +116,8 @@ class HyperActorCriticAgent(TorchAgent[HACSettings]):
             + self._settings.supervision_coef * supervision
             + self._settings.alignment_coef * alignment
         )
+        if bias is not None:
+            shared = shared + self._settings.bias_shrinkage * bias.values.square().sum()
         shared.backward()  # type: ignore[no-untyped-call]
         head = list(self._actor.head.parameters())
         (self._settings.policy_coef * ascent).backward(inputs=head)  # type: ignore[no-untyped-call]
@@ -133,15 +141,19 @@ class HyperActorCriticAgent(TorchAgent[HACSettings]):
         next_states = self._target_actor.encoder(batch.next_observation)
         next_latent = self._target_actor.head(next_states)
         table = self._target_actor.items.catalogue()
-        next_taken = self._recovered(batch.next_observation, next_latent, table)
+        next_taken = self._recovered(self._target_actor, batch.next_observation, next_latent, table)
         return self._target_critic.first(next_states, next_taken), next_states
 
     @torch.no_grad()
     def _recovered(
-        self, observation: Observation, latent: torch.Tensor, table: torch.Tensor
+        self,
+        actor: HyperActor,
+        observation: Observation,
+        latent: torch.Tensor,
+        table: torch.Tensor,
     ) -> torch.Tensor:
         """Return the hyper-action that the slate selected by ``latent`` stands for."""
-        scores = observation.mask_shown(latent @ table.t())
+        scores = observation.mask_shown(actor.score_table(latent, table))
         return pooled_items(table, self._selector.greedy(scores))
 
 

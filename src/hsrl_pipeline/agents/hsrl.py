@@ -9,7 +9,6 @@ starts from the click likelihood of the log.
 
 from __future__ import annotations
 
-import math
 from typing import Any, Literal
 
 import numpy as np
@@ -53,9 +52,10 @@ class HsrlAgent(TorchAgent[HsrlSettings]):
         encoder = build_state_encoder(settings.encoder, context)
         codes, vocab_sizes = _decided_codes(context, settings.action_space)
         vectors = torch.from_numpy(context.item_vectors) if settings.use_leaf_vectors else None
+        shelf_of = _shelf_numbers(context)
         with initial_weights(context.seed, "agent.hsrl.networks"):
             head = _build_head(settings, context, codes, vocab_sizes, vectors)
-            click_bias = nn.Linear(width, 1)
+            click_bias = nn.Linear(width, int(shelf_of.max()) + 1)
             critic = MultiLevelCritic(width, 1, settings.critic_hidden_size)
         policy = nn.ModuleDict({"encoder": encoder, "head": head})
         super().__init__(
@@ -80,7 +80,9 @@ class HsrlAgent(TorchAgent[HsrlSettings]):
             self._slates = TrieSlates(head, context.slate_size, settings.beam_width)
         live = torch.from_numpy(np.flatnonzero((codes >= 0).all(axis=1)))
         self._live_items = live.to(context.device)
-        self._log_n_items = math.log(len(live))
+        self._shelf_of = torch.from_numpy(shelf_of).to(context.device)
+        # the entropy is that of one item of a shelf, averaged over shelves
+        self._most_entropy = float(np.log(np.unique(shelf_of[live], return_counts=True)[1]).mean())
         self._target_encoder = self._add_target("encoder", encoder)
         self._target_critic = self._add_target("critic", critic)
         self._add_optimizer(
@@ -122,7 +124,7 @@ class HsrlAgent(TorchAgent[HsrlSettings]):
             }
             likelihood = self._slates.likelihood(state, batch.observation, batch.slates)
             if own.session_likelihood_coef > 0.0:
-                logits = self._click_logits(state, likelihood.click_scores)
+                logits = self._click_logits(state, batch.slates, likelihood.click_scores)
                 losses["session_click_loss"] = F.binary_cross_entropy_with_logits(
                     logits, batch.clicks
                 )
@@ -167,8 +169,8 @@ class HsrlAgent(TorchAgent[HsrlSettings]):
     @property
     def _entropy_price(self) -> float:
         """Weight of a nat of entropy of the item distribution."""
-        own = self._settings
-        return own.entropy_coef / self._log_n_items if own.normalize_entropy else own.entropy_coef
+        own, price = self._settings, self._settings.entropy_coef_at(self._n_updates)
+        return price / self._most_entropy if own.normalize_entropy else price
 
     def _actor_loss(
         self, batch: TransitionBatch, likelihood: SlateLikelihood, advantage: torch.Tensor
@@ -181,14 +183,17 @@ class HsrlAgent(TorchAgent[HsrlSettings]):
             credit = credit + own_click_advantage(batch.clicks)
         return -(credit * log_prob).mean()
 
-    def _click_logits(self, state: torch.Tensor, click_scores: torch.Tensor) -> torch.Tensor:
-        """Return the log-odds of clicks that the policy stands for.
+    def _click_logits(
+        self, state: torch.Tensor, items: torch.Tensor, click_scores: torch.Tensor
+    ) -> torch.Tensor:
+        """Return the log-odds of clicks on items that the policy stands for.
 
-        They are linear in an item's log-probability, plus a level that depends on the state
-        alone: the policy is then the softmax of click log-odds at ``click_temperature``, which
-        has the most entropy for its expected click log-odds.
+        They are linear in an item's log-probability, plus a level that depends on the state and
+        the shelf, which has a normaliser of its own: the policy is then the softmax of click
+        log-odds at ``click_temperature``, which has the most entropy for its expected click
+        log-odds.
         """
-        level: torch.Tensor = self._click_bias(state)
+        level: torch.Tensor = self._click_bias(state).gather(1, self._shelf_of[items])
         return (self._settings.click_temperature * click_scores + level).float()
 
     def _log_click_loss(self, log: LogBatch, generator: torch.Generator | None) -> torch.Tensor:
@@ -202,7 +207,7 @@ class HsrlAgent(TorchAgent[HsrlSettings]):
             len(self._live_items), (len(log.slates), 1), generator=generator, device=self._device
         )
         items = torch.cat([log.slates, self._live_items[drawn]], dim=1)
-        logits = self._click_logits(state, self._slates.click_scores(state, items))
+        logits = self._click_logits(state, items, self._slates.click_scores(state, items))
         counted = self._slates.has_code[log.slates].to(logits.dtype)
         shown = F.binary_cross_entropy_with_logits(logits[:, :-1], log.clicks, weight=counted)
         return shown + self._settings.doubt_coef * sampled_negative_loss(
@@ -252,6 +257,14 @@ def _decided_codes(
         return context.codes, context.vocab_sizes
     own = np.arange(context.n_items + 1)[:, None] - 1
     return np.where((context.codes == -1).all(1, keepdims=True), -1, own), (context.n_items,)
+
+
+def _shelf_numbers(context: AgentContext) -> np.ndarray:
+    """Return (item,) int64, the shelf of each item from 0; all 0 without shelves."""
+    if context.shelves is None:
+        return np.zeros(context.n_items + 1, np.int64)
+    numbers: np.ndarray = np.unique(context.shelves[1:], return_inverse=True)[1]
+    return np.concatenate([[0], numbers.ravel()]).astype(np.int64)
 
 
 def build_hsrl(settings: HsrlSettings, context: AgentContext) -> HsrlAgent:

@@ -45,7 +45,10 @@ class HsrlPaperAgent(TorchAgent[HsrlPaperSettings]):
         encoder = build_state_encoder(settings.encoder, context)
         with initial_weights(context.seed, "agent.hsrl_paper.networks"):
             head = HierarchicalPolicy(
-                width, context.vocab_sizes, residual=settings.policy_head == "hierarchical"
+                width,
+                context.vocab_sizes,
+                residual=settings.policy_head == "hierarchical",
+                gated=settings.gated_context,
             )
             critic = MultiLevelCritic(
                 width,
@@ -107,13 +110,16 @@ class HsrlPaperAgent(TorchAgent[HsrlPaperSettings]):
             log_prob = self._items.log_prob(
                 outputs.log_probs, batch.slates, batch.observation.shown
             )
+            # a replayed item may have left the catalogue since: it teaches nothing
+            log_prob = log_prob.masked_fill(log_prob == -torch.inf, 0.0)
             entropies = level_entropies(outputs.log_probs)
             critic_loss = (value - target).square().mean()
             advantage = clipped_advantage(target, value, own.advantage_clip)
             actor_loss = policy_gradient_loss(advantage, log_prob)
             losses = {"critic_loss": critic_loss, "actor_loss": actor_loss}
             # Eq. 23 is the negative entropy and is minimised: the entropy enters with a minus
-            total = critic_loss + actor_loss - own.entropy_coef * entropies.sum()
+            price = own.entropy_coef_at(self._n_updates)
+            total = critic_loss + actor_loss - price * entropies.sum()
             if log is not None and logged is not None:
                 logged_log_prob = self._items.log_prob(logged.log_probs, log.slates)
                 losses["cloning_loss"] = behavior_cloning_loss(

@@ -106,7 +106,7 @@ class ActionRepresentationAgent(TorchAgent[PGRASettings]):
         inferred = representation_loss(log_likelihood, batch.clicks)
         loss = (
             policy_loss
-            - self._settings.entropy_coef * entropy
+            - self._settings.entropy_coef_at(self._n_updates) * entropy
             + self._settings.value_coef * value_loss
             + self._settings.representation_coef * inferred
         )

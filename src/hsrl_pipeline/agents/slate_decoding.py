@@ -22,6 +22,9 @@ class ItemPolicy(Protocol):
 
     trie: CodeTrie
 
+    def enter(self, state: torch.Tensor, roots: torch.Tensor) -> torch.Tensor:
+        """Return the contexts at roots, one root per shelf."""
+
     def choose(
         self, level: int, context: torch.Tensor, nodes: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -99,7 +102,7 @@ def decode_items(
     """
     trie = policy.trie
     zero = state.new_zeros(len(state), 1)
-    beam = _Beam(roots.unsqueeze(1), state.unsqueeze(1), zero, zero)
+    beam = _Beam(roots.unsqueeze(1), policy.enter(state, roots).unsqueeze(1), zero, zero)
     left_out = None
     if shown is not None and shown.shape[1]:
         left_out = ShownItems(trie, shown, roots)

@@ -7,7 +7,6 @@ prefix.
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple, Protocol
 
 import torch
@@ -166,7 +165,9 @@ class TrieSlates:
     def __init__(self, head: TriePolicy, slate_size: int, beam_width: int) -> None:
         self._head = head
         self._decoder = ShelfDecoder(head, slate_size, beam_width)
-        self._log_n_items = math.log(len(head.trie.leaf_items))
+        trie = head.trie
+        shelf_sizes = torch.bincount(trie.item_nodes[trie.leaf_items, 0], minlength=trie.n_roots)
+        self._log_shelf_sizes = shelf_sizes.log().to(trie.log_shares)
 
     @property
     def has_code(self) -> torch.Tensor:
@@ -194,12 +195,16 @@ class TrieSlates:
     ) -> SlateLikelihood:
         """Return the likelihood of slates; see ``SlatePolicy``."""
         likelihood = _walked_likelihood(self._head, self._decoder, state, observation.shown, slates)
-        return likelihood._replace(click_scores=likelihood.items + self._log_n_items)
+        return likelihood._replace(click_scores=likelihood.items + self._log_n_items(slates))
 
     def click_scores(self, state: torch.Tensor, items: torch.Tensor) -> torch.Tensor:
         """Return the click scores of any items; see ``SlatePolicy``."""
-        scores = self._head.item_log_prob(state, items) + self._log_n_items
+        scores = self._head.item_log_prob(state, items) + self._log_n_items(items)
         return scores.float()
+
+    def _log_n_items(self, items: torch.Tensor) -> torch.Tensor:
+        """Return the log of how many items each item's shelf has: what an even draw divides by."""
+        return self._log_shelf_sizes[self._head.trie.item_nodes[items, 0]]
 
 
 class CodeSlates:

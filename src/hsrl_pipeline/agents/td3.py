@@ -1,8 +1,8 @@
 """``td3`` and the mechanics it shares with ``ddpg``: a continuous action that ranks the catalogue.
 
-The actor emits a hyper-action z; items are scored by their dot product with z, and the best K
-make the slate. Critics judge (s, z), noise on z explores. Only the direction of z ranks items, so
-z lives on a sphere rather than in the box of the original papers
+The actor emits a hyper-action z; items are scored by their dot product with z, plus a bias of
+their own that the clicks on shown slates teach, and the best K make the slate. Critics judge
+(s, z), noise on z explores. z lives on a sphere rather than in the box of the original papers
 (docs/agents.md#the-hyper-actions-of-ddpg-and-td3-are-directions).
 
 References:
@@ -29,7 +29,13 @@ from hsrl_pipeline.losses.deterministic_pg import (
     noisy_action,
 )
 from hsrl_pipeline.losses.supervised import click_loss
-from hsrl_pipeline.networks.actors import DirectionActor, HyperActor, ItemSpace, scale_to_sphere
+from hsrl_pipeline.networks.actors import (
+    DirectionActor,
+    HyperActor,
+    ItemBias,
+    ItemSpace,
+    scale_to_sphere,
+)
 from hsrl_pipeline.networks.critics import ActionValues
 from hsrl_pipeline.observation import Observation
 from hsrl_pipeline.replay.transitions import TransitionBatch
@@ -83,7 +89,9 @@ class DeterministicAgent(TorchAgent[HyperActionSettings]):
             vectors = torch.from_numpy(context.item_vectors)
             items = encoder.items if learned else ItemSpace(vectors, variant.latent_size)
             latent_size = size if learned else min(variant.latent_size, vectors.shape[1])
-            actor = HyperActor(encoder, DirectionActor(size, hidden, latent_size), items)
+            head = DirectionActor(size, hidden, latent_size)
+            bias = ItemBias(context.n_items) if settings.item_bias else None
+            actor = HyperActor(encoder, head, items, bias)
             critics = ActionValues(size, latent_size, hidden, variant.n_critics)
         super().__init__(
             variant.name,
@@ -106,6 +114,8 @@ class DeterministicAgent(TorchAgent[HyperActionSettings]):
             settings.critic_learning_rate,
         )
         self._add_optimizer("actor", actor.head.parameters(), settings.learning_rate)
+        if bias is not None:
+            self._add_optimizer("item_bias", bias.parameters(), settings.critic_learning_rate)
 
     @torch.no_grad()
     def act(
@@ -135,7 +145,12 @@ class DeterministicAgent(TorchAgent[HyperActionSettings]):
             if log is not None:
                 losses["behavior_loss"], weighted = self._behavior_loss(log)
                 total = total + weighted
+            if self._actor.bias is not None:
+                losses["bias_loss"], weighted = self._bias_loss(batch, self._actor.bias)
+                total = total + weighted
         total.backward()  # type: ignore[no-untyped-call]
+        if self._actor.bias is not None:
+            self._step("item_bias")
         diagnostics = {
             "gradient_norm_critic": self._step("critics"),
             "value_mean": values.detach().mean(),
@@ -170,9 +185,24 @@ class DeterministicAgent(TorchAgent[HyperActionSettings]):
     def _behavior_loss(self, log: LogBatch) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the click loss for the record and its weighted form for the gradient."""
         latent = self._actor.head(self._actor.encoder(log.observation))
-        logits = self._actor.score_slates(latent, log.slates)
+        logits = self._actor.click_logits(latent, log.slates)
         loss = click_loss(logits.float(), log.clicks, log.slates)
         return loss.detach(), self._variant.behavior_coef * loss
+
+    def _bias_loss(
+        self, batch: TransitionBatch, bias: ItemBias
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the click loss of the slates shown, which trains the bias alone, and the whole.
+
+        A critic's gradient reaches the hyper-action and no further, so that it cannot say that an
+        item is good for everybody.
+        """
+        with torch.no_grad():
+            positions = self._actor.items(batch.slates)
+            scores = (positions @ batch.latent_action.unsqueeze(-1)).squeeze(-1)
+        logits = bias.click_logits(scores, batch.slates)
+        loss = click_loss(logits.float(), batch.clicks, batch.slates)
+        return loss.detach(), loss + self._settings.bias_shrinkage * bias.values.square().sum()
 
 
 def build_td3(settings: TD3Settings, context: AgentContext) -> DeterministicAgent:

@@ -72,5 +72,5 @@ class LiveCatalogue:
         digest = hashlib.sha256(np.packbits(self.live).tobytes())
         for table, form in ((self.item_vectors, "<f4"), (self.codes, "<i8")):
             digest.update(repr(table.shape).encode())
-            digest.update(np.ascontiguousarray(table, dtype=form).tobytes())
+            digest.update(np.ascontiguousarray(table, dtype=form).data)
         return digest.hexdigest()[:12]

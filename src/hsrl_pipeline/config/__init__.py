@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from hsrl_pipeline.config.agent import AgentConfig as AgentConfig
     from hsrl_pipeline.config.agent import AgentsConfig as AgentsConfig
     from hsrl_pipeline.config.base import FrozenConfig as FrozenConfig
+    from hsrl_pipeline.config.catalogue import CatalogueConfig as CatalogueConfig
     from hsrl_pipeline.config.evaluation import EvaluationConfig as EvaluationConfig
     from hsrl_pipeline.config.ingestion import IngestionConfig as IngestionConfig
     from hsrl_pipeline.config.root import Parameters as Parameters
@@ -25,6 +26,7 @@ else:
         {
             ".agent": ["AgentConfig", "AgentsConfig"],
             ".base": ["FrozenConfig"],
+            ".catalogue": ["CatalogueConfig"],
             ".evaluation": ["EvaluationConfig"],
             ".ingestion": ["IngestionConfig"],
             ".root": ["Parameters", "validate_parameters"],

@@ -67,3 +67,22 @@ class EvaluationConfig(FrozenConfig):
         le=1_000_000,
         description="Bootstrap resamples behind each 95 % interval.",
     )
+    n_logged_slates: int = Field(
+        default=4000,
+        ge=1,
+        le=10_000_000,
+        description="Logged slates, drawn at random where there are more, on which recall and NDCG "
+        "are measured and off-policy estimates are made.",
+    )
+    off_policy_draws: int = Field(
+        default=25,
+        ge=1,
+        le=100_000,
+        description="Slates drawn per logged slate to know what a policy that draws would show.",
+    )
+    largest_weight: float | None = Field(
+        default=None,
+        gt=0,
+        description="Larger importance weights are set to this, which steadies the estimates and "
+        "biases them; null keeps all.",
+    )

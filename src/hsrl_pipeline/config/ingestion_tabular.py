@@ -32,6 +32,11 @@ class EventColumns(FrozenConfig):
     position: str | None = Field(
         None, description="Column of the place in the list, from 0; null: the order of the rows"
     )
+    propensity: str | None = Field(
+        None,
+        description="Column of the probability, above 0 to 1, with which the item was shown in its "
+        "place; empty where it is not known; null: no column",
+    )
 
 
 class ItemColumns(FrozenConfig):

@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from hsrl_pipeline.config.agent import AgentConfig, AgentsConfig
 from hsrl_pipeline.config.base import FrozenConfig
+from hsrl_pipeline.config.catalogue import CatalogueConfig
 from hsrl_pipeline.config.evaluation import EvaluationConfig
 from hsrl_pipeline.config.ingestion import IngestionConfig
 from hsrl_pipeline.config.search import SearchConfig
@@ -30,6 +31,7 @@ class Parameters(FrozenConfig):
     session: SessionConfig
     reward: RewardConfig
     candidates: CandidatesConfig
+    catalogue: CatalogueConfig = Field(default_factory=CatalogueConfig)
     agent: AgentConfig
     agents: AgentsConfig
     training: TrainingConfig

@@ -7,6 +7,7 @@ they meet. What can't be read without a loss is a defect and never becomes anoth
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 import ibis
@@ -16,6 +17,11 @@ import pandas as pd
 import pyarrow as pa
 
 from hsrl_pipeline.data.engines.duckdb_engine import evaluate_column
+from hsrl_pipeline.data.engines.parquet_columns import (
+    FIRST_INEXACT,
+    FRACTION_MARK,
+    ROUNDED_MARK,
+)
 from hsrl_pipeline.errors import UserError
 
 GOOD = 0
@@ -36,11 +42,10 @@ SPACE = (
 
 NUMERIC_ID = r"^[0-9]{1,18}$"
 NEGATIVE_ID = r"^-[0-9]+$"
-WHOLE_FLOAT = r"^(-?[0-9]+)\.0+$"
-SCIENTIFIC = r"^[-+]?[0-9]+(\.[0-9]+[eE][-+]?|[eE]\+)[0-9]+$"
-FIRST_INEXACT = {16: 1 << 11, 32: 1 << 24, 64: 1 << 53}
-"""Smallest whole number whose successor a float of that many bits can't hold."""
-
+NOTHING = rf"^{SPACE}*({'|'.join(map(re.escape, NO_ID))}){SPACE}*$"
+SPACE_AROUND = f"^{SPACE}+|{SPACE}+$"
+WHOLE_FLOAT = rf"^{SPACE}*(-?[0-9]+)\.0+{SPACE}*$"
+SCIENTIFIC = rf"^{SPACE}*[-+]?[0-9]+(\.[0-9]+[eE][-+]?|[eE]\+)[0-9]+{SPACE}*$"
 LARGEST_FLOAT = float(np.finfo(np.float64).max)
 
 
@@ -162,14 +167,16 @@ def _read_decimals(column: ir.DecimalValue) -> tuple[ir.StringValue, Defects]:
 
 
 def _read_texts(column: ir.StringValue) -> tuple[ir.StringValue, Defects]:
-    """Return texts without spaces around them; a whole number written as 7.0 is 7."""
-    spaced = column.re_search(f"^{SPACE}|{SPACE}$")
-    bare = ibis.ifelse(spaced, column.re_replace(f"^{SPACE}+|{SPACE}+$", ""), column)
-    bare = ibis.ifelse(bare.isin(NO_ID), ibis.null("string"), bare)
-    whole = bare.re_search(WHOLE_FLOAT)
-    digits = bare.re_extract(WHOLE_FLOAT, 1)
-    size = digits.replace("-", "")
-    last = str(FIRST_INEXACT[64])
-    beyond = (size.length() > len(last)) | ((size.length() == len(last)) & (size >= last))
-    rounded = (whole & beyond) | bare.re_search(SCIENTIFIC)
-    return ibis.ifelse(whole, digits, bare), [(rounded, ROUNDED_ID)]
+    """Return texts without spaces around them; a whole number written as 7.0 is 7.
+
+    All steps start from the column itself, because engines compute nested expressions repeatedly.
+    """
+    digits = column.re_extract(WHOLE_FLOAT, 1)  # empty where it is no such number
+    bare = ibis.coalesce(digits.nullif(""), column.re_replace(SPACE_AROUND, ""))
+    text = ibis.ifelse(column.re_search(NOTHING), ibis.null("string"), bare)
+    exact = digits.try_cast("int64").between(1 - FIRST_INEXACT[64], FIRST_INEXACT[64] - 1)
+    rounded = ((digits != "") & ~exact.fill_null(False)) | column.re_search(SCIENTIFIC)
+    return text, [
+        (column.endswith(FRACTION_MARK), FRACTION_ID),
+        (column.endswith(ROUNDED_MARK) | rounded, ROUNDED_ID),
+    ]

@@ -40,6 +40,8 @@ def _family(dtype: str, *checks: pa.Check, finite: bool = False) -> pa.Column:
     return pa.Column(dtype, [*checks, *limits], regex=True, required=False)
 
 
+_CHANCE = pa.Check.in_range(0, 1, include_min=False)
+
 ITEMS = pa.DataFrameSchema(
     {
         "item_index": _whole("int32", 1, unique=True),
@@ -78,6 +80,7 @@ INTERACTIONS = pa.DataFrameSchema(
         "slate_index": _whole("int32", -1),
         "position": _whole("int8", -1),
         "session_index": _whole("int32", 0, required=False),
+        "propensity": pa.Column("float32", _CHANCE, nullable=True, required=False),
     },
     strict=True,
     name="interactions",
@@ -94,6 +97,7 @@ SLATES = pa.DataFrameSchema(
         "session_index": _whole("int32", 0, required=False),
         r"item_\d+": _family("int32", pa.Check.ge(1)),
         r"label_\d+": _family("int8", pa.Check.isin([0, 1])),
+        r"propensity_\d+": pa.Column("float32", _CHANCE, nullable=True, regex=True, required=False),
     },
     strict=True,
     name="slates",

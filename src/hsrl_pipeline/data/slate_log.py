@@ -35,6 +35,8 @@ class SlateLog:
         history_end: (row,) int64. End, exclusive, of what the user had liked before the slate.
         timeline: (event,) int32. Positive items of each user in time order, user after user.
         shown: What users were shown and how they responded; None where nobody asks for it.
+        propensities: (row, slate) float32. Probability in (0, 1] with which the log showed this
+            item in this slot, NaN where it is not known; None where it never is.
     """
 
     slates: NDArray[np.int32]
@@ -46,10 +48,13 @@ class SlateLog:
     history_end: NDArray[np.int64]
     timeline: NDArray[np.int32]
     shown: ShownTimeline | None = None
+    propensities: NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
         rows, slate_size = self.slates.shape
         check_shape("labels", self.labels, rows, slate_size)
+        if self.propensities is not None:
+            check_shape("propensities", self.propensities, rows, slate_size)
         for name in ("users", "timestamps", "is_train", "history_start", "history_end"):
             check_shape(name, getattr(self, name), rows)
         check_shape("timeline", self.timeline, None)
@@ -59,7 +64,8 @@ class SlateLog:
         """Return the log held by the canonical ``slates`` and ``timeline`` tables.
 
         Args:
-            slates: Canonical table, one row per slate, columns ``item_0..`` and ``label_0..``.
+            slates: Canonical table, one row per slate, columns ``item_0..``, ``label_0..`` and,
+                where they are known, ``propensity_0..``.
             timeline: Canonical table with the column ``item_index``.
         """
         size = sum(1 for column in slates.columns if str(column).startswith("item_"))
@@ -76,6 +82,9 @@ class SlateLog:
             history_start=slates["history_start"].to_numpy(np.int64),
             history_end=slates["history_end"].to_numpy(np.int64),
             timeline=timeline["item_index"].to_numpy(np.int32),
+            propensities=np.ascontiguousarray(grid("propensity"), dtype=np.float32)
+            if "propensity_0" in slates.columns
+            else None,
         ).with_shown()
 
     def with_shown(self) -> SlateLog:
@@ -131,6 +140,7 @@ class SlateLog:
             history_start=self.history_start[rows],
             history_end=self.history_end[rows],
             shown=None if self.shown is None else self.shown.select(rows),
+            propensities=None if self.propensities is None else self.propensities[rows],
         )
 
     @property

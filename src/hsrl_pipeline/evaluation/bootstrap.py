@@ -41,28 +41,28 @@ def bootstrap_intervals(
     References:
         Efron and Tibshirani 1993, "An Introduction to the Bootstrap", section 13.3.
     """
-    means = bootstrap_means(values, n_resamples, seed)
-    tail = (1.0 - LEVEL) / 2.0
-    ends: NDArray[np.float64] = np.quantile(means, [tail, 1.0 - tail], axis=0)
-    return ends.T
+    return percentile_ends(resampled_means(values, n_resamples, seed))
 
 
-def bootstrap_means(
+def resampled_means(
     values: NDArray[np.float64], n_resamples: int, seed: int
 ) -> NDArray[np.float64]:
-    """Return the column means of resampled sessions, for intervals of what follows from them.
+    """Return the column means of every resample of a table with one row per session.
+
+    A figure that is no mean (a ratio of two columns) is computed from them resample by resample.
 
     Args:
-        values: (session, column) float64. Independent rows; a resample takes whole rows.
+        values: (session, column) float64. Independent rows.
         n_resamples: Bootstrap resamples, at least 1.
-        seed: Seed of the resampling.
+        seed: Seed of the resampling; with the same seed and number of rows, the same rows are
+            picked.
 
     Returns:
         (resample, column) float64.
     """
     check_shape("values", values, None, None)
     n_sessions = len(values)
-    means: NDArray[np.float64] = np.empty((n_resamples, values.shape[1]))
+    means = np.empty((n_resamples, values.shape[1]))
     start = 0
     # the same sessions are picked for every policy of a table, and picking takes longest
     keep = n_sessions * n_resamples <= LARGEST_KEPT
@@ -72,6 +72,20 @@ def bootstrap_means(
             means[start : start + len(counts), column] = weights @ values[:, column]
         start += len(counts)
     return means
+
+
+def percentile_ends(figures: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the ends of the 95 % interval of each column of resampled figures.
+
+    Args:
+        figures: (resample, column) float64. Without NaN.
+
+    Returns:
+        (column, 2) float64. Lower and upper end.
+    """
+    tail = (1.0 - LEVEL) / 2.0
+    ends: NDArray[np.float64] = np.quantile(figures, [tail, 1.0 - tail], axis=0)
+    return ends.T
 
 
 def _pick_counts(n_sessions: int, n_resamples: int, seed: int) -> Iterator[NDArray[np.uint16]]:

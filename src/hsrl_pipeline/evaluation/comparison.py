@@ -15,6 +15,17 @@ METRICS = ("total_reward", "depth")
 
 Key = tuple[str, int, str, str]
 
+GAP_COLUMNS = [
+    "policy",
+    "seed",
+    "regime",
+    "gap",
+    "gap_ci_low",
+    "gap_ci_high",
+    "train_total_reward",
+    "eval_total_reward",
+]
+
 SESSION_KEYS = ["policy", "seed", "simulator", "regime"]
 """What tells one evaluated policy from another."""
 
@@ -101,7 +112,8 @@ def train_eval_gap(sessions: pd.DataFrame, n_resamples: int, seed: int) -> pd.Da
 
     Returns:
         One row per (policy, seed, regime) evaluated on both: ``gap``, ``gap_ci_low``,
-        ``gap_ci_high``.
+        ``gap_ci_high``, and the two rewards, ``train_total_reward`` (what the training simulator
+        promises) and ``eval_total_reward`` (what the judge pays).
     """
     rows = []
     for (policy, own_seed, regime), group in sessions.groupby(["policy", "seed", "regime"]):
@@ -121,11 +133,11 @@ def train_eval_gap(sessions: pd.DataFrame, n_resamples: int, seed: int) -> pd.Da
                 "gap": float(gaps.mean()),
                 "gap_ci_low": float(low),
                 "gap_ci_high": float(high),
+                "train_total_reward": float(train["total_reward"].mean()),
+                "eval_total_reward": float(evaluated["total_reward"].mean()),
             }
         )
-    return pd.DataFrame(
-        rows, columns=["policy", "seed", "regime", "gap", "gap_ci_low", "gap_ci_high"]
-    )
+    return pd.DataFrame(rows, columns=GAP_COLUMNS)
 
 
 def _partner(

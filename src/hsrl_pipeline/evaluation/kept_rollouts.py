@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import logging
 import zipfile
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hsrl_pipeline.agents.base import Policy
 from hsrl_pipeline.atomic import staged_path
@@ -22,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 
 class ReferenceRecords(Protocol):
-    """Where the sessions of references are kept."""
+    """Where the sessions of references are kept, and what it took long to fit for them."""
 
     def load(self, name: str) -> SessionRecords | None:
         """Return the sessions kept under a name, or None when there are none."""
@@ -30,6 +31,14 @@ class ReferenceRecords(Protocol):
 
     def save(self, name: str, records: SessionRecords) -> None:
         """Keep sessions under a name."""
+        ...
+
+    def load_array(self, name: str) -> NDArray[np.float32] | None:
+        """Return the array kept under a name, or None when there is none."""
+        ...
+
+    def save_array(self, name: str, array: NDArray[np.float32]) -> None:
+        """Keep an array under a name."""
         ...
 
 
@@ -40,6 +49,12 @@ class NothingKept:
         """Return None."""
 
     def save(self, name: str, records: SessionRecords) -> None:
+        """Do nothing."""
+
+    def load_array(self, name: str) -> None:
+        """Return None."""
+
+    def save_array(self, name: str, array: NDArray[np.float32]) -> None:
         """Do nothing."""
 
 
@@ -61,22 +76,40 @@ class FileReferenceRecords:
 
     def load(self, name: str) -> SessionRecords | None:
         """Return the sessions kept under a name, or None when there are none."""
-        path = self._folder / f"{name}.npz"
-        if not path.exists():
+        columns = self._read(name, [field.name for field in fields(SessionRecords)])
+        if columns is None:
             return None
-        try:
-            with np.load(path, allow_pickle=False) as arrays:
-                columns = {field.name: arrays[field.name] for field in fields(SessionRecords)}
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-            logger.warning("%s can't be read and is made anew: %s", path, error)
-            return None
-        return SessionRecords(**columns | {"slate_size": int(columns["slate_size"])})
+        sizes: dict[str, Any] = {"slate_size": int(columns["slate_size"])}
+        return SessionRecords(**columns | sizes)
 
     def save(self, name: str, records: SessionRecords) -> None:
         """Keep sessions under a name; the file appears complete or not at all."""
         columns: dict[str, Any] = {
             field.name: np.asarray(getattr(records, field.name)) for field in fields(records)
         }
+        self._write(name, columns)
+
+    def load_array(self, name: str) -> NDArray[np.float32] | None:
+        """Return the array kept under a name, or None when there is none."""
+        columns = self._read(name, ["array"])
+        return None if columns is None else columns["array"]
+
+    def save_array(self, name: str, array: NDArray[np.float32]) -> None:
+        """Keep an array under a name; the file appears complete or not at all."""
+        self._write(name, {"array": array})
+
+    def _read(self, name: str, columns: Sequence[str]) -> dict[str, NDArray[Any]] | None:
+        path = self._folder / f"{name}.npz"
+        if not path.exists():
+            return None
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                return {column: arrays[column] for column in columns}
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+            logger.warning("%s can't be read and is made anew: %s", path, error)
+            return None
+
+    def _write(self, name: str, columns: Mapping[str, Any]) -> None:
         with staged_path(self._folder / f"{name}.npz") as staging, staging.open("wb") as file:
             np.savez_compressed(file, **columns)
 
@@ -106,6 +139,23 @@ class KeptRollouts:
         """Keep sessions, unless the policy is none of those that are kept."""
         if policy in self._policies:
             self._store.save(f"{policy}-{simulator}-{self._version}", records)
+
+    def array(self, name: str, make: Callable[[], NDArray[np.float32]]) -> NDArray[np.float32]:
+        """Return an array that depends on nothing but the facts, made if it is not kept.
+
+        Args:
+            name: Name of the array.
+            make: Makes it.
+        """
+        kept = self._store.load_array(f"{name}-{self._version}")
+        if kept is None:
+            kept = make()
+            self._store.save_array(f"{name}-{self._version}", kept)
+        return kept
+
+
+KEEPS_NOTHING = KeptRollouts(NOTHING_KEPT, (), ())
+"""For references that are used once."""
 
 
 def roll_out(

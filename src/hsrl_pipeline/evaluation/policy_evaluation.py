@@ -7,6 +7,8 @@ from dataclasses import replace
 from functools import cache
 from typing import Any
 
+import pandas as pd
+
 from hsrl_pipeline.agents.base import Policy
 from hsrl_pipeline.agents.policy_checkpoint import agent_context, restore_policy
 from hsrl_pipeline.agents.slate_selection import SlateSelector
@@ -20,6 +22,7 @@ from hsrl_pipeline.evaluation.kept_rollouts import (
     ReferenceRecords,
     roll_out,
 )
+from hsrl_pipeline.evaluation.log_tables import judge_on_log
 from hsrl_pipeline.evaluation.references import build_references, training_clicks
 from hsrl_pipeline.evaluation.rollout_metrics import long_tail_items
 from hsrl_pipeline.evaluation.rollouts import EvaluationSetting
@@ -48,6 +51,7 @@ def evaluate_agent(
     sessions: SessionSetting,
     truth: SyntheticTruth | None = None,
     reference_records: ReferenceRecords = NOTHING_KEPT,
+    propensities: pd.DataFrame | None = None,
 ) -> EvaluationTables:
     """Evaluate a trained agent and the references on both simulators.
 
@@ -62,6 +66,7 @@ def evaluate_agent(
         truth: The true users, rows by canonical index; None when nobody knows them.
         reference_records: Where the sessions of references are kept from one evaluation to the
             next; by default they are not.
+        propensities: Canonical table; None or without rows where no pairs have propensities.
 
     Raises:
         UserError: The policy is another agent's, or was trained on other data or codes or in
@@ -108,7 +113,7 @@ def evaluate_agent(
             n_episodes=min(evaluation.n_episodes, STATIC_SLATE_SESSIONS),
             seed=derive_seed(evaluation.seed, "evaluation.static_slate"),
         )
-        made = build_references(responses, clicks, selector, training_setting)
+        made = build_references(responses, clicks, selector, training_setting, kept)
         return {reference.name: reference for reference in made}
 
     policies: dict[str, Callable[[], Policy]] = {policy.name: lambda: policy}
@@ -133,7 +138,7 @@ def evaluate_agent(
     true_records = {}
     if truth is not None:
         true_records = roll_out_on_truth(policies, truth, selector, setting, kept)
-    return tabulate(
+    tables = tabulate(
         records,
         true_records,
         long_tail_items(clicks),
@@ -143,6 +148,18 @@ def evaluate_agent(
         evaluation=evaluation,
         versions=versions,
         simulator_versions=simulator_versions,
+    )
+    return judge_on_log(
+        tables,
+        policies,
+        policy.name,
+        responses,
+        propensities,
+        data=data,
+        sessions=sessions,
+        evaluation=evaluation,
+        seed=seed,
+        versions=versions,
     )
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from hsrl_pipeline.agents.base import Action, Policy
 from hsrl_pipeline.agents.slate_selection import SlateSelector
 from hsrl_pipeline.data.slate_log import SlateLog
+from hsrl_pipeline.evaluation.kept_rollouts import KEEPS_NOTHING, KeptRollouts
 from hsrl_pipeline.evaluation.rollouts import EvaluationSetting, Rollouts, SessionRecords
 from hsrl_pipeline.evaluation.side_by_side import run_side_by_side
 from hsrl_pipeline.observation import Observation
@@ -58,14 +59,14 @@ class ItemScorePolicy:
 
     def __init__(self, name: str, selector: SlateSelector, scores: torch.Tensor) -> None:
         self.name = name
+        self.scores = scores
         self._selector = selector
-        self._scores = scores
 
     def act(
         self, observation: Observation, *, explore: bool, generator: torch.Generator | None = None
     ) -> Action:
         """Return the best items that may be shown."""
-        scores = self._scores.expand(observation.batch_size, -1)
+        scores = self.scores.expand(observation.batch_size, -1)
         return _action(self._selector.greedy(observation.mask_shown(scores)))
 
 
@@ -205,6 +206,7 @@ def build_references(
     clicks: NDArray[np.int64],
     selector: SlateSelector,
     training_setting: EvaluationSetting,
+    kept: KeptRollouts = KEEPS_NOTHING,
 ) -> list[Policy]:
     """Return the five policies that do not learn, in the order of ``REFERENCE_NAMES``.
 
@@ -213,12 +215,18 @@ def build_references(
         clicks: (item,) int64. Training clicks of each item.
         selector: Turns scores into slates.
         training_setting: Sessions of training users, for fitting the static slate.
+        kept: Where the static slate is kept, which takes long to fit.
     """
     sessions = training_setting.sessions
+
+    def fitted_scores() -> NDArray[np.float32]:
+        return fit_static_slate(responses["train"], selector, training_setting).scores.cpu().numpy()
+
+    static_scores = torch.from_numpy(kept.array("static_slate_scores", fitted_scores))
     return [
         RandomPolicy(selector, sessions.n_items),
         popularity_policy(clicks, selector, sessions.device),
-        fit_static_slate(responses["train"], selector, training_setting),
+        ItemScorePolicy("static_slate", selector, static_scores.to(sessions.device)),
         GreedyPolicy("greedy_train_simulator", selector, responses["train"]),
         GreedyPolicy("greedy_eval_simulator", selector, responses["eval"]),
     ]

@@ -170,8 +170,8 @@ class Rollouts:
         numbers = pool.users[rows].to(torch.int64)
         for step in range(horizon):
             told = state.simulator_view if policy_simulates else state.observation
-            told = _as_known_to(policy, told, numbers[playing])
-            asked = _as_known_to(response, state.simulator_view, numbers[playing])
+            told = as_known_to(policy, told, numbers[playing])
+            asked = as_known_to(response, state.simulator_view, numbers[playing])
             slates = policy.act(told, explore=False, generator=generator).slates
             self._candidates.check(slates, state.observation.shown)
             probabilities = response.probabilities(asked, slates)
@@ -238,7 +238,7 @@ def evaluate_policy(
     return rollouts.join(run_side_by_side(work, setting.sessions.device, progress))
 
 
-def _as_known_to(
+def as_known_to(
     reader: Policy | Response, observation: Observation, users: torch.Tensor
 ) -> Observation:
     """Return the observation, with the number of the user for a reader that is told it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -34,6 +34,9 @@ class EvaluationTables:
         users: Means per user, per (policy, seed, simulator, regime).
         truth: Rewards and ranks from the true users, see ``truth_check.truth_table``; no rows
             when nobody knows them.
+        ranking: Recall and NDCG on the test slates, see ``ranking.rank_test_slates``.
+        off_policy: Estimates where the log has propensities, see
+            ``off_policy_table.off_policy_table``.
     """
 
     summary: pd.DataFrame
@@ -42,6 +45,8 @@ class EvaluationTables:
     steps: pd.DataFrame
     users: pd.DataFrame
     truth: pd.DataFrame
+    ranking: pd.DataFrame = field(default_factory=pd.DataFrame)
+    off_policy: pd.DataFrame = field(default_factory=pd.DataFrame)
 
 
 def tabulate(

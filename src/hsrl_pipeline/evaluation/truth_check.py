@@ -17,7 +17,11 @@ import torch
 from hsrl_pipeline.agents.base import Action, Policy
 from hsrl_pipeline.agents.slate_selection import SlateSelector
 from hsrl_pipeline.data.synthetic_truth import SyntheticTruth
-from hsrl_pipeline.evaluation.bootstrap import LEVEL, bootstrap_intervals, bootstrap_means
+from hsrl_pipeline.evaluation.bootstrap import (
+    bootstrap_intervals,
+    percentile_ends,
+    resampled_means,
+)
 from hsrl_pipeline.evaluation.kept_rollouts import KeptRollouts, roll_out
 from hsrl_pipeline.evaluation.rollouts import EvaluationSetting, SessionRecords
 from hsrl_pipeline.observation import Observation
@@ -199,14 +203,13 @@ def share_found(
     """
     columns = [records[name].total_reward for name in (start, policy, ORACLE)]
     rewards = np.column_stack(columns)
-    resampled = bootstrap_means(rewards, n_resamples, seed)
+    resampled = resampled_means(rewards, n_resamples, seed)
     means = np.concatenate([rewards.mean(axis=0, keepdims=True), resampled])
     way = means[:, 2] - means[:, 0]
     if way.min() <= 0:
         return float("nan"), float("nan"), float("nan")
     shares = (means[:, 1] - means[:, 0]) / way
-    tail = (1.0 - LEVEL) / 2.0
-    low, high = np.quantile(shares[1:], [tail, 1.0 - tail])
+    low, high = percentile_ends(shares[1:, None])[0]
     return float(shares[0]), float(low), float(high)
 
 

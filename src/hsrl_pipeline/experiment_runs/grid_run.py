@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hsrl_pipeline.errors import UserError
 from hsrl_pipeline.experiment_runs.plan import GRIDS, Planner, SharedStep
@@ -14,10 +15,14 @@ from hsrl_pipeline.experiment_runs.stages import TRIAL, Stage
 from hsrl_pipeline.experiment_runs.step import LOG, Step, run_step
 from hsrl_pipeline.experiments.grid import read_grid
 from hsrl_pipeline.experiments.grid_file import Size
+from hsrl_pipeline.experiments.grid_summary import grid_figures
 from hsrl_pipeline.experiments.pool import Job, Pool, ProcessPool
 from hsrl_pipeline.experiments.store import Experiment, ExperimentStore, TrialEntry
 from hsrl_pipeline.experiments.trial import Trial
 from hsrl_pipeline.progress import Progress
+
+if TYPE_CHECKING:
+    from hsrl_pipeline.tracking.grid_runs import GridRuns
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +50,7 @@ def run_grid(
     size: Size = "quick",
     dataset: str | None = None,
     make_pool: Callable[[], Pool] | None = None,
+    tracked: bool = True,
 ) -> GridOutcome:
     """Run all trials of a grid that have no result yet.
 
@@ -55,22 +61,44 @@ def run_grid(
         size: Which of its sizes.
         dataset: An environment that takes the place of the grid's datasets.
         make_pool: Where trials run; by default in one process per core.
+        tracked: Whether the grid has a run in MLflow above those of its trials.
 
     Returns:
         How many have a result now, and what went wrong with the others.
 
     Raises:
-        UserError: The grid does not exist or something in it is wrong; nothing was run.
+        UserError: The grid does not exist, something in it is wrong, or the store of runs does not
+            answer; nothing was run.
     """
     path = _grid_path(conf, name)
     grid = read_grid(path, size, dataset)
     planner = Planner(project, conf, grid)
     planner.check(path)
+    runs = _open_runs(planner) if tracked else None
     pool = make_pool() if make_pool else ProcessPool(run_step, os.cpu_count() or 1)
+    grid_run = _GridRun(planner, pool, runs)
+    status = "KILLED"
     try:
-        return _GridRun(planner, pool).run(dataset)
+        outcome = grid_run.run(dataset)
+        status = "FAILED" if outcome.failed else "FINISHED"
+        return outcome
     finally:
         pool.close()
+        if runs is not None:
+            runs.end(status, grid_run.figures())
+
+
+def _open_runs(planner: Planner) -> GridRuns:
+    from hsrl_pipeline.tracking.grid_runs import GridRuns
+
+    return GridRuns(
+        planner.project,
+        name=planner.grid.name,
+        size=planner.grid.size,
+        behaviour=planner.behaviour,
+        question=planner.grid.question,
+        datasets=[planner.dataset_name(trial.dataset) for trial in planner.grid.trials],
+    )
 
 
 def grid_names(conf: Path) -> list[str]:
@@ -96,13 +124,15 @@ def _grid_path(conf: Path, name: str) -> Path:
 class _GridRun:
     """The trials of a grid on their way to results."""
 
-    def __init__(self, planner: Planner, pool: Pool) -> None:
+    def __init__(self, planner: Planner, pool: Pool, runs: GridRuns | None) -> None:
         self._planner = planner
+        self._runs = runs
         self._pool = pool
         self._store = ExperimentStore(planner.store)
         self._made: dict[int, dict[str, SharedStep]] = {}
         self._errors: dict[int, str] = {}
         self._failed: list[str] = []
+        self._entries: list[TrialEntry] = []
 
     def run(self, dataset: str | None) -> GridOutcome:
         planner, grid = self._planner, self._planner.grid
@@ -180,7 +210,7 @@ class _GridRun:
         failures: dict[str, str] = {}
         if not steps:
             return failures
-        jobs = [Job(name, step) for name, step in steps.items()]
+        jobs = [Job(name, self._below_its_grid(step)) for name, step in steps.items()]
         with Progress(what, len(jobs) + already, unit) as progress:
             progress.start_at(already)
             for outcome in self._pool.outcomes(jobs):
@@ -194,6 +224,24 @@ class _GridRun:
                 self._failed.append(line)
                 logger.error("Failed: %s", line)
         return failures
+
+    def _below_its_grid(self, step: Step) -> Step:
+        """Return a step whose run stands below that of the grid."""
+        if self._runs is None:
+            return step
+        return replace(step, tags={**step.tags, **self._runs.child_tags(step.dataset)})
+
+    def figures(self) -> dict[str, dict[str, float]]:
+        """Return what the grid has found so far, by dataset."""
+        results = {
+            entry.key: self._store.load_result(entry.key)
+            for entry in self._entries
+            if entry.key and self._store.has_result(entry.key)
+        }
+        datasets: dict[str, list[TrialEntry]] = {}
+        for entry in self._entries:
+            datasets.setdefault(entry.dataset, []).append(entry)
+        return {name: grid_figures(entries, results) for name, entries in datasets.items()}
 
     def _note_reuse(self, steps: Sequence[Step]) -> None:
         """Name this experiment with the runs of trials that another one has made."""
@@ -210,7 +258,7 @@ class _GridRun:
 
     def _save_list(self, steps: Mapping[int, Step], dataset: str | None) -> None:
         planner, grid = self._planner, self._planner.grid
-        entries = [
+        self._entries = [
             _entry(
                 trial,
                 planner.dataset_name(trial.dataset),
@@ -227,7 +275,7 @@ class _GridRun:
             parts=dict(grid.parts),
             behaviour=planner.behaviour,
             commit=planner.commit,
-            trials=entries,
+            trials=self._entries,
         )
         self._store.save_experiment(experiment, dataset)
 

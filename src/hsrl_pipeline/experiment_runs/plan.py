@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -196,7 +197,12 @@ class Planner:
             "behaviour": self.behaviour,
         }
         if facts is not None:
-            tags |= {"trial": facts["key"], "part": trial.part}
+            tags |= {
+                "trial": facts["key"],
+                "part": trial.part,
+                "variant": trial.variant,
+                "axes": json.dumps(dict(trial.axes)),
+            }
         return Step(
             project=self.project,
             conf=self.conf,
@@ -206,6 +212,7 @@ class Planner:
             pipelines=stage.pipelines,
             env="local" if trial.dataset == _base_dataset() else trial.dataset,
             params=params,
+            dataset=self.dataset_name(trial.dataset),
             tags=tags,
             trial=facts,
         )

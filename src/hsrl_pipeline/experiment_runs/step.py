@@ -44,6 +44,7 @@ class Step:
         pipelines: What it runs.
         env: Environment of the configuration.
         params: Nested parameters that differ from the environment's.
+        dataset: Name of its data.
         tags: Of its MLflow run.
         trial: Key and facts of the trial that it is; None for a shared step.
     """
@@ -56,6 +57,7 @@ class Step:
     pipelines: tuple[str, ...]
     env: str
     params: Mapping[str, Any]
+    dataset: str
     tags: Mapping[str, str]
     trial: Mapping[str, Any] | None = None
 

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from hsrl_pipeline.experiments.comparison_tables import OVERALL, REFERENCE
+from hsrl_pipeline.experiments.findings import SIGNIFICANT
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -72,6 +73,70 @@ def plot_level_weights(weights: pd.DataFrame) -> Figure:
         panel.grid(alpha=0.3)
     panels[0].set_ylabel("weight of the level, mean and range of seeds")
     panels[-1].legend(fontsize="small")
+    return figure
+
+
+def plot_learning_curves(curves: pd.DataFrame, what: str) -> Figure:
+    """Draw how a figure develops in training: mean and range of the seeds, a panel per task.
+
+    Args:
+        curves: ``dataset``, ``regime``, ``policy``, ``iteration`` and ``value``, a row per point
+            and seed.
+        what: What ``value`` is, for the axis.
+    """
+    from matplotlib.figure import Figure
+
+    tasks = list(curves.groupby(["dataset", "regime"], sort=False))
+    size = (PANEL_WIDTH * max(1, len(tasks)), LINE_PANEL_HEIGHT)
+    figure = Figure(figsize=size, layout="constrained")
+    panels = figure.subplots(1, max(1, len(tasks)), squeeze=False)[0]
+    for panel, ((dataset, regime), rows) in zip(panels, tasks, strict=False):
+        for policy, own in rows.groupby("policy", sort=False):
+            by_iteration = own.groupby("iteration")["value"].agg(["mean", "min", "max"])
+            panel.plot(by_iteration.index, by_iteration["mean"], label=policy)
+            panel.fill_between(
+                by_iteration.index, by_iteration["min"], by_iteration["max"], alpha=0.2
+            )
+        panel.set_title(f"{dataset}, {str(regime).replace('_', ' ')}")
+        panel.set_xlabel("iteration")
+        panel.set_ylabel(what)
+        panel.grid(alpha=0.3)
+        panel.legend(fontsize="small")
+    return figure
+
+
+def plot_differences(comparisons: pd.DataFrame, baseline: str) -> Figure:
+    """Draw by how much each policy earns more or less than one of them, a panel per task.
+
+    Args:
+        comparisons: Rows of one part, as ``comparison_table`` returns them.
+        baseline: The policy that the others are compared with.
+
+    Returns:
+        One bar per policy, pale where the difference is not decided (p of 0.05 or more after
+        Holm's correction, or no p).
+    """
+    from matplotlib.figure import Figure
+
+    own = comparisons[
+        comparisons["compared_with"].eq(baseline) & comparisons["dataset"].ne(OVERALL)
+    ]
+    tasks = list(own.groupby(["dataset", "regime"], sort=False))
+    tallest = max((len(rows) for _, rows in tasks), default=1)
+    size = (PANEL_WIDTH * max(1, len(tasks)), 0.8 + INCHES_PER_ROW * tallest)
+    figure = Figure(figsize=size, layout="constrained")
+    panels = figure.subplots(1, max(1, len(tasks)), squeeze=False)[0]
+    for panel, ((dataset, regime), found) in zip(panels, tasks, strict=False):
+        rows = found.sort_values("difference", kind="stable")
+        decided = (rows["p_holm"] < SIGNIFICANT).to_numpy()
+        bars = panel.barh(np.arange(len(rows)), rows["difference"], color="tab:blue")
+        for bar, sure in zip(bars, decided, strict=True):
+            bar.set_alpha(1.0 if sure else 0.35)
+        panel.axvline(0.0, color="0.4", linewidth=0.8)
+        panel.set_yticks(np.arange(len(rows)), rows["policy"])
+        panel.set_title(f"{dataset}, {str(regime).replace('_', ' ')}")
+        panel.set_xlabel(f"Total Reward more than {baseline} (pale: not decided)")
+        panel.grid(axis="x", alpha=0.3)
     return figure
 
 

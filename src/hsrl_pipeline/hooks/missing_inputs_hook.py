@@ -11,7 +11,7 @@ from kedro.pipeline import Pipeline
 
 from hsrl_pipeline.errors import UserError
 from hsrl_pipeline.hooks.run_options import typed_options
-from hsrl_pipeline.pipeline_registry import CHAIN
+from hsrl_pipeline.pipeline_registry import MAKERS
 
 
 class MissingInputsHook:
@@ -38,9 +38,9 @@ class MissingInputsHook:
         ]
         if not missing:
             return
-        makers = {output: maker for maker in CHAIN for output in _outputs(maker)}
+        makers = {output: maker for maker in MAKERS for output in _outputs(maker)}
         needed = {makers[name] for name in missing if name in makers}
-        first = next((name for name in CHAIN if name in needed), None)
+        first = next((name for name in MAKERS if name in needed), None)
         raise UserError(
             f"the run needs {', '.join(missing)}, which no earlier run has made",
             where=", ".join(str(_path(catalog, name)) for name in missing),

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 NARROWEST = 110
+FEWEST_AGENTS = 3
+"""Trained policies whose order is worth a line of its own."""
+
 TITLES: dict[Regime, str] = {
     "no_repeats": "an item once a session (no_repeats)",
     "repeats": "items may return (repeats)",
@@ -56,6 +59,8 @@ class ResultsHook:
             if len(own):
                 console.print()
                 console.print(results_table(own, self._dataset, regime))
+        for line in _agreement_lines(catalog):
+            console.print(line, highlight=False, soft_wrap=True)
         if len(current) < len(rows):
             others = len(rows) - len(current)
             console.print(f"Of other versions of the dataset: {others} rows, in the file alone")
@@ -78,6 +83,27 @@ def _dataset_version(catalog: DataCatalog) -> str | None:
         return None
     info: Any = catalog.load("dataset_info")
     return str(info["version"])
+
+
+def _agreement_lines(catalog: DataCatalog) -> list[str]:
+    """Return a sentence on how alike the two simulators order the policies of the run's sessions.
+
+    Trained policies alone are told apart where there are three or more.
+    """
+    if "simulator_agreement" not in catalog or not catalog.exists("simulator_agreement"):
+        return []
+    table: Any = catalog.load("simulator_agreement")
+    lines = []
+    for row in table[table["current"]].to_dict("records"):
+        if row["policies"] == "agents" and row["n_policies"] < FEWEST_AGENTS:
+            continue
+        whose = {"all": "policies", "agents": "trained policies"}[row["policies"]]
+        low, high = row["kendall_tau_ci_low"], row["kendall_tau_ci_high"]
+        lines.append(
+            f"Order of the {row['n_policies']} {whose}, in training against judged: Kendall's tau "
+            f"{row['kendall_tau']:.2f} [{low:.2f}, {high:.2f}]; 1 is the same order"
+        )
+    return lines
 
 
 def rows_of_dataset(summary: pd.DataFrame, version: str | None) -> pd.DataFrame:

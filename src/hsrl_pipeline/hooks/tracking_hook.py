@@ -13,18 +13,23 @@ from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 
 from hsrl_pipeline.config.root import validate_parameters
+from hsrl_pipeline.provenance import provenance_of
 from hsrl_pipeline.tracking.metric_stream import MetricStream
+from hsrl_pipeline.tracking.origin import source_tags, tracked_data
 from hsrl_pipeline.tracking.run import TrackedRun, active_run, run_setting, set_active_run
 from hsrl_pipeline.tracking.store import EXPERIMENT_PREFIX
 
+COMMAND = "kedro run"
+MODEL_TYPE = "policy checkpoint"
 LONGEST_TAG = 4000
 
 
 class TrackingHook:
     """Open, fill and close the MLflow run.
 
-    A dataset with ``metadata: mlflow: {artifact: true}`` is logged as a file when it is saved, one
-    with ``metadata: mlflow: {metrics: true}`` as metrics.
+    The ``metadata: mlflow:`` of a dataset says what happens when it is saved: ``artifact: true``
+    logs its file, ``model: true`` enters its file among the experiment's models, ``metrics: true``
+    logs its figures.
     """
 
     def __init__(self) -> None:
@@ -33,6 +38,7 @@ class TrackingHook:
         self._dataset = ""
         self._label = ""
         self._regime = ""
+        self._context = ""
         self._catalog: DataCatalog | None = None
 
     @hook_impl
@@ -56,6 +62,7 @@ class TrackingHook:
         seed = str(self._parameters["seed"])
         names = run_params.get("pipeline_names") or ["__default__"]
         uses_agent = "trained_policy" in pipeline.datasets()
+        self._context = _context_of(pipeline)
         run = TrackedRun(
             self._project,
             f"{EXPERIMENT_PREFIX}{self._dataset}",
@@ -66,12 +73,19 @@ class TrackingHook:
                 "pipelines": ",".join(names),
                 "regime": self._regime,
                 **({"agent": agent, "label": label} if uses_agent else {}),
+                **source_tags(self._project, COMMAND),
                 **run_setting().tags,
             },
         )
         settings = {agent: self._parameters["agents"][agent]}
         run.log_params({**self._parameters, "agents": settings})
         set_active_run(run)
+        if (
+            self._context
+            and "dataset_info" not in pipeline.all_outputs()
+            and catalog.exists("dataset_info")
+        ):
+            self._log_data(run, catalog.load("dataset_info"))
 
     @hook_impl
     def after_dataset_loaded(self, dataset_name: str, data: Any) -> None:
@@ -91,6 +105,10 @@ class TrackingHook:
             run.log_metrics(data)
         if marks.get("artifact"):
             run.log_artifact(Path(str(dataset._filepath)))
+        if marks.get("model"):
+            self._log_model(run, Path(str(dataset._filepath)), data)
+        if dataset_name == "dataset_info":
+            self._log_data(run, data)
 
     @hook_impl
     def after_node_run(self, inputs: dict[str, Any]) -> None:
@@ -130,7 +148,38 @@ class TrackingHook:
             run.end(status)
             set_active_run(None)
 
+    def _log_data(self, run: TrackedRun, info: Any) -> None:
+        log: Any = self._catalog.get("interactions") if self._catalog is not None else None
+        path = getattr(log, "_filepath", None)
+        run.log_dataset(tracked_data(info, path and Path(str(path)), self._context))
+
+    def _log_model(self, run: TrackedRun, path: Path, data: Any) -> None:
+        """Enter a policy among MLflow's models by name and version."""
+        tags = {
+            "agent": str(self._parameters["agent"]["name"]),
+            "dataset": self._dataset,
+            "regime": self._regime,
+            "seed": str(self._parameters["seed"]),
+            **{
+                name: str(value)
+                for name, value in provenance_of(data).items()
+                if name.endswith("version")
+            },
+        }
+        run.log_model(path, f"{self._label}-seed{self._parameters['seed']}", MODEL_TYPE, tags)
+
     def _tag_codebook(self, dataset_name: str, data: Any) -> None:
         run = active_run()
         if run is not None and dataset_name == "codebook":
             run.set_tag("codebook_version", str(data.version))
+
+
+def _context_of(pipeline: Pipeline) -> str:
+    """Return what a run does with the data; nothing for one that concerns several datasets."""
+    if "trained_policy" in pipeline.all_outputs():
+        return "training"
+    if "trained_policy" in pipeline.inputs():
+        return "evaluation"
+    if "dataset_info" in pipeline.all_outputs():
+        return "ingestion"
+    return "fitting" if "dataset_info" in pipeline.inputs() else ""

@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from kedro.io import DatasetError
+from kedro_datasets._typing import TablePreview
 from kedro_datasets.json import JSONDataset
 from kedro_datasets.pandas import CSVDataset, ParquetDataset
 
@@ -80,12 +81,11 @@ class StagedParquetDataset(AtomicParquetDataset):
         move_into_place(data, Path(str(self._filepath)))
         self._invalidate_cache()
 
-    def preview(self, nrows: int = 5) -> dict[str, Any]:
+    def preview(self, nrows: int = 5) -> TablePreview:
         """Return the first rows for Kedro-Viz without reading the whole table."""
         import pyarrow.parquet as pq
 
         with pq.ParquetFile(str(self._filepath)) as file:
             batch = next(file.iter_batches(nrows), None)
             frame = (file.schema_arrow.empty_table() if batch is None else batch).to_pandas()
-        preview: dict[str, Any] = frame.to_dict(orient="split")
-        return preview
+        return TablePreview(frame.to_dict(orient="split"))

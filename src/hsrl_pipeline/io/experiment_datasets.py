@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from kedro.io import AbstractDataset, DatasetError
+from kedro_datasets._typing import HTMLPreview
 
 from hsrl_pipeline.atomic import staged_path
 from hsrl_pipeline.errors import UserError
@@ -74,6 +75,10 @@ class PageDataset(AbstractDataset[str, str]):
     def load(self) -> str:
         """Return the page."""
         return self._filepath.read_text(encoding="utf-8")
+
+    def preview(self) -> HTMLPreview:
+        """Return the page for Kedro-Viz."""
+        return HTMLPreview(self.load())
 
     def save(self, data: str) -> None:
         """Write the page in one step."""

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import pandas as pd
 from kedro.io import AbstractDataset, DatasetError
+from kedro_datasets._typing import TablePreview
 
 from hsrl_pipeline.atomic import staged_path
 
@@ -155,12 +156,7 @@ class SummaryDataset(UpsertTableDataset):
     )
 
     def _read(self, path: Path) -> pd.DataFrame:
-        # Versions are hexadecimal; one made of digits alone, or like 12e5, must stay text.
-        names = pd.read_csv(path, nrows=0).columns
-        texts = {name: "string" for name in names if name.endswith("_version")}
-        # Arrow's parser returns the very number that was written, in every pandas version.
-        table = pd.read_csv(path, dtype=texts, engine="pyarrow")
-        return table.astype(dict.fromkeys(texts, object))
+        return _read_csv(path)
 
     def _write(self, table: pd.DataFrame, path: Path) -> None:
         table.to_csv(path, index=False)
@@ -177,11 +173,10 @@ class SummaryDataset(UpsertTableDataset):
         most = table.groupby("sessions_version")["repetition_rate"].transform("max")
         return regime.mask(most == 0.0, "no_repeats").mask(most > 0.0, "repeats")
 
-    def preview(self) -> dict[str, Any]:
+    def preview(self) -> TablePreview:
         """Return the first rows for Kedro-Viz."""
         rows = self.load().head(PREVIEW_ROWS)
-        preview: dict[str, Any] = rows.to_dict(orient="split")
-        return preview
+        return TablePreview(rows.to_dict(orient="split"))
 
 
 class SessionDataset(UpsertTableDataset):
@@ -210,3 +205,40 @@ class SessionDataset(UpsertTableDataset):
 
     def _write(self, table: pd.DataFrame, path: Path) -> None:
         table.to_parquet(path, index=False)
+
+
+class KeyedCsvDataset(UpsertTableDataset):
+    """A csv table that runs share, whose rows a run replaces by the given keys.
+
+    Args:
+        filepath: The table's file.
+        keys: Columns whose values tell one run's rows from those of others.
+        metadata: Read by Kedro-Viz and by the tracking hook.
+    """
+
+    def __init__(
+        self, *, filepath: str, keys: Sequence[str], metadata: dict[str, Any] | None = None
+    ) -> None:
+        super().__init__(filepath=filepath, metadata=metadata)
+        self.KEYS = self.COLUMNS = tuple(keys)  # type: ignore[misc]
+
+    def _read(self, path: Path) -> pd.DataFrame:
+        return _read_csv(path)
+
+    def _write(self, table: pd.DataFrame, path: Path) -> None:
+        table.to_csv(path, index=False)
+
+    def preview(self) -> dict[str, Any]:
+        """Return the first rows for Kedro-Viz."""
+        preview: dict[str, Any] = self.load().head(PREVIEW_ROWS).to_dict(orient="split")
+        return preview
+
+
+def _read_csv(path: Path) -> pd.DataFrame:
+    """Return a table as it was written: versions as text, numbers to the last digit."""
+    # Versions are hexadecimal; one made of digits alone, or like 12e5, must stay text.
+    names = pd.read_csv(path, nrows=0).columns
+    texts = {name: "string" for name in names if name.endswith("_version")}
+    # Arrow's parser returns the very number that was written, in every pandas version.
+    table = pd.read_csv(path, dtype=texts, engine="pyarrow")
+    return table.astype(dict.fromkeys(texts, object))

@@ -47,24 +47,25 @@ def slate_log_prob(
 
 
 def own_click_advantage(clicks: torch.Tensor) -> torch.Tensor:
-    """Return by how much each item was clicked more than the rest of its slate.
+    """Return by how much each item was clicked more than what its click is compared with.
 
-    The mean click of the other items does not depend on the item, so it is a baseline that leaves
-    the policy gradient's direction as it is.
+    That is the mean click of the other items of its slate. A slate of one item has no others: its
+    click is compared with those of the other slates. Neither depends on the item, so it is a
+    baseline that leaves the policy gradient's direction as it is.
 
     Args:
-        clicks: (batch, slate) float32. 1.0 where the item was clicked.
+        clicks: (batch, slate) float32. Clicks, or their probabilities, in [0, 1].
 
     Returns:
-        (batch, slate) float32 in ``[-1, 1]``; the clicks themselves for slates of one item.
+        (batch, slate) float32 in ``[-1, 1]``; 0 where there is nothing to compare with.
 
     Raises:
         ValueError: A shape or dtype differs from these.
     """
     check_shape("clicks", clicks, None, None)
     check_dtype("clicks", clicks, "float")
-    size = clicks.shape[-1]
-    if size == 1:
-        return clicks
-    others = (clicks.sum(-1, keepdim=True) - clicks) / (size - 1)
-    return clicks - others
+    compared = 0 if clicks.shape[1] == 1 else 1
+    n_others = clicks.shape[compared] - 1
+    if n_others == 0:
+        return torch.zeros_like(clicks)
+    return clicks - (clicks.sum(compared, keepdim=True) - clicks) / n_others

@@ -194,6 +194,33 @@ class ItemSpace(nn.Module):
         return self.table
 
 
+class ItemBias(nn.Module):
+    """How much every item appeals to everybody, in click log-odds beside the common level.
+
+    A hyper-action ranks by directions alone, which cannot say that an item is good for all.
+
+    Args:
+        n_items: Number of real items.
+    """
+
+    def __init__(self, n_items: int) -> None:
+        super().__init__()
+        self.values = nn.Parameter(torch.zeros(n_items + 1))
+        self.level = nn.Parameter(torch.zeros(()))
+
+    def click_logits(self, scores: torch.Tensor, slates: torch.Tensor) -> torch.Tensor:
+        """Return click log-odds of items whose scores a hyper-action gave.
+
+        Args:
+            scores: (batch, slate) float32. Scores without the bias.
+            slates: (batch, slate) int64. The items.
+
+        Returns:
+            (batch, slate) float32.
+        """
+        return scores + self.values[slates] + self.level
+
+
 class HyperActor(nn.Module):
     """Encoder, actor head and item positions: a hyper-action is a ranking of the catalogue.
 
@@ -201,6 +228,7 @@ class HyperActor(nn.Module):
         encoder: State encoder.
         head: State to hyper-action.
         items: Positions of items in the space of the hyper-action.
+        bias: What is added to the scores whatever the hyper-action; None for nothing.
     """
 
     def __init__(
@@ -208,17 +236,24 @@ class HyperActor(nn.Module):
         encoder: StateEncoder,
         head: DirectionActor | LatentActor | GaussianActor,
         items: ItemSpace | ItemRepresentation,
+        bias: ItemBias | None = None,
     ) -> None:
         super().__init__()
         self.encoder = encoder
         self.head = head
         self.items = items
+        self.bias = bias
 
     def score_all(self, latent: torch.Tensor) -> torch.Tensor:
         """Score the catalogue, (batch, latent) to (batch, item) float32."""
-        return latent @ self.items.catalogue().t()
+        return self.score_table(latent, self.items.catalogue())
 
-    def score_slates(self, latent: torch.Tensor, slates: torch.Tensor) -> torch.Tensor:
-        """Score the items of one slate per session, to (batch, slate) float32."""
+    def score_table(self, latent: torch.Tensor, table: torch.Tensor) -> torch.Tensor:
+        """Score the catalogue by the (item, latent) positions that it is known to have."""
+        scores = latent @ table.t()
+        return scores if self.bias is None else scores + self.bias.values
+
+    def click_logits(self, latent: torch.Tensor, slates: torch.Tensor) -> torch.Tensor:
+        """Return click log-odds of the items of one slate per session, (batch, slate) float32."""
         scores: torch.Tensor = (self.items(slates) @ latent.unsqueeze(-1)).squeeze(-1)
-        return scores
+        return scores if self.bias is None else self.bias.click_logits(scores, slates)

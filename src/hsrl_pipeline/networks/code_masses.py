@@ -116,6 +116,10 @@ class CodeWalk:
         self._first = first.unsqueeze(1) + below
         self._total = self._first.logsumexp(-1)
 
+    def enter(self, state: torch.Tensor, roots: torch.Tensor) -> torch.Tensor:
+        """Return the state as it is: shelves are told apart by the masses below their roots."""
+        return state
+
     def choose(
         self, level: int, context: torch.Tensor, nodes: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

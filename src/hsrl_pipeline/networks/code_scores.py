@@ -19,6 +19,11 @@ from hsrl_pipeline.shapes import check_shape
 INITIAL_SCORE_SHARE = 0.1
 """Initial weights of what scores, as a share of a linear layer's usual ones."""
 
+GATE_GAIN, EMBEDDING_GAIN = 30.0, 10.0
+"""What first codes' gates and embeddings are multiplied by. Adam moves every weight by about the
+same amount a step; contexts, which have a size of one, would else be learned slowest of all
+(docs/hsrl.md#how-much-a-head-of-codes-can-say)."""
+
 
 class CodeScores(nn.Module):
     """Item scores from a gated context per first code.
@@ -26,8 +31,9 @@ class CodeScores(nn.Module):
     The state scores the first code. Every first code makes a context of its own,
     ``c_z = LayerNorm(A c_0 * (1 + G[z]) - E[z])``, which scores the codes of all further levels.
     The gate lets a prefix say what the state means below it, which the subtraction of Eq. 13
-    alone cannot. An item's score is the sum of what its codes look up in these tables, plus the
-    product of its vector with a query, plus its own deviation:
+    alone cannot; both are multiples of their weights (``GATE_GAIN``). An item's score is the sum
+    of what its codes look up in these tables, plus the product of its vector with a query, plus
+    its own deviation:
 
         score(i | s) = (a_1[z_1] + sum_{l > 1} a_l[z_1, z_l] + q(s) . v_i + d_i) / T + prior_i
 
@@ -88,11 +94,11 @@ class CodeScores(nn.Module):
         if len(vocab_sizes) > 1:
             self.expand = nn.Linear(embedding_size, context_size)
             table = torch.empty(first_size, context_size)
-            self.code_embedding = nn.Parameter(nn.init.normal_(table))
+            self.code_embedding = nn.Parameter(nn.init.normal_(table, std=1.0 / EMBEDDING_GAIN))
             self.norm = nn.LayerNorm(context_size)
             if gated:
                 gate = torch.empty(first_size, context_size)
-                self.gate = nn.Parameter(nn.init.normal_(gate, std=0.1))
+                self.gate = nn.Parameter(nn.init.normal_(gate, std=1.0 / GATE_GAIN))
         self.vector_query: nn.Linear | None = None
         if item_vectors is not None:
             check_shape("item_vectors", item_vectors, n_rows, None)
@@ -201,8 +207,8 @@ class CodeScores(nn.Module):
         assert self.norm is not None
         context = self.expand(state).unsqueeze(1)
         if self.gate is not None:
-            context = context * (1.0 + self.gate)
-        contexts = self.norm(context - self.code_embedding)
+            context = context * (1.0 + GATE_GAIN * self.gate)
+        contexts = self.norm(context - EMBEDDING_GAIN * self.code_embedding)
         weight = torch.cat([head.weight for head in self.heads[1:]])  # type: ignore[misc]
         bias = torch.cat([head.bias for head in self.heads[1:]])  # type: ignore[misc]
         return F.linear(contexts, weight, bias)

@@ -29,12 +29,19 @@ class HierarchicalPolicy(nn.Module):
     Args:
         embedding_size: Width d of contexts.
         vocab_sizes: Number of codes per level; any number of levels.
+        gated: Whether a level's expected gate also scales the context,
+            ``LayerNorm(c_{l-1} * (1 + sum_z p(z) G_l[z]) - sum_z p(z) E_l[z])``; Eq. 13 has none.
         residual: Whether contexts are refined. Without it every level reads the state itself:
             the ablation without hierarchical policy (Table 3).
     """
 
     def __init__(
-        self, embedding_size: int, vocab_sizes: tuple[int, ...], *, residual: bool = True
+        self,
+        embedding_size: int,
+        vocab_sizes: tuple[int, ...],
+        *,
+        residual: bool = True,
+        gated: bool = False,
     ) -> None:
         super().__init__()
         if not vocab_sizes:
@@ -45,12 +52,17 @@ class HierarchicalPolicy(nn.Module):
             nn.Linear(embedding_size, size, bias=False) for size in vocab_sizes
         )
         self.code_embeddings = nn.ParameterList()
+        self.gates = nn.ParameterList()
         self.norms = nn.ModuleList()
         if residual:
             for size in vocab_sizes:
                 table = torch.empty(size, embedding_size)
                 self.code_embeddings.append(nn.Parameter(nn.init.normal_(table)))
                 self.norms.append(nn.LayerNorm(embedding_size))
+        if residual and gated:
+            for size in vocab_sizes:
+                gate = torch.empty(size, embedding_size)
+                self.gates.append(nn.Parameter(nn.init.normal_(gate, std=0.1)))
 
     def forward(self, state: torch.Tensor) -> LevelOutputs:
         """Return contexts and code distributions of all levels.
@@ -67,7 +79,10 @@ class HierarchicalPolicy(nn.Module):
             log_prob = head(current).log_softmax(-1)
             log_probs.append(log_prob)
             if self.residual:
-                expected = log_prob.exp() @ self.code_embeddings[level]
+                probs = log_prob.exp()
+                expected = probs @ self.code_embeddings[level]
+                if self.gates:
+                    current = current * (1.0 + probs @ self.gates[level])
                 current = self.norms[level](current - expected)
             contexts.append(current)
         return LevelOutputs(contexts, log_probs)

@@ -170,6 +170,10 @@ class ItemWalk:
         self._log_probs = level_log_probs
         self._masses = items.masses(level_log_probs)
 
+    def enter(self, state: torch.Tensor, roots: torch.Tensor) -> torch.Tensor:
+        """Return the state as it is: shelves are told apart by the masses below their roots."""
+        return state
+
     def choose(
         self, level: int, context: torch.Tensor, nodes: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

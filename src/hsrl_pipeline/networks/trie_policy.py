@@ -69,6 +69,13 @@ class TriePolicy(nn.Module):
                 if gated:
                     gate = torch.empty(size, embedding_size)
                     self.gates.append(nn.Parameter(nn.init.normal_(gate, std=0.1)))
+        # what follows a code differs between shelves, so its probability must be free to differ
+        self.root_embedding: nn.Parameter | None = None
+        self.root_gate: nn.Parameter | None = None
+        if trie.n_roots > 1:
+            self.root_embedding = nn.Parameter(torch.zeros(trie.n_roots, embedding_size))
+            if gated:
+                self.root_gate = nn.Parameter(torch.zeros(trie.n_roots, embedding_size))
         self.vector_query: nn.Linear | None = None
         leaf_vectors = None
         if item_vectors is not None:
@@ -79,6 +86,21 @@ class TriePolicy(nn.Module):
             weighted = shares.unsqueeze(1) * item_vectors[trie.leaf_items]
             leaf_vectors.index_add_(0, leaves, weighted)
         self.register_buffer("leaf_vectors", leaf_vectors, persistent=False)
+
+    def enter(self, state: torch.Tensor, roots: torch.Tensor) -> torch.Tensor:
+        """Return the context at roots: the state, told apart by shelf where there are several.
+
+        Args:
+            state: (row, embed) float32. c_0.
+            roots: (row,) int64. One root per shelf.
+
+        Returns:
+            (row, embed) float32.
+        """
+        if self.root_embedding is None:
+            return state
+        scaled = state if self.root_gate is None else state * (1.0 + self.root_gate[roots])
+        return scaled + self.root_embedding[roots]
 
     def choose(
         self, level: int, context: torch.Tensor, nodes: torch.Tensor
@@ -96,27 +118,35 @@ class TriePolicy(nn.Module):
             codes: (..., slot) int64.
         """
         children, codes, valid = self.trie.branches(level, nodes)
-        scores = self.heads[level - 1](context) / self._temperature
-        if not self._valid_only:
-            scores = scores.log_softmax(-1)
-        leading = nodes.shape if nodes.numel() > 1 else scores.shape[:-1]
+        of_codes = self.heads[level - 1](context) / self._temperature
+        leading = nodes.shape if nodes.numel() > 1 else of_codes.shape[:-1]
         codes = codes.expand(*leading, -1)
-        scores = scores.expand(*leading, -1).gather(-1, codes)
-        if (
-            level == self.trie.n_levels
-            and self.vector_query is not None
-            and self.leaf_vectors is not None
-        ):
-            query = self.vector_query(context) / self._temperature
-            if nodes.numel() == 1:
-                vectors = nn.functional.embedding(children, self.leaf_vectors)
-                scores = scores + query @ vectors.flatten(0, -2).t()
-            else:
-                used = self.trie.n_children(level, nodes)
-                scores = scores + row_scores(query, self.leaf_vectors, children, used)
-        scores = scores.masked_fill(~valid, -torch.inf)
+        of_codes = of_codes.expand(*leading, -1)
+        of_vectors = self._vector_scores(level, context, nodes, children)
         children = children.expand(*leading, -1)
-        return (scores.log_softmax(-1) if self._valid_only else scores), children, codes
+        if not self._valid_only:
+            if of_vectors is not None:
+                of_vectors = of_vectors.masked_fill(~valid, 0.0)
+                of_codes = of_codes.scatter_add(-1, codes, of_vectors.to(of_codes.dtype))
+            log_probs = of_codes.log_softmax(-1).gather(-1, codes)
+            return log_probs.masked_fill(~valid, -torch.inf), children, codes
+        scores = of_codes.gather(-1, codes)
+        if of_vectors is not None:
+            scores = scores + of_vectors
+        return scores.masked_fill(~valid, -torch.inf).log_softmax(-1), children, codes
+
+    def _vector_scores(
+        self, level: int, context: torch.Tensor, nodes: torch.Tensor, children: torch.Tensor
+    ) -> torch.Tensor | None:
+        """Return (..., slot) float32, what vectors add to the scores of last codes, if anything."""
+        if level != self.trie.n_levels or self.vector_query is None or self.leaf_vectors is None:
+            return None
+        query = self.vector_query(context) / self._temperature
+        if nodes.numel() == 1:
+            vectors = F.embedding(children, self.leaf_vectors)
+            of_one_node: torch.Tensor = query @ vectors.flatten(0, -2).t()
+            return of_one_node
+        return row_scores(query, self.leaf_vectors, children, self.trie.n_children(level, nodes))
 
     def refine(self, level: int, context: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:
         """Return the next context, after a code of ``level`` was taken.
@@ -165,7 +195,7 @@ class TriePolicy(nn.Module):
         rows, places = (items != PAD_ID).nonzero(as_tuple=True)
         listed = items[rows, places]
         paths, slots = trie.item_nodes[listed], trie.item_slots[listed]
-        log_prob, context = log_shares[rows, places], state[rows]
+        log_prob, context = log_shares[rows, places], self.enter(state[rows], paths[:, 0])
         for level in range(1, trie.n_levels + 1):
             nodes = paths[:, level - 1]
             if level == 1 and trie.n_roots == 1:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from hsrl_pipeline.semantic_ids.code_trie import CodeTrie
 
 NO_CODE = -1
-"""Code of the padding row and of items whose SID was released."""
+"""Code of the padding row, of items that have no SID yet, and of those whose SID was freed."""
 
 
 @dataclass(frozen=True)
@@ -30,9 +30,9 @@ class Codebook:
 
     Attributes:
         quantizer: Centroids of the levels that come from vectors.
-        codes: (item, level) int64. Semantic IDs in ``[0, vocab_sizes[level])``; row 0 and released
-            items are ``NO_CODE`` on all levels. One column more than the quantizer has levels with
-            ``collisions == "suffix"``.
+        codes: (item, level) int64. Semantic IDs in ``[0, vocab_sizes[level])``; row 0, items
+            without a SID and those whose SID was freed are ``NO_CODE`` on all levels. One column
+            more than the quantizer has levels with ``collisions == "suffix"``.
         vocab_sizes: Codes per column of ``codes``; policy heads take their sizes from here.
         collisions: How items under one code are treated: ``keep``, ``reassign`` or ``suffix``.
         metadata: JSON-able provenance: dataset version, seed, settings.
@@ -61,6 +61,7 @@ class Codebook:
         collisions: str = "reassign",
         suffix_vocab_size: int | None = None,
         metadata: Mapping[str, Any] | None = None,
+        items: NDArray[np.int64] | None = None,
     ) -> Codebook:
         """Return the codebook of a catalogue.
 
@@ -71,17 +72,21 @@ class Codebook:
             suffix_vocab_size: Codes of the level that ``suffix`` adds; ``None`` for twice the
                 largest group, so that new items find room.
             metadata: JSON-able provenance.
+            items: (row,) int64. Items that get a code; the others have none yet, see
+                ``assign_items``. None for all.
 
         Raises:
             UserError: A vector is unusable, or there are too few codes for the items.
         """
+        rows = np.arange(1, len(vectors)) if items is None else items
         assigned, vocab_sizes = assign_codes(
-            quantizer, vectors[1:], collisions=collisions, suffix_vocab_size=suffix_vocab_size
+            quantizer, vectors[rows], collisions=collisions, suffix_vocab_size=suffix_vocab_size
         )
-        padding = np.full((1, len(vocab_sizes)), NO_CODE, dtype=np.int64)
+        codes = np.full((len(vectors), len(vocab_sizes)), NO_CODE, dtype=np.int64)
+        codes[rows] = assigned
         return cls(
             quantizer=quantizer,
-            codes=np.concatenate([padding, assigned]),
+            codes=codes,
             vocab_sizes=vocab_sizes,
             collisions=collisions,
             metadata=dict(metadata or {}),
@@ -184,15 +189,54 @@ class Codebook:
         Raises:
             UserError: A vector is unusable, or no code is free for a new item.
         """
-        checked = check_vectors(vectors, self.quantizer.embedding_size)
+        added = self._free_codes(vectors)
+        return self._with_codes(np.concatenate([self.codes, added]), provenance)
+
+    def assign_items(self, items: NDArray[np.int64], vectors: FloatArray) -> Codebook:
+        """Return a codebook in which items that had no SID have one; no other SID changes.
+
+        In a catalogue that moves an item keeps its SID when it leaves the live items, so that it
+        can come back: nothing is to be done here for items that leave or return.
+
+        Args:
+            items: (row,) int64. Item indices in ``[1, n_items]``, each once.
+            vectors: (row, embed) float32. Their vectors, made like those of the others.
+
+        Raises:
+            UserError: An item does not exist, is named twice or has a SID, a vector is unusable,
+                or no code is free.
+        """
+        check_shape("vectors", vectors, len(items), None)
+        outside = (items <= PAD_ID) | (items > self.n_items)
+        if outside.any():
+            raise UserError(f"Item {items[outside][0]} is not among the {self.n_items} items")
+        has_one = self.codes[items, 0] != NO_CODE
+        once, first = np.unique(items, return_index=True)
+        if has_one.any() or len(once) < len(items):
+            twice = np.setdiff1d(np.arange(len(items)), first)
+            problem = (
+                f"Item {items[has_one][0]} has a semantic ID"
+                if has_one.any()
+                else f"Item {items[twice][0]} is named twice"
+            )
+            raise UserError(
+                problem,
+                remedy="Give a semantic ID once to each item that has none: it never changes.",
+            )
+        codes = self.codes.copy()
+        codes[items] = self._free_codes(vectors)
+        return self._with_codes(codes)
+
+    def _free_codes(self, vectors: FloatArray) -> CodeArray:
+        """Return the codes of new items, those of others being taken."""
         added, _ = assign_codes(
             self.quantizer,
-            checked,
+            check_vectors(vectors, self.quantizer.embedding_size),
             collisions=self.collisions,
             taken=self.codes[self.codes[:, 0] != NO_CODE],
             suffix_vocab_size=self.vocab_sizes[-1] if self.collisions == "suffix" else None,
         )
-        return self._with_codes(np.concatenate([self.codes, added]), provenance)
+        return added
 
     def release_items(self, items: NDArray[np.int64]) -> Codebook:
         """Return a codebook in which the given items have no SID, so that others may take theirs.

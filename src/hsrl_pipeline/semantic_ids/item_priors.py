@@ -15,7 +15,10 @@ from hsrl_pipeline.errors import UserError
 
 
 def score_items(
-    items: pd.DataFrame, log: SlateLog, config: DecodingPriorConfig
+    items: pd.DataFrame,
+    log: SlateLog,
+    config: DecodingPriorConfig,
+    known: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.float32]:
     """Return the prior of each item: the weighted sum of its ranks.
 
@@ -26,19 +29,23 @@ def score_items(
         items: Canonical table; ``released_at`` and ``quality`` count where they are columns.
         log: Logged slates; popularity is the number of positives in the training split.
         config: Weights.
+        known: (item,) bool. Items that are ranked; nothing of the others is read, and their prior
+            is 0, that of an item ranked lowest in everything. None for all.
 
     Returns:
         (item,) float32. Row 0 is 0.
     """
+    padded = np.zeros(int(items["item_index"].max()) + 1, dtype=np.float32)
+    if known is not None:
+        items = items[known[items["item_index"].to_numpy(np.int64)]]
     index = items["item_index"].to_numpy(np.int64)
     train = log.train
     liked = train.slates[train.labels > 0]
-    popularity = np.bincount(liked, minlength=int(index.max(initial=0)) + 1)[index]
+    popularity = np.bincount(liked, minlength=len(padded))[index]
     scores = config.popularity * _ranks(pd.Series(popularity))
     for column, weight in (("released_at", config.recency), ("quality", config.quality)):
         if weight and column in items.columns:
             scores = scores + weight * _ranks(items[column].astype("float64"))
-    padded = np.zeros(int(index.max(initial=0)) + 1, dtype=np.float32)
     padded[index] = scores
     return padded
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from hsrl_pipeline.config.sid import SidConfig
 from hsrl_pipeline.semantic_ids.balance import BalanceSettings
 from hsrl_pipeline.semantic_ids.codebook import Codebook
@@ -23,6 +26,7 @@ def tokenize(
     seed: int,
     provenance: Mapping[str, Any] | None = None,
     n_threads: int | None = None,
+    items: NDArray[np.int64] | None = None,
 ) -> Codebook:
     """Fit the quantizer and give every item its semantic ID.
 
@@ -32,6 +36,8 @@ def tokenize(
         seed: Seed of the run.
         provenance: JSON-able facts to keep with the codebook.
         n_threads: Threads; ``None`` for all. The codes do not depend on it.
+        items: (row,) int64. Items that the quantizer is fitted on and that get a SID, the vectors
+            of others are not read; None for all.
 
     Raises:
         UserError: A vector is unusable, or there are too few codes for the items.
@@ -47,11 +53,13 @@ def tokenize(
         ),
         balance=BalanceSettings(mode=config.balance, slack=config.balance_slack),
     )
-    quantizer = fit_residual_quantizer(vectors[1:], settings, seed=seed)
+    known = vectors[1:] if items is None else vectors[items]
+    quantizer = fit_residual_quantizer(known, settings, seed=seed)
     return Codebook.build(
         quantizer,
         vectors,
         collisions=config.collisions,
         suffix_vocab_size=config.suffix_vocab_size,
         metadata={**(provenance or {}), "seed": seed, "settings": config.model_dump()},
+        items=items,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
 from kedro.io import AbstractDataset, DatasetError
@@ -19,10 +19,16 @@ class MetricStream:
 
     Args:
         run: Where the figures go; without a run they are dropped.
+        prefix: Put before the names of the figures.
+        without_prefix: Names that stay as they are.
     """
 
-    def __init__(self, run: TrackedRun | None) -> None:
+    def __init__(
+        self, run: TrackedRun | None, prefix: str = "", without_prefix: Sequence[str] = ()
+    ) -> None:
         self._run = run
+        self._prefix = prefix
+        self._without_prefix = without_prefix
         self._buffer: list[Point] = []
         self._last_write = time.monotonic()
 
@@ -35,7 +41,11 @@ class MetricStream:
         """
         if self._run is None:
             return
-        self._buffer.extend(points(metrics, step))
+        named = {
+            name if name in self._without_prefix else self._prefix + name: value
+            for name, value in metrics.items()
+        }
+        self._buffer.extend(points(named, step))
         late = time.monotonic() - self._last_write >= SECONDS_BETWEEN_WRITES
         if late or len(self._buffer) >= LARGEST_BUFFER:
             self._hand_over()
@@ -57,17 +67,26 @@ class MetricStreamDataset(AbstractDataset[NoReturn, MetricStream]):
     """Loads a ``MetricStream`` of the current MLflow run; drops the figures if there is none.
 
     Args:
+        prefix: Put before the names of the figures in MLflow.
+        without_prefix: Names that stay as they are.
         metadata: Read by Kedro-Viz.
     """
 
-    def __init__(self, *, metadata: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        prefix: str = "",
+        without_prefix: Sequence[str] = (),
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
         self.metadata = metadata
+        self._naming = (prefix, without_prefix)
         self._stream: MetricStream | None = None
 
     def load(self) -> MetricStream:
         """Return the stream; the same one until it is released."""
         if self._stream is None:
-            self._stream = MetricStream(active_run())
+            self._stream = MetricStream(active_run(), *self._naming)
         return self._stream
 
     def save(self, data: NoReturn) -> None:

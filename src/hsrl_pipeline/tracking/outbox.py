@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hsrl_pipeline.atomic import staged_path
+from hsrl_pipeline.tracking.delivery import deliver
 from hsrl_pipeline.tracking.processes import is_gone, process_identity
 from hsrl_pipeline.tracking.store import shown_uri
 
@@ -29,14 +30,6 @@ KEPT = "mlflow.db.kept"
 SECONDS_BETWEEN_TRIES = 5.0
 LONGEST_QUEUE = 100
 """Entries that wait in memory while one is being sent; more go to the file."""
-
-REFUSALS = {
-    "INVALID_PARAMETER_VALUE",
-    "INVALID_STATE",
-    "RESOURCE_DOES_NOT_EXIST",
-    "RESOURCE_ALREADY_EXISTS",
-}
-"""Answers of a store that is there: trying again would bring the same one."""
 
 
 class Outbox:
@@ -147,7 +140,7 @@ class Outbox:
             self._keep(entry)
 
     def _keep(self, entry: dict[str, Any]) -> None:
-        """Write an entry to the file; an artifact is copied, since the next run replaces it."""
+        """Write an entry to the file, and copy what it names: the next run replaces that."""
         if not self._said_away:
             self._said_away = True
             logger.warning(
@@ -160,7 +153,7 @@ class Outbox:
             self._last_try = time.monotonic()
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            if entry["kind"] == "artifact":
+            if "path" in entry:
                 source = Path(entry["path"])
                 copy = self._folder / f"{self._process}-{self._kept}" / source.name
                 copy.parent.mkdir()
@@ -209,45 +202,6 @@ def kept_folder(project: Path) -> Path:
     """
     root = project.resolve()
     return (root if os.access(root, os.W_OK) else root / "data") / KEPT
-
-
-def deliver(client: MlflowClient, run_id: str, entry: dict[str, Any]) -> bool:
-    """Send one entry.
-
-    Args:
-        client: Client of the store.
-        run_id: The run it belongs to.
-        entry: What ``Outbox.put`` took.
-
-    Returns:
-        False if the store is away. A refusal is logged and counts as delivered.
-    """
-    from mlflow.entities import Metric, Param
-    from mlflow.exceptions import MlflowException
-
-    try:
-        match entry["kind"]:
-            case "metrics":
-                client.log_batch(run_id, metrics=[Metric(*values) for values in entry["values"]])
-            case "params":
-                client.log_batch(run_id, params=[Param(*values) for values in entry["values"]])
-            case "tag":
-                client.set_tag(run_id, entry["name"], entry["value"])
-            case "artifact" if Path(entry["path"]).is_dir():
-                client.log_artifacts(run_id, entry["path"], Path(entry["path"]).name)
-            case "artifact":
-                client.log_artifact(run_id, entry["path"])
-            case "end":
-                client.set_terminated(run_id, status=entry["status"], end_time=entry["time"])
-    except MlflowException as error:
-        if error.error_code not in REFUSALS:
-            return False
-        logger.warning("The store of runs refuses %s: %s", entry["kind"], error)
-    except Exception as error:
-        # whatever a client library raises, a training must not end by it
-        logger.debug("not sent: %s", error)
-        return False
-    return True
 
 
 def send_file(client: MlflowClient, run_id: str, file: Path) -> int:

@@ -6,7 +6,7 @@ import atexit
 import logging
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +31,9 @@ Point = tuple[str, float, int, int]
 PARAMS_PER_CALL = 100
 METRICS_PER_CALL = 1000
 LONGEST_PARAM = 500
+PARENT = "mlflow.parentRunId"
+"""Tag of a run that MLflow shows below another one: that of its grid."""
+
 LONGEST_WAIT = 30.0
 """Seconds to wait for a store that is slow; it counts as away long before."""
 
@@ -53,6 +56,27 @@ class RunSetting:
 _setting = RunSetting()
 
 
+@dataclass(frozen=True)
+class TrackedData:
+    """What MLflow is told about the data of a run.
+
+    Attributes:
+        name: Name of the dataset.
+        version: Changes with the content.
+        place: Folder of its tables.
+        context: What the run does with it, for example ``training``.
+        sizes: Counts of what is in it.
+        columns: Name and type of the columns of its log; may be empty.
+    """
+
+    name: str
+    version: str
+    place: str
+    context: str
+    sizes: Mapping[str, int]
+    columns: Mapping[str, str] = field(default_factory=dict)
+
+
 class TrackedRun:
     """The run that the current process writes to.
 
@@ -71,7 +95,8 @@ class TrackedRun:
             mark_killed_runs(client)
             send_kept_runs(client, project)
             experiment_id = ensure_experiment(client, project, experiment)
-            _warn_of_a_twin(client, experiment_id, run_name)
+            if PARENT not in tags:
+                _warn_of_a_twin(client, experiment_id, run_name)
             run = client.create_run(
                 experiment_id,
                 run_name=run_name,
@@ -106,6 +131,31 @@ class TrackedRun:
         self._outbox.put({"kind": "artifact", "path": str(path.resolve())})
         self.wait()
 
+    def log_dataset(self, data: TrackedData) -> None:
+        """Name the data that the run reads."""
+        self._outbox.put({"kind": "dataset", **asdict(data)})
+        self.wait()
+
+    def log_model(self, path: Path, name: str, model_type: str, tags: Mapping[str, str]) -> None:
+        """Enter a trained model among those of the experiment.
+
+        Args:
+            path: Its file.
+            name: Its name in MLflow.
+            model_type: What kind of model it is.
+            tags: Tags to find it by.
+        """
+        self._outbox.put(
+            {
+                "kind": "model",
+                "path": str(path.resolve()),
+                "name": name,
+                "type": model_type,
+                "tags": dict(tags),
+            }
+        )
+        self.wait()
+
     def set_tag(self, name: str, value: str) -> None:
         """Set a tag of the run."""
         self._outbox.put({"kind": "tag", "name": name, "value": value})
@@ -132,9 +182,13 @@ def points(metrics: Mapping[str, float], step: int) -> list[Point]:
 
 
 def _warn_of_a_twin(client: MlflowClient, experiment_id: str, name: str) -> None:
-    """Say that a run of the same name is under way: both write the same files of the dataset."""
+    """Say that a run of the same name is under way: both write the same files of the dataset.
+
+    Runs of a grid write files of their own.
+    """
     for run in running_runs(client):
-        if run.info.run_name == name and run.info.experiment_id == experiment_id:
+        in_a_grid = PARENT in run.data.tags
+        if run.info.run_name == name and run.info.experiment_id == experiment_id and not in_a_grid:
             logger.warning(
                 "A run named %s is under way already (%s). Both are tracked, but they write the"
                 " same files below data/, where the last one to finish wins. Give one of them"

@@ -33,10 +33,10 @@ class Log:
     def write(self, scale: int = 1, label: str = "label") -> None:
         times = [START + 86_400 * day + 600 * e for day in range(2) for e in range(12)]
         rows = [
-            f"u{n % 2},{n % 7},{scale * time},{n % 2},{1 + n % 5},l{n // 4}"
+            f"u{n % 2},{n % 7},{scale * time},{n % 2},{1 + n % 5},l{n // 4},0.5"
             for n, time in enumerate(times)
         ]
-        lines = [f"user_id,item_id,timestamp,{label},stars,list", *rows]
+        lines = [f"user_id,item_id,timestamp,{label},stars,list,chance", *rows]
         (self.raw / "tabular" / "events.csv").write_text("\n".join(lines) + "\n")
 
     def ingest(self, date: str | None, tabular: dict[str, Any] = PLAIN, **parameters: Any) -> None:
@@ -74,6 +74,12 @@ CASES = [
         {**PLAIN, "session_gap_minutes": 30},
         {},
         "ingestion.tabular.session_gap_minutes is 30.0, was null",
+    ),
+    (
+        PLAIN,
+        {"columns": {"label": "label", "propensity": "chance"}},
+        {},
+        "ingestion.tabular.columns.propensity is given, was null",
     ),
     (PLAIN, STARS, {}, "ingestion.tabular.columns.label is null, was given"),
     (STARS, STARS, {"positive_above": 2}, "ingestion.positive_above is 2.0, was 3.0"),

@@ -45,6 +45,13 @@ def test_chosen_ratings_train_and_drawn_ratings_test(tables):
     assert (tables.info.n_train_slates, tables.info.n_test_slates) == (12, 6)
 
 
+def test_each_drawn_coat_is_one_of_all_and_of_chosen_ones_it_is_not_known(tables):
+    drawn = tables.slates["split"] == "test"
+    chances = tables.slates[["propensity_0", "propensity_1"]]
+    np.testing.assert_array_equal(chances[drawn], np.float32(1 / 10))
+    assert chances[~drawn].isna().all(axis=None)
+
+
 def test_no_slate_mixes_what_was_chosen_and_what_was_drawn(ingest, coat):
     lines = coat["coat/train.ascii"].split(b"\n")
     lines[0] = b"0 " + lines[0][2:]  # the first person chose 3 coats, which do not divide by 2

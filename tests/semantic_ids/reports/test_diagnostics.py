@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import logging
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from hsrl_pipeline.semantic_ids.codebook import Codebook
 from hsrl_pipeline.semantic_ids.reports import diagnostics
 from hsrl_pipeline.semantic_ids.reports.diagnostics import (
+    alone_before_last_level,
     collision_histogram,
     diagnose,
     flat_metrics,
@@ -15,6 +17,7 @@ from hsrl_pipeline.semantic_ids.reports.diagnostics import (
     level_usage,
     prefix_neighbour_share,
     unique_share,
+    warn_of_idle_level,
 )
 
 CODES = np.array([[0, 0], [0, 0], [0, 1], [1, 0]])
@@ -23,6 +26,22 @@ CODES = np.array([[0, 0], [0, 0], [0, 1], [1, 0]])
 def test_unique_share_and_histogram_by_hand() -> None:
     assert unique_share(CODES) == 0.5
     assert collision_histogram(CODES) == {1: 2, 2: 1}
+
+
+def test_items_alone_before_the_last_level_by_hand() -> None:
+    assert alone_before_last_level(CODES) == 0.25  # the last item alone has its first code
+    assert alone_before_last_level(CODES[:, :1]) == 0.0
+
+
+def test_a_last_level_that_decides_nothing_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    figures = {"n_items": 1000, "alone_before_last_level": 0.916, "reconstruction_error": [0] * 3}
+    with caplog.at_level(logging.WARNING):
+        warn_of_idle_level(figures | {"alone_before_last_level": 0.5})
+        assert not caplog.messages
+        warn_of_idle_level(figures)
+    (message,) = caplog.messages
+    assert message.startswith("916 of 1000 items are alone before the last level: level 3 decides")
+    assert "set sid.vocab_size=15" in message
 
 
 def test_usage_by_hand() -> None:
@@ -82,6 +101,7 @@ def test_diagnosis_is_complete_and_json_able(codebook: Codebook, vectors: np.nda
         assert figures["unique_share"] == 1.0
     assert figures["reconstruction_error"][0] < 1
     metrics = flat_metrics(figures)
+    assert metrics["sid_alone_before_last_level"] == figures["alone_before_last_level"]
     assert metrics["sid_unique_share"] == figures["unique_share"]
     assert set(metrics) >= {"sid_effective_vocab_level_1", "sid_reconstruction_error_level_3"}
     assert all(isinstance(value, float) for value in metrics.values())

@@ -8,11 +8,7 @@ import pytest
 from hsrl_pipeline.data.slate_log import DatasetInfo
 from hsrl_pipeline.simulator.response.checkpoint import describe_response_model
 from hsrl_pipeline.simulator.response.constant import ConstantResponse
-from hsrl_pipeline.simulator.response.fidelity import (
-    FIGURES,
-    measure_fidelity,
-    popularity_groups,
-)
+from hsrl_pipeline.simulator.response.fidelity import FIGURES, measure_fidelity
 from hsrl_pipeline.simulator.response.fidelity_personal import GAINS
 from hsrl_pipeline.simulator.response.fidelity_plots import (
     plot_popularity,
@@ -143,14 +139,6 @@ def test_popularity_table_adds_up_to_the_log(tables):
     assert rows.n_shown.sum() == LOG.test.slates.size
     assert (rows.n_shown * rows.click_rate_log).sum() == pytest.approx(LOG.test.labels.sum())
     assert rows.click_rate_model.to_numpy() == pytest.approx([0.2] * 10)
-
-
-def test_popularity_groups_are_tenths_by_exposure():
-    groups = popularity_groups(LOG.train, N_ITEMS)
-    exposures = np.bincount(LOG.train.slates.ravel(), minlength=N_ITEMS + 1)
-    assert groups[0] == 0
-    assert np.bincount(groups[1:], minlength=11)[1:].tolist() == [N_ITEMS // 10] * 10
-    assert exposures[1:][groups[1:] == 10].min() >= exposures[1:][groups[1:] == 1].max()
 
 
 def test_a_log_without_test_rows_is_reported_on_what_there_is():

@@ -37,6 +37,16 @@ def test_area_under_curve_by_hand_with_ties():
     assert area_under_curve(scores, labels) == pytest.approx(2.5 / 4)
 
 
+def test_weighted_area_under_curve_by_hand():
+    # Clicked 3 (weight 1) and 1 (weight 4) against unclicked 2 (weight 2) and 1 (weight 3):
+    # wins 1 x 2 and 1 x 3, a tie 4 x 3 / 2, of 5 x 5 pairs.
+    scores, labels = np.array([3.0, 2.0, 1.0, 1.0]), np.array([1, 0, 1, 0], np.int8)
+    weights = np.array([1.0, 2.0, 4.0, 3.0])
+    assert area_under_curve(scores, labels, weights) == pytest.approx((2 + 3 + 6) / 25)
+    # what weighs nothing is not there
+    assert area_under_curve(scores, labels, weights * [1, 1, 0, 1]) == pytest.approx(1.0)
+
+
 @pytest.mark.parametrize("label", [0, 1])
 def test_area_under_curve_needs_both_answers(label):
     assert math.isnan(area_under_curve(np.array([1.0, 2.0]), np.full(2, label, np.int8)))
@@ -60,6 +70,19 @@ def test_reliability_by_hand():
     assert bins.observed == pytest.approx([0.5, 0.5])
     # Two of four predictions are 0.3 too low, two 0.3 too high.
     assert expected_calibration_error(bins) == pytest.approx(0.3)
+
+
+def test_weighted_calibration_error_by_hand():
+    # Lower bin: mean prediction (3 x 0.1 + 1 x 0.3) / 4 = 0.15, clicks 1 of 4; gap 0.10.
+    # Upper bin: (2 x 0.6 + 4 x 0.9) / 6 = 0.8, clicks 4 of 6; gap 2 / 15.
+    probabilities, labels = np.array([0.1, 0.3, 0.6, 0.9]), np.array([0, 1, 0, 1], np.int8)
+    bins = reliability(probabilities, labels, 2, np.array([3.0, 1.0, 2.0, 4.0]))
+    assert bins.n_predictions == pytest.approx([4.0, 6.0])
+    assert bins.predicted == pytest.approx([0.15, 0.8])
+    assert bins.observed == pytest.approx([0.25, 4 / 6])
+    assert expected_calibration_error(bins) == pytest.approx(0.4 * 0.1 + 0.6 * 2 / 15)
+    scaled = reliability(probabilities, labels, 2, np.array([0.03, 0.01, 0.02, 0.04]))
+    assert expected_calibration_error(scaled) == pytest.approx(0.4 * 0.1 + 0.6 * 2 / 15)
 
 
 def test_empty_bins_are_unknown_and_weigh_nothing():

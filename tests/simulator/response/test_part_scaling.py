@@ -44,6 +44,13 @@ def test_a_part_twice_too_sure_has_half_the_slope():
     assert np.isnan(slope_of_part(other, parts[:, 0], np.zeros_like(labels)))
 
 
+def test_weights_count_answers_in_the_slope():
+    # At log-odds of -1 and 1, weighted click rates of 1/4 and 3/4 lie at log-odds of -ln 3, ln 3.
+    part, labels = np.array([-1.0, -1.0, 1.0, 1.0]), np.array([1, 0, 1, 0], np.int8)
+    weights = np.array([1.0, 3.0, 3.0, 1.0])
+    assert slope_of_part(np.zeros(4), part, labels, weights) == pytest.approx(np.log(3.0))
+
+
 def test_platt_scaling_leaves_a_given_part_alone():
     rest, parts, labels = noisy_parts()
     given = 0.5 * parts[:, 0] + 2.0 * parts[:, 1]

@@ -7,10 +7,10 @@ from typing import ClassVar
 from pydantic import Field
 
 from hsrl_pipeline.config.agents.search_space import LEARNING_RATE, Choice, Interval, SearchSpace
-from hsrl_pipeline.config.agents.shared import DiscountedSettings
+from hsrl_pipeline.config.agents.shared import DiscountedSettings, EntropySettings
 
 
-class A2CSettings(DiscountedSettings):
+class A2CSettings(EntropySettings, DiscountedSettings):
     """Settings of ``a2c``, the item-level softmax policy with a state-value baseline."""
 
     search_space: ClassVar[SearchSpace] = {

@@ -7,10 +7,10 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from hsrl_pipeline.config.agents.search_space import SMALL_LEARNING_RATE, Interval, SearchSpace
-from hsrl_pipeline.config.agents.shared import EncoderConfig, ValueSettings
+from hsrl_pipeline.config.agents.shared import EncoderConfig, EntropySettings, ValueSettings
 
 
-class HsrlSettings(ValueSettings):
+class HsrlSettings(EntropySettings, ValueSettings):
     """Settings of ``hsrl``; every departure from the paper is a switch."""
 
     search_space: ClassVar[SearchSpace] = {

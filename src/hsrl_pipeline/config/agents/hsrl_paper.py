@@ -7,10 +7,10 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from hsrl_pipeline.config.agents.search_space import LEARNING_RATE, Interval, SearchSpace
-from hsrl_pipeline.config.agents.shared import ValueSettings
+from hsrl_pipeline.config.agents.shared import EntropySettings, ValueSettings
 
 
-class HsrlPaperSettings(ValueSettings):
+class HsrlPaperSettings(EntropySettings, ValueSettings):
     """Settings of ``hsrl_paper``: the paper's Eq. 10-26 and the ablations of its Table 3."""
 
     search_space: ClassVar[SearchSpace] = {
@@ -35,6 +35,11 @@ class HsrlPaperSettings(ValueSettings):
     policy_head: Literal["hierarchical", "flat"] = Field(
         "hierarchical",
         description="flat: every level reads c_0, the ablation without residual contexts",
+    )
+    gated_context: bool = Field(
+        False,
+        description="Whether expected codes also scale the context, c (1 + G) - E; Eq. 13 has no "
+        "gate",
     )
     critic_head: Literal["multi_level", "single"] = Field(
         "multi_level", description="single: one value of c_0, the ablation without the MLC"

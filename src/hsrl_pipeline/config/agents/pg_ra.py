@@ -7,10 +7,10 @@ from typing import ClassVar
 from pydantic import Field
 
 from hsrl_pipeline.config.agents.search_space import LEARNING_RATE, Choice, Interval, SearchSpace
-from hsrl_pipeline.config.agents.shared import DiscountedSettings
+from hsrl_pipeline.config.agents.shared import DiscountedSettings, EntropySettings
 
 
-class PGRASettings(DiscountedSettings):
+class PGRASettings(EntropySettings, DiscountedSettings):
     """Settings of ``pg_ra``, policy gradient in a learned space of action representations."""
 
     search_space: ClassVar[SearchSpace] = {

@@ -85,6 +85,29 @@ class ValueSettings(DiscountedSettings):
     )
 
 
+class EntropySettings(FrozenConfig):
+    """Settings of agents that are paid for entropy: the price, and how it changes."""
+
+    entropy_coef: float = Field(0.0, ge=0.0, description="Price of entropy at the first update")
+    final_entropy_coef: float | None = Field(
+        None, ge=0.0, description="Price of entropy after the annealing; null: it stays as it is"
+    )
+    entropy_annealing_updates: int = Field(
+        2000, ge=1, description="Updates in which the price goes to its final value, in a line"
+    )
+
+    def entropy_coef_at(self, update: int) -> float:
+        """Return the price of entropy.
+
+        Args:
+            update: Number of the update, from 1.
+        """
+        if self.final_entropy_coef is None:
+            return self.entropy_coef
+        gone = min((update - 1) / self.entropy_annealing_updates, 1.0)
+        return self.entropy_coef + gone * (self.final_entropy_coef - self.entropy_coef)
+
+
 class HyperActionSettings(ValueSettings):
     """What agents with a continuous action share."""
 
@@ -97,4 +120,12 @@ class HyperActionSettings(ValueSettings):
         ge=0.0,
         le=2.0,
         description="Noise on the hyper-action while training, per dimension of size about 1",
+    )
+    item_bias: bool = Field(
+        True,
+        description="Whether an item's score also has a learned part that is the same for all; "
+        "the papers have none",
+    )
+    bias_shrinkage: float = Field(
+        0.001, ge=0.0, description="Weight of the sum of squared item biases in their loss"
     )

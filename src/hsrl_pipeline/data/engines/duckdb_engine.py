@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
@@ -12,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from hsrl_pipeline.data.engines.engine import Engine
-from hsrl_pipeline.data.engines.parquet_columns import ColumnRead, Form, text_sql
+from hsrl_pipeline.data.engines.parquet_columns import ColumnRead, Form, id_sql, text_sql
 from hsrl_pipeline.data.engines.parquet_parts import ParquetPart
 from hsrl_pipeline.data.engines.text_of_bytes import text_of_bytes
 from hsrl_pipeline.errors import UserError
@@ -128,6 +129,8 @@ def _column_sql(read: ColumnRead) -> str:
         )
     if zoned_ns:  # a type with a zone that Ibis does not know
         column = f"CAST({column} AS TIMESTAMP_NS)"
+    if read.form is Form.ID:
+        return id_sql(column, kind)
     return text_sql(column, kind) if read.form is Form.TEXT else column
 
 
@@ -159,6 +162,14 @@ def evaluate_column(
         return table.select("place", **read(given)).order_by("place").to_pyarrow()
     finally:
         connection.disconnect()
+
+
+def number_texts(column: pa.ChunkedArray, read: ColumnRead) -> pa.ChunkedArray:
+    """Return a column of numbers in memory as the text that the engine makes of one in a file."""
+    with duckdb.connect(config={"threads": 1}) as connection:
+        connection.register("given_rows", pa.table({"given": _as_in_parquet(column)}))
+        sql = _column_sql(replace(read, column="given"))
+        return connection.sql(f"SELECT {sql} AS text FROM given_rows").to_arrow_table()["text"]
 
 
 def text_of_column(column: pa.ChunkedArray) -> pa.ChunkedArray:

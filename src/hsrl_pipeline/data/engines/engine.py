@@ -93,7 +93,12 @@ class Engine(ABC):
         return rows.join(places, rows.file_order == places.place).drop("place")
 
     def scan_parquet(
-        self, path: str | Path, columns: Mapping[str, str], *, times: Sequence[str] = ()
+        self,
+        path: str | Path,
+        columns: Mapping[str, str],
+        *,
+        times: Sequence[str] = (),
+        ids: Sequence[str] = (),
     ) -> ibis.Table:
         """Return typed columns of parquet files: ``file``, ``file_order``, ``line`` and those.
 
@@ -109,6 +114,8 @@ class Engine(ABC):
             times: Given names of columns that are times. Typed ones come as structs of ``seconds``
                 since 1970 UTC (int64) and ``nanoseconds`` within the second (int64), because
                 engines keep times in different resolutions.
+            ids: Given names of columns that are ids. Where parts hold them in different types, a
+                number that is no id has a mark behind it, which `read_ids` knows.
 
         Raises:
             UserError: Nothing is there, a file is no parquet, no file has a row, a wanted column is
@@ -120,7 +127,7 @@ class Engine(ABC):
         foldered = foldered_columns(parts, columns)
         stored = {name: raw for name, raw in columns.items() if name not in foldered}
         grouped: dict[tuple[ColumnRead, ...], list[ParquetPart]] = {}
-        for part, plan in zip(parts, plan_reads(parts, stored, times=times), strict=True):
+        for part, plan in zip(parts, plan_reads(parts, stored, times=times, ids=ids), strict=True):
             readable, reads = self._distinct(part, tuple(plan.values()))
             grouped.setdefault(reads, []).append(readable)
         tables = [

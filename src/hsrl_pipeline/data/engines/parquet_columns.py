@@ -17,7 +17,12 @@ from pyarrow import types
 from hsrl_pipeline.data.engines.parquet_parts import ParquetPart
 from hsrl_pipeline.errors import UserError
 
-EXACT_FLOATS = 1 << 53
+FIRST_INEXACT = {16: 1 << 11, 32: 1 << 24, 64: 1 << 53}
+"""Smallest whole number whose successor a float of that many bits can't hold."""
+
+FRACTION_MARK = " [a float, not whole]"
+ROUNDED_MARK = " [a float, rounded]"
+"""What follows a number that is no id: told by its type, which its text no longer shows."""
 
 
 class Form(Enum):
@@ -27,6 +32,7 @@ class Form(Enum):
     WHOLE = "int64"
     NUMBER = "float64"
     TEXT = "text; whole numbers without a decimal point"
+    ID = "text as TEXT, with a mark after a number that is no id"
     MOMENT = "struct of seconds since 1970 (int64) and nanoseconds within the second (int64)"
     NOTHING = "null"
 
@@ -53,6 +59,7 @@ def plan_reads(
     columns: Mapping[str, str],
     *,
     times: Collection[str] = (),
+    ids: Collection[str] = (),
     lists: Collection[str] = (),
 ) -> list[dict[str, ColumnRead]]:
     """Return how to read each part, so that all parts give the same types.
@@ -61,6 +68,7 @@ def plan_reads(
         parts: Parts with rows.
         columns: Name to give to each wanted column, and its name in the files.
         times: Given names of columns that are times, typed or not.
+        ids: Given names of columns that are ids.
         lists: Given names of columns that may hold lists; these keep their types.
 
     Returns:
@@ -89,7 +97,7 @@ def plan_reads(
         if any(is_list(kind) for kind in kinds):
             form = Form.SAME
         else:
-            form = _common_form(parts, kinds, column, is_time=name in times)
+            form = _common_form(parts, kinds, column, is_time=name in times, is_id=name in ids)
         for part, kind, plan in zip(parts, kinds, plans, strict=True):
             int96 = kind == pa.timestamp("ns") and part.is_int96(column)
             own = Form.NOTHING if types.is_null(kind) else form
@@ -98,7 +106,12 @@ def plan_reads(
 
 
 def _common_form(
-    parts: Sequence[ParquetPart], kinds: Sequence[pa.DataType], column: str, *, is_time: bool
+    parts: Sequence[ParquetPart],
+    kinds: Sequence[pa.DataType],
+    column: str,
+    *,
+    is_time: bool,
+    is_id: bool,
 ) -> Form:
     found = {kind for kind in kinds if not types.is_null(kind)}
     dated = {kind for kind in found if _is_dated(kind)}
@@ -114,10 +127,13 @@ def _common_form(
                 remedy="Write the times of all parts in one form.",
             )
         return Form.MOMENT
-    if len(found) <= 1:
+    # engines take float16 for float32, which holds more whole numbers
+    if len(found) <= 1 and not (is_id and pa.float16() in found):
         return Form.SAME
     if all(_fits_int64(kind) for kind in found):
         return Form.WHOLE
+    if is_id:
+        return Form.ID
     numeric = all(_fits_int64(k) or types.is_integer(k) or types.is_floating(k) for k in found)
     if all(types.is_floating(kind) for kind in found) or (is_time and numeric):
         return Form.NUMBER
@@ -156,7 +172,7 @@ def text_sql(column: str, kind: pa.DataType) -> str:
     if types.is_floating(kind):
         number = f"CAST({column} AS DOUBLE)"
         return (
-            f"CASE WHEN abs({number}) < {EXACT_FLOATS} AND {number} = floor({number}) "
+            f"CASE WHEN abs({number}) < {FIRST_INEXACT[64]} AND {number} = floor({number}) "
             f"THEN CAST(CAST({number} AS BIGINT) AS STRING) ELSE CAST({number} AS STRING) END"
         )
     if types.is_decimal(kind):
@@ -164,3 +180,28 @@ def text_sql(column: str, kind: pa.DataType) -> str:
     if types.is_binary(kind) or types.is_fixed_size_binary(kind):
         return column
     return f"CAST({column} AS STRING)"
+
+
+def id_sql(column: str, kind: pa.DataType) -> str:
+    """Return a column of ids as `text_sql` does, with a mark after a number that is no id.
+
+    Args:
+        column: The column, quoted as the engine does.
+        kind: Its type in the file.
+    """
+    text = text_sql(column, kind)
+    if types.is_floating(kind) or types.is_decimal256(kind):  # DuckDB reads these as float64
+        number = f"CAST({column} AS DOUBLE)"
+        exact = f"abs({number}) < {FIRST_INEXACT[min(kind.bit_width, 64)]}"
+        endless = f"abs({number}) = CAST('Infinity' AS DOUBLE)"
+        return (
+            f"CASE WHEN {exact} AND {number} = floor({number}) THEN {text} "
+            f"WHEN {exact} OR {endless} THEN CAST({number} AS STRING) || '{FRACTION_MARK}' "
+            f"ELSE CAST({number} AS STRING) || '{ROUNDED_MARK}' END"
+        )
+    if types.is_decimal(kind):
+        return (
+            f"CASE WHEN {column} = floor({column}) THEN {text} "
+            f"ELSE CAST({column} AS STRING) || '{FRACTION_MARK}' END"
+        )
+    return text

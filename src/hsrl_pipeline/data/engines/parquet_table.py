@@ -11,9 +11,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyarrow import types
 
-from hsrl_pipeline.data.engines.duckdb_engine import text_of_column
+from hsrl_pipeline.data.engines.duckdb_engine import number_texts, text_of_column
 from hsrl_pipeline.data.engines.parquet_columns import (
-    EXACT_FLOATS,
     ColumnRead,
     Form,
     is_list,
@@ -28,7 +27,9 @@ from hsrl_pipeline.data.engines.parquet_parts import (
 from hsrl_pipeline.errors import UserError
 
 
-def read_columns(path: Path, columns: Collection[str], lists: Collection[str] = ()) -> pa.Table:
+def read_columns(
+    path: Path, columns: Collection[str], lists: Collection[str] = (), ids: Collection[str] = ()
+) -> pa.Table:
     """Return columns of a file, folder or pattern, row by row in the order of the parts.
 
     NaN comes out as null, and types of parts are brought together, as `Engine.scan_parquet` does
@@ -38,6 +39,7 @@ def read_columns(path: Path, columns: Collection[str], lists: Collection[str] = 
         path: A file, a folder or a pattern with ``*``.
         columns: Wanted columns.
         lists: Those of them that may hold lists; they come as lists of text when a part has lists.
+        ids: Those of them that are ids, see `Engine.scan_parquet`.
 
     Raises:
         UserError: Nothing is there, a file is no parquet, lacks a wanted column or holds what is
@@ -49,7 +51,7 @@ def read_columns(path: Path, columns: Collection[str], lists: Collection[str] = 
     stored = {name: name for name in wanted if name not in foldered}
     tables = []
     for place, (part, plan) in enumerate(
-        zip(parts, plan_reads(parts, stored, lists=lists), strict=True)
+        zip(parts, plan_reads(parts, stored, ids=ids, lists=lists), strict=True)
     ):
         read = _read_part(part, plan)
         read |= {
@@ -90,22 +92,15 @@ def _in_form(column: pa.ChunkedArray, read: ColumnRead) -> pa.ChunkedArray:
         return column.cast(pa.int64())
     if read.form is Form.NUMBER:
         return column.cast(pa.float64())
-    return _as_text(column) if read.form is Form.TEXT else column
+    return _as_text(column, read) if read.form in (Form.TEXT, Form.ID) else column
 
 
-def _as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
+def _as_text(column: pa.ChunkedArray, read: ColumnRead) -> pa.ChunkedArray:
     kind = column.type
     if types.is_boolean(kind):
         return column.cast(pa.int8()).cast(pa.string())
-    if types.is_floating(kind):
-        number = column.cast(pa.float64())
-        whole = pc.and_(
-            pc.equal(number, pc.floor(number)), pc.less(pc.abs(number), float(EXACT_FLOATS))
-        )
-        kept = pc.if_else(whole, number, 0.0).cast(pa.int64()).cast(pa.string())
-        return pc.if_else(whole, kept, number.cast(pa.string()))
-    if types.is_decimal(kind):
-        return pc.replace_substring_regex(column.cast(pa.string()), "[.]0+$", "")
+    if types.is_floating(kind) or types.is_decimal(kind):
+        return number_texts(column, read)
     if types.is_string(kind) or types.is_primitive(kind):
         return column.cast(pa.string())
     return text_of_column(column)

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hsrl_pipeline.data.engines.engine import Engine
-from hsrl_pipeline.data.engines.parquet_columns import ColumnRead, Form, text_sql
+from hsrl_pipeline.data.engines.parquet_columns import ColumnRead, Form, id_sql, text_sql
 from hsrl_pipeline.data.engines.parquet_parts import ParquetPart
 from hsrl_pipeline.errors import UserError
 
@@ -164,6 +164,8 @@ def _column_sql(read: ColumnRead) -> str:
         )
     if as_whole:
         column = f"timestamp_micros({column} DIV 1000L)"
+    if read.form is Form.ID:
+        return id_sql(column, kind)
     return text_sql(column, kind) if read.form is Form.TEXT else column
 
 

@@ -8,6 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import ibis
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from hsrl_pipeline.data.accounts import BadRows, RowAccounts
 from hsrl_pipeline.data.engines.engine import Engine
@@ -21,7 +24,18 @@ from hsrl_pipeline.data.events.judging import (
 from hsrl_pipeline.data.ids import GOOD
 from hsrl_pipeline.data.sources.source_log import LINES_PER_FILE, SourceLog
 
-SHOWN = ("file", "raw", "user_id", "item_id", "timestamp", "value", "label", "position", "slate_id")
+SHOWN = (
+    "file",
+    "raw",
+    "user_id",
+    "item_id",
+    "timestamp",
+    "value",
+    "label",
+    "position",
+    "slate_id",
+    "propensity",
+)
 
 
 @dataclass(frozen=True)
@@ -32,7 +46,7 @@ class CheckedEvents:
         events: Parquet file of ``user_key``, ``item_key`` (int32), ``timestamp`` (int64),
             ``value`` (float32, nullable), ``label`` (int8), ``order`` (int64, ties in time), and
             where the source has them ``nanoseconds`` (int32, beyond ``timestamp``), ``slate_id``
-            (string), ``position`` (int8), ``prior`` (bool).
+            (string), ``position`` (int8), ``propensity`` (float32), ``prior`` (bool).
             Rows with a ``defect`` other than 0 do not count.
         excluded: Parquet file of the ``order`` of further rows that do not count; None when there
             are none.
@@ -62,14 +76,12 @@ def check_events(engine: Engine, source: SourceLog, date: str | None = None) -> 
     numeric = source.rules.numeric_ids
     strict = source.unlisted_items == "bad" and source.items is not None
     listed = source.items["item_id"].tolist() if strict and source.items is not None else None
-    # kept first: otherwise a filter on read ids would be moved before distinct, to every row
-    raw = {
-        name: engine.persist(draft.select(name).distinct(), f"distinct_{name}")
-        for name in ("user_id", "item_id")
+    numbered = {
+        "users": number_ids(engine, draft, "user_id", numeric=numeric),
+        "items": number_ids(engine, draft, "item_id", numeric=numeric, listed=listed),
     }
-    engine.write(number_ids(raw["user_id"], "user_id", numeric=numeric), paths["users"])
-    item_ids = number_ids(raw["item_id"], "item_id", numeric=numeric, listed=listed)
-    engine.write(item_ids, paths["items"])
+    for name, ids in numbered.items():
+        engine.write(ids, paths[name])
     users, items = engine.read(paths["users"]), engine.read(paths["items"])
     judged, defects = judge_rows(draft, users, items, source)
     if date is not None:
@@ -83,7 +95,10 @@ def check_events(engine: Engine, source: SourceLog, date: str | None = None) -> 
     marked = mark_duplicates(engine, judged, source.rules.duplicates_on, kinds)
     if source.slates.given:
         marked = mark_broken_slates(engine, marked, source.slates.size, kinds)
-    notes = _count_rewritten(users, "user") | _count_rewritten(items, "item")
+    notes = {
+        **_count_rewritten(paths["users"], "user"),
+        **_count_rewritten(paths["items"], "item"),
+    }
     accounts = replace(_account(marked, draft, kinds, source.column_names), notes=notes)
     excluded = None
     if marked is not judged:
@@ -101,12 +116,12 @@ def day_bounds(date: str, source: SourceLog) -> tuple[int, int]:
     return start, start + 86_400 * scale
 
 
-def _count_rewritten(ids: ibis.Table, name: str) -> dict[str, int]:
+def _count_rewritten(path: Path, name: str) -> dict[str, int]:
     """Return how many texts of ids are not the ids themselves, under a note; empty if none."""
-    raw = ids[f"raw_{name}_id"]
-    if not raw.type().is_string():
+    raw, text = pq.read_table(path, columns=[f"raw_{name}_id", f"{name}_id"]).columns
+    if not pa.types.is_string(raw.type):
         return {}
-    count = int(ids.filter(raw != ids[f"{name}_id"]).count().execute())
+    count = pc.sum(pc.not_equal(raw, text)).as_py()
     return {f"{name} ids with spaces around them or .0 behind": count} if count else {}
 
 

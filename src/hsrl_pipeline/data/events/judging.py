@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 import ibis
 import ibis.expr.types as ir
 
+from hsrl_pipeline.data.engines.engine import Engine
+from hsrl_pipeline.data.engines.parquet_columns import FRACTION_MARK, ROUNDED_MARK
 from hsrl_pipeline.data.ids import (
     FRACTION_ID,
     GOOD,
@@ -53,7 +55,12 @@ class Defect:
 
 
 def number_ids(
-    draft: ibis.Table, name: str, *, numeric: bool, listed: Sequence[str] | None = None
+    engine: Engine,
+    draft: ibis.Table,
+    name: str,
+    *,
+    numeric: bool,
+    listed: Sequence[str] | None = None,
 ) -> ibis.Table:
     """Return the distinct ids of a draft, numbered from 0: shorter ids first, then by code point.
 
@@ -61,6 +68,7 @@ def number_ids(
     instead of in each row is what makes long logs fast.
 
     Args:
+        engine: Where to run.
         draft: Drafted events.
         name: ``"user_id"`` or ``"item_id"``.
         numeric: Whether ids must be whole numbers.
@@ -74,10 +82,10 @@ def number_ids(
     Raises:
         UserError: The column is of a type that no id has.
     """
-    raw = draft.select(**{f"raw_{name}": draft[name]}).distinct()
+    # kept, so that no engine reads the ids of every row to find the distinct ones
+    raw = engine.persist(draft.select(**{f"raw_{name}": draft[name]}).distinct(), f"raw_{name}")
     reading = read_ids(raw[f"raw_{name}"], name, numeric=numeric)
     ids = raw.mutate(**{name: reading.text, f"{name}_defect": reading.defect})
-    ids = ids.filter(ids[name].notnull())
     if listed is not None:
         known = ibis.memtable({"listed_id": list(listed)}, schema={"listed_id": "string"})
         ids = ids.left_join(known, ids[name] == known.listed_id)
@@ -85,7 +93,8 @@ def number_ids(
         verdict = ibis.ifelse(unlisted, UNLISTED_ID, ids[f"{name}_defect"]).cast("int16")
         ids = ids.drop("listed_id").mutate(**{f"{name}_defect": verdict})
     order = ibis.dense_rank().over(order_by=[ids[name].length(), ids[name]])
-    return ids.mutate(order.cast("int32").name(key_of(name)))
+    numbered = ids.mutate(order.cast("int32").name(key_of(name)))
+    return numbered.filter(numbered[name].notnull())  # null comes last and moves no number
 
 
 def key_of(name: str) -> str:
@@ -129,6 +138,11 @@ def judge_rows(
             for defect in defects
         ]
     branches = [(d.found.fill_null(False), code) for code, d in enumerate(defects, start=1)]
+    n_of_ids = sum(defect.column in ("user_id", "item_id") for defect in defects)
+    # most rows have good ids and pass all that can be wrong with them in one step
+    good_ids = ((keyed.user_id_defect == GOOD) & (keyed.item_id_defect == GOOD)).fill_null(False)
+    of_ids = ibis.cases(*branches[:n_of_ids], else_=GOOD)
+    branches = [(~good_ids, of_ids), *branches[n_of_ids:]]
     if "reason" in draft.columns:
         branches.insert(0, (keyed.reason.notnull(), READERS_OWN))
     judged = keyed.select(
@@ -177,6 +191,12 @@ def _judge_fields(draft: ibis.Table, source: SourceLog) -> tuple[dict[str, ir.Va
         in_range = ibis.ifelse(position.between(0, 127), position, ibis.null("int64"))
         typed["position"] = in_range.cast("int8")
         defects += found
+    if "propensity" in draft.columns:
+        chance, unreadable = _parse_number(draft.propensity)
+        typed["propensity"] = chance.cast("float32")
+        defects.append(Defect("propensity is not a number", "propensity", unreadable))
+        outside = (chance <= 0) | (chance > 1)
+        defects.append(Defect("propensity is not above 0 and at most 1", "propensity", outside))
     if "slate_id" in draft.columns:
         typed["slate_id"], found = _judge_slate_id(draft.slate_id)
         defects += found
@@ -187,15 +207,18 @@ def _judge_slate_id(slate: ir.Value) -> tuple[ir.StringValue, list[Defect]]:
     """Return the slate's id as text; unlike other ids it is read in each row, so texts stay."""
     if slate.type().is_string():
         text = ibis.ifelse(slate.isin(NO_ID), ibis.null("string"), slate)
-        return text, [Defect("slate_id is missing", "slate_id", text.isnull())]
-    reading = read_ids(slate, "slate_id")
+        found = {
+            ROUNDED_ID: slate.endswith(ROUNDED_MARK),
+            FRACTION_ID: slate.endswith(FRACTION_MARK),
+        }
+    else:
+        reading = read_ids(slate, "slate_id")
+        text = reading.text
+        found = {code: reading.defect == code for code in (ROUNDED_ID, FRACTION_ID)}
     reasons = describe_defects("slate_id", numeric=False)
-    return reading.text, [
-        Defect("slate_id is missing", "slate_id", reading.text.isnull()),
-        *(
-            Defect(reasons[code], "slate_id", reading.defect == code)
-            for code in (ROUNDED_ID, FRACTION_ID)
-        ),
+    return text, [
+        Defect("slate_id is missing", "slate_id", text.isnull()),
+        *(Defect(reasons[code], "slate_id", verdict) for code, verdict in found.items()),
     ]
 
 
@@ -208,6 +231,7 @@ def _judge_whole_number(
             remedy="Convert it to seconds or milliseconds since 1970-01-01 UTC.",
         )
     unreadable: ir.BooleanValue = ibis.literal(False)
+    missing = value.isnull()
     if value.type().is_uint64():
         number = value.try_cast("int64")
         unreadable = number.isnull()
@@ -220,12 +244,13 @@ def _judge_whole_number(
         unreadable = ~whole
     else:
         text = value.cast("string")
-        value = ibis.ifelse(text.isin(NAN), ibis.null("string"), text)
-        digits = ibis.ifelse(text.contains("."), text.re_extract(WHOLE_DECIMAL, 1), text)
+        whole = text.re_search(WHOLE_NUMBER)
+        digits = ibis.ifelse(whole, text, text.re_extract(WHOLE_DECIMAL, 1))
         number = digits.try_cast("int64")
-        unreadable = ~digits.re_search(WHOLE_NUMBER)
+        unreadable = number.isnull()
+        missing = unreadable & (text.isnull() | text.isin(NAN))
     return number, [
-        Defect(f"{name} is missing", name, value.isnull()),
+        Defect(f"{name} is missing", name, missing),
         Defect(f"{name} is not a whole number", name, unreadable),
         Defect(f"{name} is outside {low} to {high}", name, ~number.between(low, high)),
     ]

@@ -30,6 +30,7 @@ def log_settings(name: str, source: SourceLog) -> dict[str, Any]:
     rules = source.rules
     answers = {
         "ingestion.tabular.columns.label": _given(rules.positive_above is None),
+        "ingestion.tabular.columns.propensity": _given(source.has_propensities),
         "ingestion.positive_above": rules.positive_above,
         "ingestion.tabular.value_range": None
         if rules.value_range is None

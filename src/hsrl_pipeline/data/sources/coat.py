@@ -60,8 +60,9 @@ def read_coat(request: ReadRequest) -> SourceLog:
         for name in ("train.ascii", "test.ascii")
     )
     parts = [
-        _events(matrix, day, numpy_generator(request.seed, f"coat.order.{matrix.name}"))
-        for day, matrix in enumerate((chosen, drawn))
+        _events(matrix, day, numpy_generator(request.seed, f"coat.order.{matrix.name}"), chance)
+        # each drawn coat is one of all, whichever a person chose; of chosen ones it is not known
+        for day, (matrix, chance) in enumerate(((chosen, np.nan), (drawn, 1.0 / len(items))))
     ]
     accounts = item_accounts.merged(user_accounts)
     for matrix in (chosen, drawn):
@@ -80,6 +81,7 @@ def read_coat(request: ReadRequest) -> SourceLog:
             duplicates_on=(),
         ),
         accounts=accounts,
+        has_propensities=True,
     )
 
 
@@ -122,7 +124,9 @@ def _read_ratings(folder: Path, name: str, n_people: int, n_coats: int) -> Numbe
     return matrix
 
 
-def _events(matrix: NumberMatrix, day: int, draw: np.random.Generator) -> pd.DataFrame:
+def _events(
+    matrix: NumberMatrix, day: int, draw: np.random.Generator, chance: float
+) -> pd.DataFrame:
     """Return the ratings of a matrix as events of one day, each person's in a drawn order."""
     rows, columns = np.nonzero(~np.isnan(matrix.values))
     order = np.lexsort((draw.random(len(rows)), rows))
@@ -137,6 +141,7 @@ def _events(matrix: NumberMatrix, day: int, draw: np.random.Generator) -> pd.Dat
             "item_id": (columns + 1).astype(str),
             "timestamp": day * DAY_SECONDS + place,
             "value": matrix.values[rows, columns],
+            "propensity": chance,
         }
     )
 

@@ -203,7 +203,11 @@ def read_feature_text(
 
 
 def read_feature_parquet(
-    path: Path, columns: Mapping[str, str], lists: Collection[str] = ()
+    path: Path,
+    columns: Mapping[str, str],
+    lists: Collection[str] = (),
+    *,
+    ids: Collection[str] = (),
 ) -> FeatureFile:
     """Return columns of a parquet file as text, with row numbers from 1 as lines.
 
@@ -211,12 +215,13 @@ def read_feature_parquet(
         path: A file, a folder or a pattern with ``*``; files count in the order of their paths.
         columns: Name to give to each wanted column, and its name in the file.
         lists: Names in the file of columns that may hold lists; these come as lists of text.
+        ids: Names in the file of columns that are ids.
 
     Raises:
         UserError: The file is missing, is no parquet, lacks a wanted column, or a column holds what
             is neither text nor number.
     """
-    table = read_columns(path, columns.values(), lists)
+    table = read_columns(path, columns.values(), lists, ids)
     typed = {name: table[raw] for name, raw in columns.items()}
     rows = pd.DataFrame(
         {name: _as_text(path, columns[name], column) for name, column in typed.items()},

@@ -120,6 +120,8 @@ class SourceLog:
     - ``value``: rating, play time or the like (optional). ``label``: 0 or 1 (optional when
       ``rules.positive_above`` is set).
     - ``slate_id`` (unique per user), ``position`` (0-based): where ``slates.given``.
+    - ``propensity`` (optional): the probability, above 0 to 1, with which the log showed the item
+      in its place; null where it is not known.
     - ``prior`` (boolean, optional): a positive known from before the log; it enters histories only.
     - ``reason``, ``reason_column`` (string, optional): a defect that the reader itself found in the
       row; null when there is none. ``raw`` (string, optional): text to show in messages.
@@ -140,6 +142,7 @@ class SourceLog:
         column_names: Names that columns of the draft have in the raw log, for messages.
         unlisted_items: ``"keep"`` events of items that the item frame lacks (their features are
             then zero), or count them as ``"bad"`` rows.
+        has_propensities: Whether drafts carry ``propensity``.
     """
 
     draft_events: Callable[[Engine], ibis.Table]
@@ -153,6 +156,7 @@ class SourceLog:
     accounts: RowAccounts = field(default_factory=RowAccounts)
     column_names: Mapping[str, str] = field(default_factory=dict)
     unlisted_items: Literal["keep", "bad"] = "keep"
+    has_propensities: bool = False
 
 
 @dataclass(frozen=True)

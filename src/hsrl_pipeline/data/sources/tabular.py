@@ -34,6 +34,7 @@ from hsrl_pipeline.data.sources.text_parts import find_text_parts
 from hsrl_pipeline.errors import UserError
 
 FOLDER = "tabular"
+IDS = ("user_id", "item_id", "slate_id")
 
 
 def read_tabular(request: ReadRequest) -> SourceLog:
@@ -79,6 +80,7 @@ def read_tabular(request: ReadRequest) -> SourceLog:
         ),
         time_unit="ms" if settings.time_format == "ms" else "s",
         column_names=event_columns(settings),
+        has_propensities=columns.propensity is not None,
         accounts=item_accounts.merged(user_accounts).merged(RowAccounts(notes=notes)),
     )
 
@@ -97,7 +99,7 @@ def draft_log(engine: Engine, folder: Path, settings: TabularConfig) -> ibis.Tab
         rows = engine.scan_csv(parts.paths, columns, form=text_form(settings), labels=parts.labels)
     else:
         nothing = ibis.null("string")
-        rows = engine.scan_parquet(folder / settings.events, columns, times=("timestamp",))
+        rows = engine.scan_parquet(folder / settings.events, columns, times=("timestamp",), ids=IDS)
         rows = rows.mutate(reason=nothing, raw=nothing)
     time = to_epoch(rows.timestamp, settings.time_format)
     if time.unreadable is not None:
@@ -126,6 +128,7 @@ def event_columns(settings: TabularConfig) -> dict[str, str]:
         "value": settings.columns.value,
         "slate_id": settings.columns.slate,
         "position": settings.columns.position,
+        "propensity": settings.columns.propensity,
     }
     return {name: raw for name, raw in mapped.items() if raw is not None}
 
@@ -145,6 +148,7 @@ def read_item_features(
         mapped.file,
         parameter="ingestion.tabular.items.file",
         columns=columns,
+        ids=[mapped.id],
         workspace=workspace,
         lists=mapped.tags,
     )
@@ -182,6 +186,7 @@ def read_user_features(
         mapped.file,
         parameter="ingestion.tabular.users.file",
         columns=columns,
+        ids=[mapped.id],
         workspace=workspace,
     )
     file.check_ids(mapped.id)
@@ -234,6 +239,7 @@ def read_features(
     *,
     parameter: str,
     columns: Mapping[str, str],
+    ids: Collection[str],
     workspace: Path,
     lists: Collection[str] = (),
 ) -> FeatureFile:
@@ -245,6 +251,7 @@ def read_features(
         name: A file, a folder, or a pattern with ``*``.
         parameter: Parameter that names it, for messages.
         columns: Name to give to each wanted column, and its name in the file.
+        ids: Names in the file of columns that are ids.
         workspace: Scratch folder.
         lists: Names in the file of columns that may hold lists in parquet.
 
@@ -254,7 +261,7 @@ def read_features(
     path = locate(folder, name, parameter)
     parts = find_text_parts(folder, name)
     if parts is None:
-        return read_feature_parquet(path, columns, lists)
+        return read_feature_parquet(path, columns, lists, ids=ids)
     file = read_feature_text(
         parts.paths, columns, workspace, form=text_form(settings), labels=parts.labels
     )

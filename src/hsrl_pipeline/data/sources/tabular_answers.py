@@ -43,6 +43,7 @@ def read_recorded_answers(request: ReadRequest) -> tuple[pd.DataFrame, RowAccoun
         settings.recorded_answers,
         parameter=PARAMETER,
         columns=columns,
+        ids=[mapped.user, mapped.item],
         workspace=request.workspace,
     )
     for column in (mapped.user, mapped.item):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import ibis
 import pandas as pd
@@ -101,7 +102,9 @@ def _final_index(keys: ibis.Table, facts: ibis.Table, name: str) -> ibis.Table:
 def _interactions(indexed: ibis.Table, has_sessions: bool) -> ibis.Table:
     """Return the canonical interactions, by user and in the order of events."""
     logged = indexed.filter(indexed.place >= 0)
-    extra = {"session_index": logged.session_number} if has_sessions else {}
+    extra: dict[str, Any] = {"session_index": logged.session_number} if has_sessions else {}
+    if "propensity" in logged.columns:
+        extra["propensity"] = logged.propensity
     return logged.order_by("user_index", "place").select(
         "user_index",
         "item_index",
@@ -143,18 +146,23 @@ def _slates(
 
 
 def _wide_slates(interactions: ibis.Table, size: int) -> ibis.Table:
-    """Return one row per slate, item and label of each position packed into one number.
+    """Return one row per slate: item and label of each position as one number, and propensities.
 
     Half as many aggregates make the costliest step of a long log half as costly.
     """
     shown = interactions.filter(interactions.slate_index >= 0)
     packed = shown.item_index.cast("int64") * 2 + shown.label
-    return shown.group_by("slate_index").agg(
-        **{
-            f"packed_{k}": ibis.ifelse(shown.position == k, packed, ibis.null("int64")).max()
+    places = {
+        f"packed_{k}": ibis.ifelse(shown.position == k, packed, ibis.null("int64")).max()
+        for k in range(size)
+    }
+    if "propensity" in shown.columns:
+        nothing = ibis.null("float32")
+        places |= {
+            f"propensity_{k}": ibis.ifelse(shown.position == k, shown.propensity, nothing).max()
             for k in range(size)
         }
-    )
+    return shown.group_by("slate_index").agg(**places)
 
 
 def _unpacked(slates: ibis.Table, size: int) -> ibis.Table:

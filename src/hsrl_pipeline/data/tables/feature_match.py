@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from hsrl_pipeline.errors import UserError
 
@@ -21,14 +23,14 @@ def require_match(name: str, logged: pd.Series, described: pd.Series, least: flo
     Raises:
         UserError: The share is smaller; shows ids of both sides.
     """
-    has_features = logged.isin(described)
+    has_features = is_among(logged, described)
     if described.empty or has_features.mean() >= least:
         return
     message = (
         f"Only {int(has_features.sum())} of the {len(logged)} {name}s of the log have features: "
         f"the log has ids such as {_examples(logged[~has_features])} without features"
     )
-    strangers = described[~described.isin(logged)]
+    strangers = described[~is_among(described, logged)]
     if len(strangers):
         message += f", and the features have ids such as {_examples(strangers)} that it lacks"
     raise UserError(
@@ -37,6 +39,22 @@ def require_match(name: str, logged: pd.Series, described: pd.Series, least: flo
         remedy=f"Write the ids of {name}s in both files alike, or lower "
         f"ingestion.min_feature_match from {least:g} if so few have features.",
     )
+
+
+def is_among(ids: pd.Series, others: pd.Series) -> NDArray[np.bool_]:
+    """Return whether each id is one of the others.
+
+    Unlike ``isin``, which takes some 4 microseconds for each text that Arrow holds.
+
+    Args:
+        ids: (id,) str.
+        others: (other,) str, unique.
+
+    Returns:
+        (id,) bool.
+    """
+    found: NDArray[np.bool_] = pd.Index(others).get_indexer(pd.Index(ids)) >= 0
+    return found
 
 
 def _examples(ids: pd.Series) -> str:

@@ -26,7 +26,7 @@ class PlacedEvents:
         events: ``user_key``, ``item_key``, ``timestamp``, ``value``, ``label``, ``place`` (in the
             user's sequence, from 0; negative for what was known before the log),
             ``session_number``, and ``position``, ``slate_index``, ``is_train``: null outside
-            complete slates.
+            complete slates; where the source has it, ``propensity``.
         slates: ``slate_index`` by the time of the last event, ``user_key``, ``timestamp``,
             ``positives_before``, ``session_number``, ``is_train``.
         users: ``user_id``, ``user_key``.
@@ -66,6 +66,7 @@ def place_events(engine: Engine, logged: LoggedEvents, manifest: EventManifest) 
     in_slate = placed.slate_index.notnull()
     placed = placed.select(
         *_KEPT,
+        *(name for name in ("propensity",) if name in placed.columns),
         "session_number",
         "slate_index",
         "is_train",
@@ -100,7 +101,7 @@ def _ordered(events: ibis.Table, manifest: EventManifest) -> ibis.Table:
         "value",
         "label",
         place=place.cast("int32"),
-        **({"nanoseconds": events.nanoseconds} if fine else {}),
+        **{name: events[name] for name in _OPTIONAL if name in events.columns},
         **({"slate_id": events.slate_id, "position": events.position} if given else {}),
     )
     if given:
@@ -111,11 +112,12 @@ def _ordered(events: ibis.Table, manifest: EventManifest) -> ibis.Table:
 
 
 _KEPT = ("user_key", "item_key", "timestamp", "value", "label", "place")
+_OPTIONAL = ("nanoseconds", "propensity")
 
 
 def _kept(placed: ibis.Table) -> list[str]:
     """Return the columns to carry on until slates are numbered."""
-    return [*_KEPT, *(name for name in ("nanoseconds",) if name in placed.columns)]
+    return [*_KEPT, *(name for name in _OPTIONAL if name in placed.columns)]
 
 
 def _in_given_slates(placed: ibis.Table) -> ibis.Table:

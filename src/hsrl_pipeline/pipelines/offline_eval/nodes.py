@@ -25,13 +25,14 @@ def evaluate_policies(
     trained_policy: dict[str, Any],
     synthetic_truth: dict[str, Any],
     reference_records: Any,
+    propensities: pd.DataFrame,
     agent: AgentConfig,
     evaluation: EvaluationConfig,
     session: SessionConfig,
     reward: RewardConfig,
     candidates: CandidatesConfig,
     seed: int,
-) -> tuple[pd.DataFrame, dict[str, float], pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+) -> dict[str, Any]:
     """Roll the agent and the references out on both simulators, in common sessions.
 
     Args:
@@ -48,6 +49,7 @@ def evaluate_policies(
         trained_policy: Checkpoint of the run's agent.
         synthetic_truth: Checkpoint of the true users; without arrays when nobody knows them.
         reference_records: Store of the sessions that references had in earlier evaluations.
+        propensities: How likely pairs were to come into the log; without rows if unknown.
         agent: Name of the agent.
         evaluation: Number of sessions, their seed and split.
         session: Horizon, patience, history window.
@@ -56,7 +58,7 @@ def evaluate_policies(
         seed: Seed of the run.
 
     Returns:
-        Rows of the summary, figures for tracking, sessions, steps, users and truth.
+        Tables and figures for tracking, by catalog name.
     """
     from hsrl_pipeline.data.synthetic_truth import SyntheticTruth
     from hsrl_pipeline.device import resolve_device
@@ -87,15 +89,18 @@ def evaluate_policies(
         if known
         else None,
         reference_records=reference_records,
+        propensities=propensities,
     )
-    return (
-        tables.summary,
-        tables.metrics,
-        tables.sessions,
-        tables.steps,
-        tables.users,
-        tables.truth,
-    )
+    return {
+        "summary": tables.summary,
+        "evaluation_metrics": tables.metrics,
+        "evaluation_sessions": tables.sessions,
+        "evaluation_steps": tables.steps,
+        "evaluation_users": tables.users,
+        "policy_truth": tables.truth,
+        "ranking_summary": tables.ranking,
+        "off_policy_summary": tables.off_policy,
+    }
 
 
 def compare_policies(
@@ -117,6 +122,27 @@ def compare_policies(
         paired_differences(evaluation_sessions, evaluation.compare_with, *resampling),
         train_eval_gap(evaluation_sessions, *resampling),
     )
+
+
+def compare_simulators(
+    evaluation_sessions: pd.DataFrame, evaluation_steps: pd.DataFrame, evaluation: EvaluationConfig
+) -> tuple[pd.DataFrame, dict[str, float]]:
+    """Say whether the training simulator orders the policies evaluated so far as the judge does.
+
+    Args:
+        evaluation_sessions: Sessions of this and earlier runs.
+        evaluation_steps: Rows of this run's policies.
+        evaluation: Resamples.
+
+    Returns:
+        Kendall's tau per regime, and the run's own by name.
+    """
+    from hsrl_pipeline.evaluation.simulator_agreement import agreement_metrics, simulator_agreement
+
+    table = simulator_agreement(
+        evaluation_sessions, evaluation_steps, evaluation.n_resamples, evaluation.seed
+    )
+    return table, agreement_metrics(table)
 
 
 def plot_evaluation(

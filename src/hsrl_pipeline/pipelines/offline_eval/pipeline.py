@@ -6,6 +6,7 @@ from kedro.pipeline import Pipeline, node, pipeline
 
 from hsrl_pipeline.pipelines.offline_eval.nodes import (
     compare_policies,
+    compare_simulators,
     evaluate_policies,
     plot_evaluation,
 )
@@ -31,6 +32,7 @@ def create_pipeline(**_: object) -> Pipeline:
                     "trained_policy": "trained_policy",
                     "synthetic_truth": "synthetic_truth",
                     "reference_records": "reference_records",
+                    "propensities": "propensities",
                     "agent": "params:agent",
                     "evaluation": "params:evaluation",
                     "session": "params:session",
@@ -38,14 +40,16 @@ def create_pipeline(**_: object) -> Pipeline:
                     "candidates": "params:candidates",
                     "seed": "params:seed",
                 },
-                outputs=[
-                    "summary",
-                    "evaluation_metrics",
-                    "evaluation_sessions",
-                    "evaluation_steps",
-                    "evaluation_users",
-                    "policy_truth",
-                ],
+                outputs={
+                    "summary": "summary",
+                    "evaluation_metrics": "evaluation_metrics",
+                    "evaluation_sessions": "evaluation_sessions",
+                    "evaluation_steps": "evaluation_steps",
+                    "evaluation_users": "evaluation_users",
+                    "policy_truth": "policy_truth",
+                    "ranking_summary": "ranking_summary",
+                    "off_policy_summary": "off_policy_summary",
+                },
                 name="evaluate_policies",
             ),
             node(
@@ -53,6 +57,12 @@ def create_pipeline(**_: object) -> Pipeline:
                 inputs=["evaluation_sessions", "params:evaluation"],
                 outputs=["policy_differences", "train_eval_gap"],
                 name="compare_policies",
+            ),
+            node(
+                compare_simulators,
+                inputs=["evaluation_sessions", "evaluation_steps", "params:evaluation"],
+                outputs=["simulator_agreement", "simulator_agreement_metrics"],
+                name="compare_simulators",
             ),
             node(
                 plot_evaluation,

@@ -16,7 +16,7 @@ def build_vectors(
     dataset_info: dict[str, Any],
     sid: SidConfig,
     seed: int,
-) -> dict[str, Any]:
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """Make one vector per item from content, training feedback and given vectors.
 
     Args:
@@ -28,23 +28,23 @@ def build_vectors(
         seed: Seed of the run.
 
     Returns:
-        Checkpoint with ``vectors`` (item, embed) float32, row 0 zero.
+        Checkpoint with ``vectors`` (item, embed) float32, row 0 zero; and that of the transform
+        that makes vectors of items that come later.
     """
     from hsrl_pipeline.data.slate_log import DatasetInfo, ItemTable, SlateLog
-    from hsrl_pipeline.provenance import with_provenance
-    from hsrl_pipeline.semantic_ids.item_facts import collect_facts
-    from hsrl_pipeline.semantic_ids.item_vectors import build_item_vectors
+    from hsrl_pipeline.semantic_ids.item_facts import FactColumns
+    from hsrl_pipeline.semantic_ids.item_vectors import fit_item_vectors, fitted_checkpoints
 
     info = DatasetInfo.from_dict(dataset_info)
-    vectors = build_item_vectors(
+    facts = FactColumns.fit(items)
+    fitted = fit_item_vectors(
         ItemTable.from_frame(items, info),
         SlateLog.from_frames(slates, timeline),
         sid.vectors,
         seed=seed,
-        facts=collect_facts(items),
+        facts=facts.table(items),
     )
-    config = {"dataset": info.dataset, "seed": seed, "settings": sid.vectors.model_dump()}
-    return with_provenance({"config": config, "state": {"vectors": vectors}}, info.version)
+    return fitted_checkpoints(fitted, facts, info)
 
 
 def fit_codebook(item_vectors: dict[str, Any], sid: SidConfig, seed: int) -> Any:
@@ -117,11 +117,16 @@ def diagnose_semantic_ids(
     Returns:
         All figures, those that runs are compared by, items that share prefixes, and a figure.
     """
-    from hsrl_pipeline.semantic_ids.reports.diagnostics import diagnose, flat_metrics
+    from hsrl_pipeline.semantic_ids.reports.diagnostics import (
+        diagnose,
+        flat_metrics,
+        warn_of_idle_level,
+    )
     from hsrl_pipeline.semantic_ids.reports.examples import list_prefix_examples
     from hsrl_pipeline.semantic_ids.reports.plots import plot_diagnostics
 
     diagnostics = diagnose(codebook, _vectors(item_vectors), seed=seed)
+    warn_of_idle_level(diagnostics)
     return (
         diagnostics,
         flat_metrics(diagnostics),

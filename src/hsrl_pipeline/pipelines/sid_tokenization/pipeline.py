@@ -27,7 +27,7 @@ def create_pipeline(**_: object) -> Pipeline:
                     "sid": "params:sid",
                     "seed": "params:seed",
                 },
-                outputs="item_vectors",
+                outputs=["item_vectors", "item_vectorizer"],
                 name="build_vectors",
             ),
             node(

@@ -126,3 +126,47 @@ def report_fidelity(
         plot_slate_clicks(tables),
         plot_popularity(tables),
     )
+
+
+def check_selection(
+    *,
+    users: pd.DataFrame,
+    items: pd.DataFrame,
+    slates: pd.DataFrame,
+    timeline: pd.DataFrame,
+    propensities: pd.DataFrame,
+    dataset_info: dict[str, Any],
+    simulator: SimulatorConfig,
+    session: SessionConfig,
+    seed: int,
+) -> tuple[pd.DataFrame, dict[str, float]]:
+    """Judge Psi_train's fit on what people chose and on what was drawn at random.
+
+    Args:
+        users: Canonical table.
+        items: Canonical table.
+        slates: Canonical table.
+        timeline: Canonical table.
+        propensities: Canonical table; empty where nobody knows them.
+        dataset_info: Sizes and field names.
+        simulator: Parameters of the simulators.
+        session: History window.
+        seed: Seed of the run.
+
+    Returns:
+        The table, without rows where no propensities are known, and its figures by name.
+    """
+    from hsrl_pipeline.data.slate_log import DatasetInfo, ItemTable, SlateLog, UserTable
+    from hsrl_pipeline.simulator.response import fidelity_selection
+
+    info = DatasetInfo.from_dict(dataset_info)
+    table = fidelity_selection.check_selection(
+        SlateLog.from_frames(slates, timeline),
+        UserTable.from_frame(users, info),
+        ItemTable.from_frame(items, info),
+        propensities,
+        simulator,
+        history_size=session.history_size,
+        seed=seed,
+    )
+    return table, fidelity_selection.selection_metrics(table)

@@ -7,7 +7,13 @@ from typing import Any, Literal
 
 from kedro.pipeline import Node, Pipeline, node, pipeline
 
-from hsrl_pipeline.pipelines.simulator_training.nodes import fit_user_simulator, report_fidelity
+from hsrl_pipeline.pipelines.simulator_training.nodes import (
+    check_selection,
+    fit_user_simulator,
+    report_fidelity,
+)
+
+CURVES = "simulator_curves"
 
 FIT_INPUTS = {
     "users": "users",
@@ -15,7 +21,7 @@ FIT_INPUTS = {
     "slates": "slates",
     "timeline": "timeline",
     "dataset_info": "dataset_info",
-    "simulator_curves": "simulator_curves",
+    CURVES: CURVES,
     "simulator": "params:simulator",
     "session": "params:session",
     "seed": "params:seed",
@@ -55,6 +61,15 @@ def create_pipeline(**_: object) -> Pipeline:
                     "simulator_popularity_plot",
                 ],
                 name="report_fidelity",
+            ),
+            node(
+                check_selection,
+                inputs={
+                    **{name: source for name, source in FIT_INPUTS.items() if name != CURVES},
+                    "propensities": "propensities",
+                },
+                outputs=["simulator_selection", "simulator_selection_metrics"],
+                name="check_selection",
             ),
         ],
         namespace="simulator_training",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -11,6 +12,14 @@ from numpy.typing import NDArray
 
 from hsrl_pipeline.semantic_ids.codebook import NO_CODE, Codebook
 from hsrl_pipeline.semantic_ids.nearest import CodeArray, FloatArray
+
+logger = logging.getLogger(__name__)
+
+IDLE_SHARE = 0.5
+"""Share of items alone before the last level, above which that level hardly decides anything."""
+
+ITEMS_PER_PREFIX = 4
+"""Items that a prefix of all levels but the last should tell apart on average."""
 
 NEIGHBOURS = 10
 """Nearest neighbours per item in the neighbourhood measure."""
@@ -54,6 +63,42 @@ def unique_share(codes: CodeArray) -> float:
     """
     group = _groups(codes)
     return float(np.mean(np.bincount(group)[group] == 1))
+
+
+def alone_before_last_level(codes: CodeArray) -> float:
+    """Return the share of items that no other item shares all codes but the last with.
+
+    For these items the last level decides nothing.
+
+    Args:
+        codes: (row, level) int64. One real item per row.
+
+    Returns:
+        Share in [0, 1]; 0 with one level, before which all items are together.
+    """
+    return unique_share(codes[:, :-1]) if codes.shape[1] > 1 else 0.0
+
+
+def warn_of_idle_level(diagnostics: dict[str, Any]) -> None:
+    """Warn once where the last level decides nothing for most items.
+
+    Args:
+        diagnostics: What `diagnose` returned.
+    """
+    share, n_items = diagnostics["alone_before_last_level"], diagnostics["n_items"]
+    if share <= IDLE_SHARE:
+        return
+    n_levels = len(diagnostics["reconstruction_error"])
+    vocab_size = max(2, int((n_items / ITEMS_PER_PREFIX) ** (1.0 / (n_levels - 1))))
+    logger.warning(
+        "%.0f of %d items are alone before the last level: level %d decides nothing for them. "
+        "For about %d items per prefix set sid.vocab_size=%d, or take fewer levels (sid.n_levels)",
+        share * n_items,
+        n_items,
+        n_levels,
+        ITEMS_PER_PREFIX,
+        vocab_size,
+    )
 
 
 def collision_histogram(codes: CodeArray) -> dict[int, int]:
@@ -166,6 +211,7 @@ def diagnose(codebook: Codebook, vectors: FloatArray, *, seed: int) -> dict[str,
         "collisions": codebook.collisions,
         "unique_share_before_resolver": unique_share(before),
         "unique_share": unique_share(final),
+        "alone_before_last_level": alone_before_last_level(from_vectors),
         "moved_share": float(np.mean((before != from_vectors).any(axis=1))),
         "collision_histogram_before_resolver": _keyed(collision_histogram(before)),
         "collision_histogram": _keyed(collision_histogram(final)),
@@ -185,7 +231,13 @@ def flat_metrics(diagnostics: dict[str, Any]) -> dict[str, float]:
     """
     metrics = {
         f"sid_{name}": float(diagnostics[name])
-        for name in ("unique_share_before_resolver", "unique_share", "moved_share", "hourglass")
+        for name in (
+            "unique_share_before_resolver",
+            "unique_share",
+            "alone_before_last_level",
+            "moved_share",
+            "hourglass",
+        )
     }
     for level in diagnostics["levels"]:
         metrics[f"sid_effective_vocab_level_{level['level']}"] = float(level["effective_vocab"])

@@ -9,17 +9,15 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from hsrl_pipeline.config.simulator import SimulatorConfig
 from hsrl_pipeline.data.slate_log import DatasetInfo, SlateLog, UserTable
 from hsrl_pipeline.simulator.response.base import UserResponseModel
 from hsrl_pipeline.simulator.response.checkpoint import build_response_model
 from hsrl_pipeline.simulator.response.ensemble import EnsembleResponse
-from hsrl_pipeline.simulator.response.fidelity_metrics import (
-    clicks_per_slate,
-    reliability,
-    sigmoid,
+from hsrl_pipeline.simulator.response.fidelity_details import (
+    describe_answers,
+    popularity_groups,
 )
 from hsrl_pipeline.simulator.response.fidelity_personal import (
     GAINS,
@@ -36,7 +34,6 @@ from hsrl_pipeline.simulator.response.user_identity import users_as_read
 
 logger = logging.getLogger(__name__)
 
-N_POPULARITY_GROUPS = 10
 HELD_OUT_SPLIT = "latest"
 """Name of the rows that chose the number of epochs, in the table of scores."""
 
@@ -168,7 +165,7 @@ def measure_fidelity(
                     | own_scores
                     | {"disagreement": _disagreement(model, rows) if name == split else np.nan}
                 )
-            tables.append(_detail(place, log_odds, own, groups, config.n_calibration_bins))
+            tables.append(describe_answers(place, log_odds, own, groups, config.n_calibration_bins))
         starts = _starts(model, log)
         gains = measure_gains(model, ResponseRows(starts, read_users, model.history_size), log)
         gains.insert(0, "simulator", simulator)
@@ -188,19 +185,6 @@ def measure_fidelity(
             taste_agreement(models["train"], models["eval"]) if len(models) == 2 else float("nan")
         ),
     )
-
-
-def popularity_groups(log: SlateLog, n_items: int) -> NDArray[np.int64]:
-    """Return the tenth of the catalogue that each item belongs to by its exposures in a log.
-
-    Returns:
-        (item,) int64. 1 for the least to 10 for the most shown items; 0 in the padding row. Ties
-        are broken by item index.
-    """
-    exposures = np.bincount(log.slates.ravel(), minlength=n_items + 1)[1:]
-    ranks = np.empty(n_items, dtype=np.int64)
-    ranks[np.argsort(exposures, kind="stable")] = np.arange(n_items)
-    return np.concatenate([[0], 1 + ranks * N_POPULARITY_GROUPS // max(n_items, 1)])
 
 
 def _starts(model: UserResponseModel, log: SlateLog) -> SlateLog:
@@ -230,58 +214,6 @@ def _held_out_scores(simulator: str, reports: list[dict[str, Any]]) -> list[dict
             **{name: float(np.mean([report[name] for report in reports])) for name in figures},
             **dict.fromkeys(UNKNOWN_HELD_OUT, np.nan),
         }
-    ]
-
-
-def _detail(
-    place: Mapping[str, str],
-    log_odds: NDArray[np.float32],
-    log: SlateLog,
-    groups: NDArray[np.int64],
-    n_bins: int,
-) -> list[pd.DataFrame]:
-    """Return the reliability, slate-click and popularity tables of one simulator and split."""
-    probabilities = sigmoid(log_odds)
-    bins = reliability(probabilities, log.labels, n_bins)
-    edges = np.linspace(0.0, 1.0, n_bins + 1)
-    size = log.slate_size
-    logged = np.bincount(log.labels.sum(axis=1), minlength=size + 1) / len(log)
-    shown_groups = groups[log.slates.ravel()]
-    shown = np.bincount(shown_groups, minlength=N_POPULARITY_GROUPS + 1)[1:]
-
-    def rate(values: NDArray[Any]) -> NDArray[np.float64]:
-        sums = np.bincount(shown_groups, values.ravel(), minlength=N_POPULARITY_GROUPS + 1)[1:]
-        with np.errstate(invalid="ignore"):
-            return np.asarray(sums / shown)
-
-    return [
-        pd.DataFrame(
-            {
-                **place,
-                "bin_low": edges[:-1],
-                "bin_high": edges[1:],
-                "n_predictions": bins.n_predictions,
-                "predicted": bins.predicted,
-                "observed": bins.observed,
-            }
-        ),
-        pd.DataFrame(
-            {
-                **place,
-                "n_clicks": np.arange(size + 1),
-                "share_log": logged,
-                "share_model": clicks_per_slate(probabilities),
-            }
-        ),
-        pd.DataFrame(
-            {
-                **place,
-                "decile": np.arange(1, N_POPULARITY_GROUPS + 1),
-                "n_shown": shown,
-                "click_rate_log": rate(log.labels),
-                "click_rate_model": rate(probabilities),
-            }
-        ),
     ]
 
 

@@ -16,12 +16,13 @@ class ReliabilityBins(NamedTuple):
     """Predictions and outcomes by equal-width bins of the predicted probability.
 
     Attributes:
-        n_predictions: (bin,) int64. Predictions in the bin.
+        n_predictions: (bin,) int64. Predictions in the bin; float64, the sum of their weights,
+            where they have weights.
         predicted: (bin,) float64. Mean prediction, NaN in an empty bin.
         observed: (bin,) float64. Share of clicks, NaN in an empty bin.
     """
 
-    n_predictions: NDArray[np.int64]
+    n_predictions: NDArray[np.int64] | NDArray[np.float64]
     predicted: NDArray[np.float64]
     observed: NDArray[np.float64]
 
@@ -43,25 +44,30 @@ def log_loss(log_odds: Floats, labels: NDArray[np.int8] | Floats) -> float:
     return float(np.mean(np.logaddexp(0.0, raw) - raw * labels))
 
 
-def area_under_curve(scores: Floats, labels: NDArray[np.int8]) -> float:
+def area_under_curve(
+    scores: Floats, labels: NDArray[np.int8], weights: NDArray[np.float64] | None = None
+) -> float:
     """Return the chance that a clicked item is scored above an unclicked one, ties counting half.
 
     Args:
         scores: Any shape.
         labels: Of the same shape; 0 or 1.
+        weights: Of the same shape, at least 0: a pair of items counts as the product of its
+            weights. None counts every item once.
 
     Returns:
-        In [0, 1]; NaN when all labels are equal.
+        In [0, 1]; NaN when all labels of some weight are equal.
     """
-    flat, hits = np.ravel(scores), np.ravel(labels) > 0
-    n_hits, n_misses = int(hits.sum()), int((~hits).sum())
-    if not n_hits or not n_misses:
+    hits = np.ravel(labels) > 0
+    _, places = np.unique(np.ravel(scores), return_inverse=True)
+    counts = np.ones(len(hits)) if weights is None else np.ravel(weights)
+    clicked = np.bincount(places, counts * hits)
+    missed = np.bincount(places, counts * ~hits)
+    n_pairs = clicked.sum() * missed.sum()
+    if not n_pairs > 0:
         return float("nan")
-    order = np.argsort(flat, kind="stable")
-    _, first, counts = np.unique(flat[order], return_index=True, return_counts=True)
-    ranks = np.empty(len(flat))
-    ranks[order] = np.repeat(first + (counts + 1) / 2.0, counts)
-    return float((ranks[hits].sum() - n_hits * (n_hits + 1) / 2.0) / (n_hits * n_misses))
+    below = np.cumsum(missed) - missed
+    return float((clicked * (below + missed / 2.0)).sum() / n_pairs)
 
 
 def area_within_slates(scores: Floats, labels: NDArray[np.int8]) -> float:
@@ -86,22 +92,32 @@ def area_within_slates(scores: Floats, labels: NDArray[np.int8]) -> float:
     return wins / n_pairs if n_pairs else float("nan")
 
 
-def reliability(probabilities: Floats, labels: NDArray[np.int8], n_bins: int) -> ReliabilityBins:
+def reliability(
+    probabilities: Floats,
+    labels: NDArray[np.int8],
+    n_bins: int,
+    weights: NDArray[np.float64] | None = None,
+) -> ReliabilityBins:
     """Return predictions and outcomes by equal-width bins.
 
     Args:
         probabilities: Any shape, in [0, 1]; 1.0 belongs to the last bin.
         labels: Of the same shape; 0 or 1.
         n_bins: Number of bins, at least 1.
+        weights: Of the same shape, at least 0: how much each prediction counts; None for 1.
     """
     flat = np.ravel(probabilities).astype(np.float64)
     bins = np.minimum((flat * n_bins).astype(np.int64), n_bins - 1)
-    count = np.bincount(bins, minlength=n_bins)
+    own = None if weights is None else np.ravel(weights)
+    count = np.bincount(bins, own, minlength=n_bins)
+    hits = np.ravel(labels).astype(np.float64)
+    if own is not None:
+        flat, hits = flat * own, hits * own
     with np.errstate(invalid="ignore"):
         return ReliabilityBins(
             n_predictions=count,
             predicted=np.bincount(bins, weights=flat, minlength=n_bins) / count,
-            observed=np.bincount(bins, weights=np.ravel(labels), minlength=n_bins) / count,
+            observed=np.bincount(bins, weights=hits, minlength=n_bins) / count,
         )
 
 
@@ -112,7 +128,8 @@ def expected_calibration_error(bins: ReliabilityBins) -> float:
         Guo et al., On Calibration of Modern Neural Networks, 2017, Eq. 3.
     """
     gaps = np.abs(np.nan_to_num(bins.predicted) - np.nan_to_num(bins.observed))
-    return float((bins.n_predictions * gaps).sum() / max(int(bins.n_predictions.sum()), 1))
+    total = float(bins.n_predictions.sum())
+    return float((bins.n_predictions * gaps).sum() / total) if total else 0.0
 
 
 def clicks_per_slate(probabilities: Floats) -> NDArray[np.float64]:

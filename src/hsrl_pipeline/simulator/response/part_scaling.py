@@ -66,13 +66,19 @@ def fit_part_scales(
     return scales, float(weights[n_parts])
 
 
-def slope_of_part(given: Floats, part: Floats, labels: NDArray[np.int8]) -> float:
+def slope_of_part(
+    given: Floats,
+    part: Floats,
+    labels: NDArray[np.int8],
+    weights: NDArray[np.float64] | None = None,
+) -> float:
     """Return the slope of clicks on a part of the log-odds: 1 is honest, below 1 overconfident.
 
     Args:
         given: (row, slate) or any shape, the rest of the log-odds.
         part: Of the same shape, the part.
         labels: Of the same shape; 0 or 1.
+        weights: Of the same shape, at least 0: how much each answer counts; None for 1.
 
     Returns:
         The factor of the part in a logistic regression with a free shift; NaN where there is
@@ -81,7 +87,8 @@ def slope_of_part(given: Floats, part: Floats, labels: NDArray[np.int8]) -> floa
     if _says_nothing(part, labels):
         return float("nan")
     fixed = np.ravel(given).astype(np.float64)
-    return float(_regress(fixed, np.reshape(part, (-1, 1)).astype(np.float64), labels, 0.0)[0])
+    design = np.reshape(part, (-1, 1)).astype(np.float64)
+    return float(_regress(fixed, design, labels, 0.0, weights)[0])
 
 
 def _says_nothing(part: Floats, labels: NDArray[np.int8]) -> bool:
@@ -94,17 +101,19 @@ def _regress(
     parts: NDArray[np.float64],
     labels: NDArray[np.int8],
     precision: float,
+    counts: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64]:
     """Return factors of the parts and the shift, by Newton's method with bounded steps."""
     design = np.concatenate([parts, np.ones((len(parts), 1))], axis=1)
     hits = np.ravel(labels).astype(np.float64)
+    own = 1.0 if counts is None else np.ravel(counts)
     centre = np.r_[np.ones(parts.shape[1]), 0.0]
     prior = precision * centre
     weights: NDArray[np.float64] = centre.copy()
     for _ in range(STEPS):
         predicted = sigmoid(fixed + design @ weights)
-        gradient = design.T @ (hits - predicted) - prior * (weights - centre)
-        curvature = (design * (predicted * (1.0 - predicted))[:, None]).T @ design
+        gradient = design.T @ (own * (hits - predicted)) - prior * (weights - centre)
+        curvature = (design * (own * predicted * (1.0 - predicted))[:, None]).T @ design
         step = np.linalg.solve(curvature + np.diag(prior + 1e-9), gradient)
         step *= min(1.0, LONGEST_STEP / max(float(np.abs(step).max()), 1e-12))
         weights += step

@@ -1,0 +1,73 @@
+"""Parameters of the catalogue: fixed, or moving while agents learn and serve."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+from typing_extensions import Self
+
+from hsrl_pipeline.config.base import FrozenConfig
+
+ChangeAt = Annotated[float, Field(gt=0.0, lt=1.0)]
+
+
+class CatalogueConfig(FrozenConfig):
+    """Which items are live, and when that changes (docs/moving_catalogue.md)."""
+
+    schedule: Literal["fixed", "moving"] = Field(
+        "fixed", description="fixed: all items are live all the time; moving: a drawn schedule"
+    )
+    arm: Literal["arrivals", "releases", "both"] = Field(
+        "both", description="What a change does: items arrive, items are released, or both"
+    )
+    launch_share: float = Field(
+        0.7, gt=0.0, le=1.0, description="Share of all items that are live at launch"
+    )
+    n_changes: int = Field(5, ge=1, le=1000, description="Changes of the catalogue")
+    block_share: float = Field(
+        0.06, ge=0.0, lt=1.0, description="Share of all items that arrive with each change"
+    )
+    release_share: float = Field(
+        0.06, ge=0.0, lt=1.0, description="Share of the live items that each change releases"
+    )
+    best_share: float = Field(
+        0.5,
+        ge=0.0,
+        le=1.0,
+        description="Share of the released items that is drawn from the best live items, but at "
+        "most this share of these; the others are drawn from all live items",
+    )
+    best_of: int = Field(
+        50, ge=1, description="Number of best live items, in the order of the static slate"
+    )
+    stratum_size: int = Field(
+        50,
+        ge=1,
+        description="Items of neighbouring rank that are split alike into launch and blocks",
+    )
+    arrival_order: Literal["release_times", "hash"] = Field(
+        "release_times",
+        description="Order in which items arrive: by release time where the log has one, or drawn",
+    )
+    change_at: tuple[ChangeAt, ...] = Field(
+        (0.5, 0.6, 0.7, 0.8, 0.9),
+        description="When each change comes in training, as a share of training.n_iterations, in "
+        "(0, 1), ascending",
+    )
+
+    @model_validator(mode="after")
+    def _check_consistency(self) -> Self:
+        total = self.launch_share + self.n_changes * self.block_share
+        if total > 1.0 + 1e-9:
+            raise ValueError(
+                f"launch_share ({self.launch_share}) and {self.n_changes} blocks of block_share "
+                f"({self.block_share}) are {total:.3g} of all items, at most 1 is there"
+            )
+        if len(self.change_at) != self.n_changes:
+            raise ValueError(
+                f"change_at lists {len(self.change_at)} times, but n_changes is {self.n_changes}"
+            )
+        if list(self.change_at) != sorted(set(self.change_at)):
+            raise ValueError(f"change_at {list(self.change_at)} does not ascend")
+        return self

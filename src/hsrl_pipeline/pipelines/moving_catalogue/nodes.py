@@ -1,0 +1,250 @@
+"""Nodes of the moving_catalogue pipeline: thin over the library."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import hsrl_pipeline.pipelines.lazy_pandas as pd
+from hsrl_pipeline.config.catalogue import CatalogueConfig
+from hsrl_pipeline.config.session import CandidatesConfig, SessionConfig
+from hsrl_pipeline.config.sid import SidConfig
+
+
+def draw_catalogue_schedule(
+    *,
+    dataset_info: dict[str, Any],
+    users: pd.DataFrame,
+    items: pd.DataFrame,
+    slates: pd.DataFrame,
+    timeline: pd.DataFrame,
+    simulator_train: dict[str, Any],
+    catalogue: CatalogueConfig,
+    session: SessionConfig,
+    candidates: CandidatesConfig,
+    seed: int,
+) -> dict[str, Any]:
+    """Draw which items are live at launch, and what arrives and leaves with each change.
+
+    Args:
+        dataset_info: Sizes of the dataset.
+        users: Canonical table.
+        items: Canonical table.
+        slates: Canonical table; the training split alone is used.
+        timeline: Canonical table.
+        simulator_train: Checkpoint of the training simulator; ranks the items.
+        catalogue: Shares, numbers and times of the changes.
+        session: Horizon and history window.
+        candidates: Rules for slates: how many items must be live.
+        seed: Seed of the run.
+
+    Returns:
+        The schedule as a document.
+    """
+    from hsrl_pipeline.catalogue.schedule_draw import draw_for_dataset
+    from hsrl_pipeline.data.slate_log import DatasetInfo, ItemTable, SlateLog, UserTable
+    from hsrl_pipeline.simulator.mean_clicks import mean_clicks
+    from hsrl_pipeline.simulator.response.checkpoint import build_response_model
+    from hsrl_pipeline.simulator.response.user_identity import users_as_read
+    from hsrl_pipeline.simulator.user_pool import UserPool
+
+    info = DatasetInfo.from_dict(dataset_info)
+    _, read_users = users_as_read(info, UserTable.from_frame(users, info), simulator_train)
+    log = SlateLog.from_frames(slates, timeline)
+    pool = UserPool.from_log(log.train, read_users, session.history_size)
+    clicks = mean_clicks(build_response_model(simulator_train), pool, seed=seed)
+    return draw_for_dataset(
+        catalogue,
+        clicks,
+        items,
+        info,
+        session=session,
+        candidates=candidates,
+        shelves=ItemTable.from_frame(items, info).shelves,
+        seed=seed,
+        simulator_version=simulator_train["config"].get("version"),
+    ).to_document()
+
+
+def build_launch_vectors(
+    *,
+    items: pd.DataFrame,
+    slates: pd.DataFrame,
+    timeline: pd.DataFrame,
+    dataset_info: dict[str, Any],
+    catalogue_schedule: dict[str, Any],
+    sid: SidConfig,
+    seed: int,
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Make vectors of the launch items, from what is known at launch.
+
+    Args:
+        items: Canonical table.
+        slates: Canonical table; the training split alone is used.
+        timeline: Canonical table.
+        dataset_info: Sizes and field names.
+        catalogue_schedule: Document of the schedule.
+        sid: Parameters of semantic IDs.
+        seed: Seed of the run.
+
+    Returns:
+        Checkpoint with ``vectors`` (item, embed) float32, zero for items that are not live at
+        launch; and that of the transform that makes vectors of those.
+    """
+    from hsrl_pipeline.catalogue import CatalogueSchedule, withhold
+    from hsrl_pipeline.data.slate_log import DatasetInfo, ItemTable, SlateLog
+    from hsrl_pipeline.semantic_ids.item_facts import FactColumns
+    from hsrl_pipeline.semantic_ids.item_vectors import fit_item_vectors, fitted_checkpoints
+
+    info = DatasetInfo.from_dict(dataset_info)
+    schedule = CatalogueSchedule.from_document(catalogue_schedule)
+    facts = FactColumns.fit(items, schedule.launched)
+    fitted = fit_item_vectors(
+        ItemTable.from_frame(items, info),
+        withhold(SlateLog.from_frames(slates, timeline), schedule.launched),
+        sid.vectors,
+        seed=seed,
+        facts=facts.table(items),
+        known=schedule.launched,
+    )
+    sources = {"catalogue_schedule_version": schedule.version}
+    return fitted_checkpoints(fitted, facts, info, sources)
+
+
+def fit_launch_codebook(
+    launch_item_vectors: dict[str, Any],
+    catalogue_schedule: dict[str, Any],
+    sid: SidConfig,
+    seed: int,
+) -> Any:
+    """Fit residual k-means on the launch items and give each its semantic ID.
+
+    Args:
+        launch_item_vectors: Checkpoint with ``vectors``.
+        catalogue_schedule: Document of the schedule.
+        sid: Parameters of semantic IDs.
+        seed: Seed of the run.
+
+    Returns:
+        The frozen codebook; items that are not live at launch have no semantic ID.
+    """
+    from hsrl_pipeline.catalogue import CatalogueSchedule
+    from hsrl_pipeline.semantic_ids.tokenization import tokenize
+
+    schedule = CatalogueSchedule.from_document(catalogue_schedule)
+    return tokenize(
+        _vectors(launch_item_vectors),
+        sid,
+        seed=seed,
+        provenance={
+            "dataset": launch_item_vectors["config"]["dataset"],
+            "dataset_version": launch_item_vectors["config"]["dataset_version"],
+            "catalogue_schedule_version": schedule.version,
+            "item_vectors_version": launch_item_vectors["config"]["version"],
+        },
+        items=schedule.launch,
+    )
+
+
+def score_launch_priors(
+    *,
+    items: pd.DataFrame,
+    slates: pd.DataFrame,
+    timeline: pd.DataFrame,
+    dataset_info: dict[str, Any],
+    catalogue_schedule: dict[str, Any],
+    sid: SidConfig,
+) -> pd.DataFrame:
+    """Score what is preferred among the items of one code, from what is known at launch.
+
+    Args:
+        items: Canonical table.
+        slates: Canonical table; the training split alone is used.
+        timeline: Canonical table.
+        dataset_info: Version of the dataset.
+        catalogue_schedule: Document of the schedule.
+        sid: Parameters of semantic IDs.
+
+    Returns:
+        Columns ``item_index`` and ``prior``; 0, the lowest rank, for items not live at launch.
+    """
+    from hsrl_pipeline.catalogue import CatalogueSchedule, withhold
+    from hsrl_pipeline.data.slate_log import SlateLog
+    from hsrl_pipeline.provenance import DATASET_VERSION
+    from hsrl_pipeline.semantic_ids.item_priors import score_items
+
+    schedule = CatalogueSchedule.from_document(catalogue_schedule)
+    log = withhold(SlateLog.from_frames(slates, timeline), schedule.launched)
+    scores = score_items(items, log, sid.priors, known=schedule.launched)
+    index = items["item_index"].to_numpy()
+    priors = pd.DataFrame({"item_index": index, "prior": scores[index]})
+    priors.attrs[DATASET_VERSION] = dataset_info["version"]
+    priors.attrs["catalogue_schedule_version"] = schedule.version
+    return priors
+
+
+def publish_arriving_items(
+    *,
+    items: pd.DataFrame,
+    dataset_info: dict[str, Any],
+    catalogue_schedule: dict[str, Any],
+    launch_item_vectors: dict[str, Any],
+    launch_item_vectorizer: dict[str, Any],
+    launch_codebook: Any,
+    session: SessionConfig,
+    candidates: CandidatesConfig,
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Make vector and semantic ID of every arriving item, and go through all changes once.
+
+    Args:
+        items: Canonical table.
+        dataset_info: Sizes and field names.
+        catalogue_schedule: Document of the schedule.
+        launch_item_vectors: Checkpoint with ``vectors``.
+        launch_item_vectorizer: Checkpoint of the frozen transform.
+        launch_codebook: The frozen codebook.
+        session: Horizon.
+        candidates: Rules for slates: how many items must be live.
+
+    Returns:
+        Checkpoint of what is published of arriving items, and the changes as a document.
+    """
+    from hsrl_pipeline.catalogue import CatalogueSchedule, LiveCatalogue
+    from hsrl_pipeline.catalogue.schedule_draw import needed_by_sessions
+    from hsrl_pipeline.catalogue.versions import versions_of
+    from hsrl_pipeline.data.slate_log import DatasetInfo, ItemTable
+    from hsrl_pipeline.semantic_ids.item_facts import FactColumns
+    from hsrl_pipeline.semantic_ids.item_vectorizer import ItemVectorizer
+    from hsrl_pipeline.semantic_ids.publishing import publish_arrivals
+
+    info = DatasetInfo.from_dict(dataset_info)
+    schedule = CatalogueSchedule.from_document(catalogue_schedule)
+    table = ItemTable.from_frame(items, info)
+    facts = FactColumns.from_dict(launch_item_vectorizer["config"]["facts"])
+    arriving = publish_arrivals(
+        schedule,
+        table,
+        facts.table(items),
+        ItemVectorizer.from_checkpoint(launch_item_vectorizer),
+        launch_codebook,
+    )
+    launch = LiveCatalogue(schedule.launched, _vectors(launch_item_vectors), launch_codebook.codes)
+    n_needed, shelves = needed_by_sessions(info, table.shelves, session, candidates)
+    changes = list(versions_of(schedule, launch, arriving, n_needed=n_needed, shelves=shelves))
+    sources = {
+        "dataset_version": info.version,
+        "catalogue_schedule_version": schedule.version,
+        "item_vectors_version": launch_item_vectors["config"]["version"],
+        "codebook_version": launch_codebook.version,
+    }
+    document = {
+        **sources,
+        "versions": [launch.version, *(catalogue.version for _, catalogue in changes)],
+        "changes": [change.to_dict() for change, _ in changes],
+    }
+    return {"config": sources, "state": arriving.to_state()}, document
+
+
+def _vectors(item_vectors: dict[str, Any]) -> Any:
+    import numpy as np
+
+    return np.asarray(item_vectors["state"]["vectors"], dtype=np.float32)
