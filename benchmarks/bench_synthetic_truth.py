@@ -1,7 +1,8 @@
 """Share of what is personal in the synthetic world that Psi_train finds, judged by true users.
 
-The default world and the default simulator, seed 0, as in a plain ``kedro run``. The share is the way of
-``greedy_train_simulator`` from ``static_slate`` to greedy on the truth, in the same sessions.
+The default world and the default simulator, seed 0, as in a plain ``kedro run``. The share is the
+way of ``greedy_train_simulator`` from ``static_slate`` to greedy on the truth, in the same
+sessions.
 """
 
 from __future__ import annotations
