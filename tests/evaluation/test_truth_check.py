@@ -111,6 +111,14 @@ def test_share_found_is_the_way_from_one_policy_to_the_oracle():
     assert np.isnan(share_found(records, "static_slate", "greedy", 50, 0)).all()
 
 
+def test_in_a_small_world_the_oracle_has_found_everything_and_chance_less(truth, selector):
+    policies = [FixedPolicy([7, 8, 9]), RandomPolicy(selector, N_ITEMS)]
+    records = on_truth(policies, truth, selector, make_setting(300))
+    assert share_found(records, "fixed", ORACLE, 100, 0) == pytest.approx((1.0, 1.0, 1.0))
+    share, low, high = share_found(records, "fixed", "random", 100, 0)
+    assert low < share < high < 0.9
+
+
 def test_unknown_truth_gives_no_rows():
     table = truth_table({}, {}, seed=0, n_resamples=100, bootstrap_seed=0)
     assert table.empty
