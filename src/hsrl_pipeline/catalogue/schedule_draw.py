@@ -129,7 +129,7 @@ def draw_for_dataset(
             "dataset_version": info.version,
             "simulator_train_version": simulator_version,
             "seed": seed,
-            "settings": config.model_dump(mode="json", exclude={"schedule"}),
+            "settings": config.drawn_from,
         },
     )
 

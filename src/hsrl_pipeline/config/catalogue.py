@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 from typing_extensions import Self
@@ -10,6 +10,10 @@ from typing_extensions import Self
 from hsrl_pipeline.config.base import FrozenConfig
 
 ChangeAt = Annotated[float, Field(gt=0.0, lt=1.0)]
+Updates = Annotated[int, Field(ge=0, le=10_000_000)]
+
+OF_A_RUN = ("schedule", "modes", "serving_updates", "codes", "same_knowledge")
+"""Fields that say what a run does on a schedule; all others say how the schedule is drawn."""
 
 
 class CatalogueConfig(FrozenConfig):
@@ -55,6 +59,36 @@ class CatalogueConfig(FrozenConfig):
         description="When each change comes in training, as a share of training.n_iterations, in "
         "(0, 1), ascending",
     )
+    modes: tuple[Literal["training", "serving"], ...] = Field(
+        ("training", "serving"),
+        description="How policies live through the changes: training, where changes come while an "
+        "agent learns; serving, where it has learned at launch",
+    )
+    serving_updates: tuple[Updates, ...] = Field(
+        (0, 500),
+        description="Updates after each change at which policies are judged, ascending; right "
+        "after the change they are always judged, as a frozen policy",
+    )
+    codes: Literal["published", "shuffled"] = Field(
+        "published",
+        description="Semantic IDs as published, or dealt out by the seed among the items of the "
+        "launch and of each arriving block: codes of the same shape without meaning (a control)",
+    )
+    same_knowledge: bool = Field(
+        True,
+        description="Whether a response model is fitted on what is known at launch, for the "
+        "reference greedy_same_knowledge",
+    )
+
+    @property
+    def drawn_from(self) -> dict[str, Any]:
+        """The parameters that decide the schedule, as JSON-able values."""
+        return self.model_dump(mode="json", exclude=set(OF_A_RUN))
+
+    @property
+    def updates_after_change(self) -> tuple[int, ...]:
+        """Numbers of updates after each change at which policies are judged, without 0."""
+        return tuple(updates for updates in self.serving_updates if updates)
 
     @model_validator(mode="after")
     def _check_consistency(self) -> Self:
@@ -70,4 +104,8 @@ class CatalogueConfig(FrozenConfig):
             )
         if list(self.change_at) != sorted(set(self.change_at)):
             raise ValueError(f"change_at {list(self.change_at)} does not ascend")
+        if not self.modes or len(set(self.modes)) < len(self.modes):
+            raise ValueError(f"modes {list(self.modes)} is empty or names one twice")
+        if list(self.serving_updates) != sorted(set(self.serving_updates)):
+            raise ValueError(f"serving_updates {list(self.serving_updates)} does not ascend")
         return self

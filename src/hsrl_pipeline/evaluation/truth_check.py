@@ -85,7 +85,7 @@ class _Oracle:
         return Action(slates, scores.new_empty((len(slates), 0)), scores.new_zeros(len(slates)))
 
 
-class _Blindfolded:
+class Blindfolded:
     """Shows a policy everything but the number of the user, unless it must know the user."""
 
     def __init__(self, policy: Policy) -> None:
@@ -131,7 +131,7 @@ def roll_out_on_truth(
     response = TrueResponse(truth, setting.sessions.device)
     identified = replace(setting, pool=identify_users(setting.pool))
     blindfolded: dict[str, Callable[[], Policy]] = {
-        name: lambda make=make: _Blindfolded(make())  # type: ignore[misc]
+        name: lambda make=make: Blindfolded(make())  # type: ignore[misc]
         for name, make in policies.items()
     }
     blindfolded[ORACLE] = lambda: _Oracle(response, selector)
