@@ -38,7 +38,7 @@ class FilePolicySnapshots:
 
     def save(self, at: int, policy: Mapping[str, Any]) -> None:
         """Keep a policy checkpoint; the file appears complete or not at all."""
-        write_checkpoint(self._path(at), policy)  # type: ignore[arg-type]
+        write_checkpoint(self._path(at), policy)
 
     def load(self, at: int) -> dict[str, Any]:
         """Return the policy that was kept after so many updates.
@@ -58,10 +58,6 @@ class FilePolicySnapshots:
         """Delete all files of policies in the folder."""
         for path in self._folder.glob("*.safetensors"):
             path.unlink()
-
-    def size(self, at: int) -> int:
-        """Return the size of a policy's file in bytes."""
-        return self._path(at).stat().st_size
 
     def _path(self, at: int) -> Path:
         return self._folder / f"{at:08d}.safetensors"

@@ -2,39 +2,36 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache, partial
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any, Literal
 
 from hsrl_pipeline.agents.base import Policy
-from hsrl_pipeline.agents.policy_checkpoint import agent_context, restore_policy
 from hsrl_pipeline.agents.policy_snapshots import PolicySnapshots
 from hsrl_pipeline.catalogue.live_catalogue import LiveCatalogue
 from hsrl_pipeline.catalogue.timetable import Mode, Point, Timetable
 from hsrl_pipeline.config.evaluation import EvaluationConfig
 from hsrl_pipeline.data.synthetic_truth import SyntheticTruth
-from hsrl_pipeline.errors import UserError
 from hsrl_pipeline.evaluation.kept_rollouts import (
     NOTHING_KEPT,
     KeptRollouts,
     ReferenceRecords,
     roll_out,
 )
-from hsrl_pipeline.evaluation.live_references import live_references, live_selector
+from hsrl_pipeline.evaluation.moving_policies import (
+    ChangeCost,
+    PolicyRestorer,
+    ReferencesOfChange,
+)
 from hsrl_pipeline.evaluation.policy_evaluation import STATIC_SLATE_SESSIONS
-from hsrl_pipeline.evaluation.references import ItemScorePolicy, fit_static_slate, training_clicks
+from hsrl_pipeline.evaluation.references import training_clicks
 from hsrl_pipeline.evaluation.rollouts import EvaluationSetting, SessionRecords
 from hsrl_pipeline.evaluation.truth_check import Blindfolded, TrueResponse, identify_users
 from hsrl_pipeline.evaluation.versions import array_version, code_version, sessions_version
 from hsrl_pipeline.provenance import checkpoint_version
 from hsrl_pipeline.seeding import derive_seed
 from hsrl_pipeline.simulator.moving_world import MovingWorld
-from hsrl_pipeline.simulator.response.base import UserResponseModel
 from hsrl_pipeline.simulator.response.checkpoint import build_response_model
 from hsrl_pipeline.simulator.response.user_identity import users_as_read
 from hsrl_pipeline.simulator.session_setting import SessionSetting
@@ -42,33 +39,9 @@ from hsrl_pipeline.simulator.session_setting import SessionSetting
 UPPER = "greedy_full_knowledge"
 """The reference that regret is counted from."""
 
-LIVE_REFERENCES = (
-    "random",
-    "popular",
-    "static_slate",
-    "static_slate_full_knowledge",
-    "greedy_same_knowledge",
-    UPPER,
-)
+FEW_REFERENCES = ("random", "popular", "static_slate", UPPER)
 
-
-@dataclass(frozen=True)
-class ChangeCost:
-    """What it took a frozen policy to take a change.
-
-    Attributes:
-        change: Number of the change, from 1.
-        version: Version of the catalogue after it.
-        seconds: Seconds of the process in ``set_catalogue``.
-        published_bytes: Vectors and codes that the change publishes.
-        checkpoint_bytes: All tensors of the policy after it.
-    """
-
-    change: int
-    version: str
-    seconds: float
-    published_bytes: int
-    checkpoint_bytes: int
+ALL_REFERENCES = (*FEW_REFERENCES, "static_slate_full_knowledge", "greedy_same_knowledge")
 
 
 @dataclass(frozen=True)
@@ -102,6 +75,7 @@ def judge_through_changes(
     evaluation: EvaluationConfig,
     sessions: SessionSetting,
     launch_response: Mapping[str, Any] | None = None,
+    references: Literal["all", "few"] = "all",
     truth: SyntheticTruth | None = None,
     reference_records: ReferenceRecords = NOTHING_KEPT,
 ) -> Iterator[Judged]:
@@ -117,6 +91,7 @@ def judge_through_changes(
         sessions: Rules of the sessions and the device to roll out on.
         launch_response: Checkpoint of a response model of what is known at launch; None leaves
             its reference out.
+        references: Which policies that do not learn are rolled out.
         truth: The true users, rows by canonical index; None when nobody knows them.
         reference_records: Where sessions of references are kept between evaluations.
 
@@ -152,7 +127,7 @@ def judge_through_changes(
     )
     facts: dict[str, Any] = {
         "sessions": sessions_version(info.version, evaluation, setting),
-        "simulators": {name: checkpoint_version(made) for name, made in simulators.items()},
+        "simulators": {name: checkpoint_version(fitted) for name, fitted in simulators.items()},
         "same_knowledge": launch_response and checkpoint_version(launch_response),
         "truth": truth and checkpoint_version(truth.to_checkpoint()),
         "launch": world.versions[0].version,
@@ -162,13 +137,17 @@ def judge_through_changes(
         "device": sessions.device.type,
         "code": code_version(),
     }
-    references = _References(
-        world, models["train"], same, training_setting, training_clicks(
-            world.known_at_launch.log, info.n_items
-        ),
+    every = references == "all"
+    clicks = training_clicks(world.known_at_launch.log, info.n_items)
+    made = ReferencesOfChange(
+        world, models["train"], same, training_setting, clicks, fit_best_now=every
     )
-    restore = _Restorer(world, agent_name, seed, sessions)
-    names = [n for n in LIVE_REFERENCES if same is not None or n != "greedy_same_knowledge"]
+    restore = PolicyRestorer(world, agent_name, seed, sessions)
+    names = [
+        name
+        for name in (ALL_REFERENCES if every else FEW_REFERENCES)
+        if same is not None or name != "greedy_same_knowledge"
+    ]
     for change, catalogue in enumerate(world.versions):
         kept = KeptRollouts(
             reference_records,
@@ -177,7 +156,7 @@ def judge_through_changes(
         )
         costs: list[ChangeCost] = []
         makers: dict[str, Callable[[], Policy]] = {
-            f"moving-{name}": partial(references.get, change, name) for name in names
+            f"moving-{name}": partial(made.get, change, name) for name in names
         }
         points: dict[str, tuple[Mode, Point]] = {}
         for mode, (timetable, snapshots) in lives.items():
@@ -185,9 +164,7 @@ def judge_through_changes(
                 if point.change == change:
                     key = f"{mode} {point.path} {point.updates}"
                     points[key] = (mode, point)
-                    makers[key] = cache(
-                        partial(restore.policy, timetable, snapshots, point, costs)
-                    )
+                    makers[key] = cache(partial(restore.policy, timetable, snapshots, point, costs))
         records = roll_out(makers, models, replace(setting, catalogue=catalogue), kept)
         if truth is not None:
             blindfolded: dict[str, Callable[[], Policy]] = {
@@ -220,115 +197,3 @@ def judge_through_changes(
 
 def _blindfold(make: Callable[[], Policy]) -> Policy:
     return Blindfolded(make())
-
-
-class _References:
-    """The policies that do not learn, made for one version at a time, when one is needed."""
-
-    def __init__(
-        self,
-        world: MovingWorld,
-        full_knowledge: UserResponseModel,
-        same_knowledge: UserResponseModel | None,
-        training_setting: EvaluationSetting,
-        clicks: NDArray[np.int64],
-    ) -> None:
-        self._world = world
-        self._full_knowledge, self._same_knowledge = full_knowledge, same_knowledge
-        self._setting = training_setting
-        self._clicks = clicks
-        self._launch_order: ItemScorePolicy | None = None
-        self._made: tuple[int, dict[str, Policy]] = (-1, {})
-
-    def get(self, change: int, name: str) -> Policy:
-        """Return a reference under the catalogue after a change."""
-        if self._made[0] != change:
-            setting = replace(self._setting, catalogue=self._world.versions[change])
-            made = live_references(
-                self._full_knowledge,
-                self._clicks,
-                self._world.versions[0],
-                self._order_of_launch(),
-                setting,
-                same_knowledge=self._same_knowledge,
-            )
-            self._made = (change, {policy.name: policy for policy in made})
-        return self._made[1][name]
-
-    def _order_of_launch(self) -> ItemScorePolicy:
-        if self._launch_order is None:
-            launch = self._world.versions[0]
-            self._launch_order = fit_static_slate(
-                self._full_knowledge,
-                live_selector(self._setting.sessions, launch),
-                replace(self._setting, catalogue=launch),
-            )
-        return self._launch_order
-
-
-class _Restorer:
-    """Brings kept policies back under the version they are judged under."""
-
-    def __init__(
-        self, world: MovingWorld, agent_name: str, seed: int, sessions: SessionSetting
-    ) -> None:
-        self._world = world
-        self._agent_name = agent_name
-        self._regime = sessions.candidates.regime
-        self._context = agent_context(world.data, sessions, seed)
-
-    def policy(
-        self,
-        timetable: Timetable,
-        snapshots: PolicySnapshots,
-        point: Point,
-        costs: list[ChangeCost],
-    ) -> Policy:
-        """Return the policy of a point; what a frozen one's last change cost goes to ``costs``."""
-        kept = snapshots.load(point.at)
-        self._refuse_other(kept["config"])
-        versions = self._world.versions
-        under = timetable.trained_under(point.at)
-        agent = restore_policy(kept, self._context, versions[under])
-        seconds = 0.0
-        for later in versions[under + 1 : point.change + 1]:
-            start = time.process_time()
-            agent.set_catalogue(later)
-            seconds = time.process_time() - start
-        if point.path == "frozen" and point.change:
-            state = agent.policy_state().values()
-            costs.append(
-                ChangeCost(
-                    point.change,
-                    versions[point.change].version,
-                    seconds,
-                    _published_bytes(versions[point.change - 1], versions[point.change]),
-                    sum(tensor.numel() * tensor.element_size() for tensor in state),
-                )
-            )
-        return agent
-
-    def _refuse_other(self, config: Mapping[str, Any]) -> None:
-        expected = {
-            "agent": self._agent_name,
-            "regime": self._regime,
-            "dataset_version": self._world.data.info.version,
-            "codebook_version": self._world.data.codebook.version,
-            "catalogue_schedule_version": self._world.schedule.version,
-        }
-        differing = [
-            f"{name} {config.get(name)} instead of {value}"
-            for name, value in expected.items()
-            if config.get(name) != value
-        ]
-        if differing:
-            raise UserError(
-                f"The trained policy is of another run: {', '.join(differing)}",
-                where=f"policy of agent {config.get('agent')}",
-                remedy="Run first: kedro run --pipeline moving_training with the same options.",
-            )
-
-
-def _published_bytes(before: LiveCatalogue, after: LiveCatalogue) -> int:
-    new = after.published & ~before.published
-    return int(after.item_vectors[new].nbytes + after.codes[new].nbytes)

@@ -43,7 +43,8 @@ def plot_moving(summary: pd.DataFrame, regime: str, arm: str) -> Figure:
     Returns:
         One column of panels per simulator that judges. Solid lines are policies without an update
         since the launch, dotted ones with markers have updates after each change; vertical lines
-        mark the changes. Bands are the 95 % intervals over sessions, averaged over seeds.
+        mark the changes. Bands, of the upper reference and of policies that learn, are the 95 %
+        intervals over sessions, averaged over seeds.
     """
     from matplotlib.figure import Figure
 
@@ -51,7 +52,11 @@ def plot_moving(summary: pd.DataFrame, regime: str, arm: str) -> Figure:
     judges = [name for name in ("eval", "truth") if (rows["simulator"] == name).any()]
     figure = Figure(figsize=(7.5 * len(judges) + 2.5, 8.5), layout="constrained")
     panels = figure.subplots(
-        len(MEASURES), len(judges), sharex=True, sharey="row", squeeze=False,
+        len(MEASURES),
+        len(judges),
+        sharex=True,
+        sharey="row",
+        squeeze=False,
         height_ratios=(2.2, 1),
     )
     colours = _colours(rows)
@@ -60,14 +65,18 @@ def plot_moving(summary: pd.DataFrame, regime: str, arm: str) -> Figure:
         for row, (measure, title) in enumerate(MEASURES.items()):
             axes = panels[row, column]
             for policy, own in judged.groupby("policy", sort=False):
+                if measure == "new_item_share" and policy in REFERENCES[1:]:
+                    continue
                 _draw(axes, str(policy), own, measure, colours[str(policy)])
             for change in range(1, int(rows["change"].max()) + 1):
-                axes.axvline(change, color="0.75", linewidth=0.8, zorder=0)
+                axes.axvline(change, color="0.6", linewidth=1.2, zorder=0)
             axes.grid(axis="y", alpha=0.3)
             if column == 0:
                 axes.set_ylabel(title)
         panels[0, column].set_title(TITLES[judge])
-        panels[-1, column].set_xlabel("changes of the catalogue; between them, updates since the last")
+        panels[-1, column].set_xlabel(
+            "changes of the catalogue; between them, updates since the last"
+        )
     panels[0, 0].set_xlim(0, int(rows["change"].max()) + 1)
     handles, labels = panels[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside right upper", fontsize="small")
@@ -96,7 +105,7 @@ def _draw(
     colour, dashes = style
     numeric = rows.select_dtypes("number").columns.difference(["seed"])
     means = rows[numeric].groupby(["change", "updates"], as_index=False).mean()
-    band = measure == "total_reward"
+    band = measure == "total_reward" and policy not in REFERENCES[1:]
     frozen = means[means["updates"] == 0]
     if "@" not in policy:
         x = np.append(frozen["change"].to_numpy(float), frozen["change"].max() + 1.0)
@@ -112,7 +121,9 @@ def _draw(
     if not len(updated):
         return
     most = updated["updates"].max() or 1
-    x = updated["change"] + 0.95 * updated["updates"] / most
+    # a policy before its first change stands just before it
+    since = updated["updates"].where(updated["change"] > 0, most)
+    x = updated["change"] + 0.95 * since / most
     label = policy if "@" in policy else f"{policy}, with updates"
     axes.plot(x, updated[measure], color=colour, linestyle=":", marker="o", ms=4, label=label)
     if band:

@@ -98,6 +98,7 @@ class Blindfolded:
     def act(
         self, observation: Observation, *, explore: bool, generator: torch.Generator | None = None
     ) -> Action:
+        """Act on what the policy may see."""
         if not self._told:
             observation = observation._replace(user_dense=observation.user_dense[:, :-1])
         return self._policy.act(observation, explore=explore, generator=generator)

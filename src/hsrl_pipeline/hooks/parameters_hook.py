@@ -69,7 +69,7 @@ class ParametersHook:
             raise UserError(
                 "the catalogue is to move, but these pipelines have all items live all the time",
                 where="catalogue.schedule",
-                remedy="Give catalogue.schedule=moving by --params and leave --pipeline out, or run "
+                remedy="Give catalogue.schedule=moving by --params without --pipeline, or run "
                 "--pipeline moving: parameters.yml does not choose pipelines.",
             )
         shuffled = self._catalogue.codes == "shuffled" and self._label is None

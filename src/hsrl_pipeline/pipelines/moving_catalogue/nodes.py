@@ -283,7 +283,7 @@ def fit_launch_knowledge(
     info = DatasetInfo.from_dict(dataset_info)
     schedule = CatalogueSchedule.from_document(catalogue_schedule)
     fitted: dict[str, Any] = {"config": {}, "state": {}}
-    if catalogue.same_knowledge:
+    if catalogue.references == "all":
         fitted = fit_launch_response(
             SlateLog.from_frames(slates, timeline),
             UserTable.from_frame(users, info),

@@ -129,6 +129,7 @@ def judge_moving_policies(
             session, reward, candidates, resolve_device(evaluation.device, "evaluation.device")
         ),
         launch_response=launch_response if launch_response["state"] else None,
+        references=catalogue.references,
         truth=SyntheticTruth.from_checkpoint(synthetic_truth).aligned(users, items)
         if known
         else None,
@@ -156,7 +157,7 @@ def compare_areas(moving_sessions: pd.DataFrame, evaluation: EvaluationConfig) -
     Returns:
         Paired differences of all pairs of policies.
     """
-    from hsrl_pipeline.evaluation.moving_tables import area_differences
+    from hsrl_pipeline.evaluation.regret import area_differences
 
     return area_differences(moving_sessions, evaluation.n_resamples, evaluation.seed)
 

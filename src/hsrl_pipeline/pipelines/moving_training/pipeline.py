@@ -10,6 +10,8 @@ from kedro.pipeline import Pipeline, node, pipeline
 
 from hsrl_pipeline.pipelines.moving_training.nodes import train_policy_through_changes
 
+Mode = Literal["training", "serving"]
+
 WORLD_INPUTS = {
     "dataset_info": "dataset_info",
     "users": "users",
@@ -28,6 +30,12 @@ WORLD_INPUTS = {
     "seed": "params:seed",
 }
 """What a world that moves and its sessions are made of."""
+
+LIVES: tuple[tuple[Mode, str, str], ...] = (
+    ("training", "training_metrics", "train_while_changing"),
+    ("serving", "serving_metrics", "train_then_serve"),
+)
+"""How a policy lives through the changes, its training curves, and the node's name."""
 
 
 def create_pipeline(**_: object) -> Pipeline:
@@ -49,17 +57,14 @@ def create_pipeline(**_: object) -> Pipeline:
                 outputs=f"timetable_{mode}",
                 name=name,
             )
-            for mode, metrics, name in (
-                ("training", "training_metrics", "train_while_changing"),
-                ("serving", "serving_metrics", "train_then_serve"),
-            )
+            for mode, metrics, name in LIVES
         ],
         namespace="moving_training",
         prefix_datasets_with_namespace=False,
     )
 
 
-def _bound(mode: Literal["training", "serving"]) -> Callable[..., dict[str, Any]]:
+def _bound(mode: Mode) -> Callable[..., dict[str, Any]]:
     """Return the node's function for one way of living through the changes."""
 
     @wraps(train_policy_through_changes)
