@@ -77,6 +77,7 @@ def plot_moving(summary: pd.DataFrame, regime: str, arm: str) -> Figure:
         panels[-1, column].set_xlabel(
             "changes of the catalogue; between them, updates since the last"
         )
+    panels[0, 0].set_xticks(range(int(rows["change"].max()) + 1))
     panels[0, 0].set_xlim(0, int(rows["change"].max()) + 1)
     handles, labels = panels[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside right upper", fontsize="small")
@@ -123,9 +124,9 @@ def _draw(
     most = updated["updates"].max() or 1
     # a policy before its first change stands just before it
     since = updated["updates"].where(updated["change"] > 0, most)
-    x = updated["change"] + 0.95 * since / most
+    times = updated["change"] + 0.95 * since / most
     label = policy if "@" in policy else f"{policy}, with updates"
-    axes.plot(x, updated[measure], color=colour, linestyle=":", marker="o", ms=4, label=label)
+    axes.plot(times, updated[measure], color=colour, linestyle=":", marker="o", ms=4, label=label)
     if band:
         ends = (updated[f"{measure}_ci_low"], updated[f"{measure}_ci_high"])
-        axes.fill_between(x, *ends, color=colour, alpha=0.08, linewidth=0)
+        axes.fill_between(times, *ends, color=colour, alpha=0.08, linewidth=0)
