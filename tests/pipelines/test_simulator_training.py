@@ -24,7 +24,8 @@ TABLES = ("fidelity", "reliability", "slate_clicks", "popularity", "selection")
 PLOTS = ("reliability_plot", "slate_clicks_plot", "popularity_plot")
 CONFIG = SimulatorConfig(
     user_taste=False,
-    network=ResponseNetworkConfig(embedding_size=8, n_heads=2, taste_size=4), max_epochs=2
+    network=ResponseNetworkConfig(embedding_size=8, n_heads=2, taste_size=4),
+    max_epochs=2,
 )
 
 
