@@ -91,6 +91,7 @@ class _Blindfolded:
     def __init__(self, policy: Policy) -> None:
         self.name = policy.name
         self.simulates = getattr(policy, "simulates", False)
+        self.published_only = getattr(policy, "published_only", False)
         self._policy = policy
         self._told = getattr(policy, "identified", False)
 
