@@ -115,3 +115,31 @@ def test_slates_that_cannot_be_filled_are_refused(
 def test_scores_of_another_catalogue_are_refused() -> None:
     with pytest.raises(ValueError, match="scores has shape"):
         SlateSelector(4, 2).greedy(torch.zeros(1, 4))
+
+
+def test_released_items_are_neither_chosen_nor_do_they_teach():
+    selector = SlateSelector(4, 2)
+    logits = torch.tensor([[0.0, 1.0, 2.0, 3.0, 4.0]]).log().requires_grad_()
+    selector.set_live(np.array([False, True, False, True, True]))
+    assert selector.greedy(logits.detach()).tolist() == [[4, 3]]
+    drawn, _ = selector.sample(logits.detach().expand(200, -1), torch.Generator().manual_seed(0))
+    assert set(drawn.unique().tolist()) == {1, 3, 4}
+    # item 2 has left; item 1 was drawn from 1, 3 and 4
+    log_prob = selector.log_prob(logits, torch.tensor([[2, 1]]))
+    assert log_prob[0].tolist() == pytest.approx([0.0, np.log(1 / 8)])
+    log_prob.sum().backward()
+    assert logits.grad[0].tolist() == pytest.approx([0.0, 7 / 8, 0.0, -3 / 8, -4 / 8])
+    whole = selector.distribution(logits.detach()).exp()
+    assert whole[0].tolist() == pytest.approx([0.0, 1 / 8, 0.0, 3 / 8, 4 / 8])
+    assert selector.without_absent(torch.tensor([[2, 4]])).tolist() == [[0, 4]]
+    selector.set_live(np.array([False, True, True, True, True]))
+    assert selector.greedy(logits.detach()).tolist() == [[4, 3]]
+
+
+def test_a_shelf_with_too_few_live_items_is_refused():
+    selector = SlateSelector(4, 2, np.array([0, 1, 1, 2, 2]))
+    selector.set_live(np.array([False, True, False, False, True]))
+    assert selector.greedy(torch.arange(5.0)[None]).tolist() == [[1, 4]]
+    with pytest.raises(ValueError, match="a shelf holds 0 live items, a slate needs 1 of it"):
+        selector.set_live(np.array([False, True, True, False, False]))
+    assert selector.greedy(torch.arange(5.0)[None]).tolist() == [[1, 4]]

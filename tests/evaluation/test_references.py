@@ -17,7 +17,7 @@ from hsrl_pipeline.evaluation.references import (
     training_clicks,
 )
 from hsrl_pipeline.evaluation.rollouts import evaluate_policy
-from hsrl_pipeline.simulator.user_pool import ShownHistories
+from hsrl_pipeline.simulator.event_histories import ShownHistories
 
 from .conftest import HISTORY, N_ITEMS, FixedPolicy, TableResponse, make_setting, taste_table
 

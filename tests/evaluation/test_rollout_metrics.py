@@ -24,6 +24,7 @@ def make_records():
         rewards=np.array([[0.4, -0.2, NAN], [1.0, NAN, NAN], [0.4, 0.4, -0.2]]),
         clicks=np.array([1, 2, 2]),
         exposures=np.array([0, 6, 4, 2, 0]),
+        item_clicks=np.array([0, 3, 2, 0, 0]),
         repeated=np.array([2, 0, 1]),
         similarity=np.array([0.5, 0.25, 0.75]),
         slate_size=2,

@@ -37,11 +37,13 @@ def test_every_session_is_counted_once_from_start_to_end():
     assert records.total_reward.tolist() == pytest.approx([-1.0] * 70)
     assert records.clicks.tolist() == [0] * 70
     assert records.exposures.tolist() == [0, 350, 350, 350] + [0] * 9
+    assert not records.item_clicks.any()
 
 
 def test_all_clicks_reach_the_ceiling():
     records = evaluate_policy(FixedPolicy([1, 2, 3]), certain([1, 2, 3]), make_setting(10))
     assert records.depth.tolist() == [20] * 10
+    assert records.item_clicks.tolist() == [0, 200, 200, 200] + [0] * 9
     assert records.total_reward.tolist() == pytest.approx([20.0] * 10)
 
 

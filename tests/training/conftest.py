@@ -58,7 +58,7 @@ def make_context(seed=0):
 ENCODER = EncoderConfig(embedding_size=8, n_layers=1, n_heads=2, feedforward_size=8, dropout=0.1)
 
 
-def make_parts(seed=0, settings=None, response=None, name="hsrl_paper"):
+def make_parts(seed=0, settings=None, response=None, name="hsrl_paper", context=None):
     """Return agent, sessions and log sampler of one small run."""
     settings = settings or HsrlPaperSettings(encoder=ENCODER, cloning_batch_size=8)
     log, users = make_log(), make_users()
@@ -75,7 +75,7 @@ def make_parts(seed=0, settings=None, response=None, name="hsrl_paper"):
         batch_size=4,
         seed=seed,
     )
-    agent = build_agent(name, settings, make_context(seed))
+    agent = build_agent(name, settings, context or make_context(seed))
     return agent, sessions, LogSampler(log, users, sessions.setting.session, seed)
 
 

@@ -34,7 +34,7 @@ class ItemActorCriticAgent(TorchAgent[A2CSettings]):
     """
 
     def __init__(self, settings: A2CSettings, context: AgentContext) -> None:
-        encoder = build_state_encoder(settings.encoder, context)
+        encoder = build_state_encoder(settings.encoder, context, new_items=settings.new_items)
         actor = ItemActor(encoder)
         with initial_weights(context.seed, "agent.heads"):
             value = StateValue(encoder.embedding_size, settings.value_hidden_size)

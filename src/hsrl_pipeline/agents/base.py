@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from typing_extensions import Self
 
+from hsrl_pipeline.catalogue.live_catalogue import LiveCatalogue
 from hsrl_pipeline.config.session import HistoryForm
 from hsrl_pipeline.observation import Observation
 from hsrl_pipeline.replay.transitions import TransitionBatch
@@ -73,15 +74,20 @@ class LogBatch:
 class AgentContext:
     """Everything about the data that an agent may know when it is built.
 
+    Where the catalogue moves, these are the tables of its launch; ``set_catalogue`` brings later
+    ones.
+
     Attributes:
         n_items: Number of real items; item tables have ``n_items + 1`` rows, row 0 is padding.
+            Items that are not published yet count.
         slate_size: Items per slate, K.
         history_size: Length of the history window, H.
         category_sizes: Cardinality of each categorical user feature.
         n_dense: Number of numeric user features.
         horizon: Longest possible session in steps.
-        item_vectors: (item, embed) float32 numpy. Row 0 is zero.
-        codes: (item, level) int64 numpy. Semantic IDs, codes in ``[0, V_level)``; row 0 is -1.
+        item_vectors: (item, embed) float32 numpy. Zero for row 0 and items not published yet.
+        codes: (item, level) int64 numpy. Semantic IDs, codes in ``[0, V_level)``; -1 for row 0 and
+            items not published yet.
         vocab_sizes: Vocabulary size of each level.
         device: Torch device the agent lives on.
         seed: Seed of the run; streams are derived with ``seeding``.
@@ -112,7 +118,8 @@ class Policy(Protocol):
     """Anything that can be evaluated: learned agents and the references that do not learn.
 
     A reference that asks a response model says so with a true attribute ``simulates``. It is shown
-    what a simulated user goes by, whatever form of the history others see.
+    what a simulated user goes by, whatever form of the history others see. With a true attribute
+    ``published_only`` it is not shown items that are not published yet.
     """
 
     name: str
@@ -133,7 +140,7 @@ class Agent(Protocol):
     transitions of the acting sessions in order. ``uses_log`` says whether the next update needs
     logged slates, and ``log_batch_size`` how many (0 for an agent that never reads the log).
     Agents own their networks, optimisers and target networks; they keep no device or random state
-    outside ``state_dict``.
+    outside ``state_dict``. A state belongs to the version of the catalogue it was made under.
     """
 
     name: str
@@ -142,10 +149,25 @@ class Agent(Protocol):
     uses_log: bool
     log_batch_size: int
 
+    @property
+    def catalogue_version(self) -> str | None:
+        """Version of the catalogue that was set last; None for that of the agent's making."""
+        ...
+
     def act(
         self, observation: Observation, *, explore: bool, generator: torch.Generator | None = None
     ) -> Action:
         """Choose a slate per session; samples when ``explore``, else greedy; no dropout."""
+        ...
+
+    def set_catalogue(self, catalogue: LiveCatalogue) -> None:
+        """Act and learn under a version of the catalogue from now on.
+
+        Only live items are recommended. Items published by this version get their vectors and
+        codes, and weights of their own start by the agent's rule, without memory in the optimisers.
+        No other weight changes. Twins are made anew afterwards, or told by themselves. Nothing may
+        be in flight.
+        """
         ...
 
     def bootstrap(self, batch: TransitionBatch) -> Bootstrap:

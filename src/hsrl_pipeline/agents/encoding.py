@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import torch
 
 from hsrl_pipeline.agents.base import AgentContext
-from hsrl_pipeline.config.agents.shared import EncoderConfig
+from hsrl_pipeline.config.agents.shared import EncoderConfig, NewItemRule
 from hsrl_pipeline.networks.item_representation import ItemRepresentation
 from hsrl_pipeline.networks.state_encoder import StateEncoder
 from hsrl_pipeline.seeding import derive_seed
@@ -28,7 +28,10 @@ def initial_weights(seed: int, stream: str) -> Iterator[None]:
 
 
 def build_state_encoder(
-    config: EncoderConfig, context: AgentContext, stream: str = "agent.encoder"
+    config: EncoderConfig,
+    context: AgentContext,
+    stream: str = "agent.encoder",
+    new_items: NewItemRule = "mean",
 ) -> StateEncoder:
     """Return a freshly initialised encoder on the context's device.
 
@@ -39,6 +42,7 @@ def build_state_encoder(
         config: Size and inputs of the encoder.
         context: Sizes, item vectors, codes and seed.
         stream: Name of the random stream of the initial weights.
+        new_items: What the learned vector of an item that arrives later starts with.
 
     Returns:
         The encoder, in training mode.
@@ -51,6 +55,7 @@ def build_state_encoder(
             use_ids=config.use_item_ids,
             codes=torch.from_numpy(context.codes) if config.use_item_codes else None,
             vocab_sizes=context.vocab_sizes,
+            new_items=new_items,
         )
         encoder = StateEncoder(
             items,

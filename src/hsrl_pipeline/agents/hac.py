@@ -100,11 +100,12 @@ class HyperActorCriticAgent(TorchAgent[HACSettings]):
             critic_loss = critics_loss(values.float(), target)
 
             latent = self._actor.head(states)
+            shown = self._selector.without_absent(batch.slates)
             logits = (table[batch.slates] @ latent.unsqueeze(-1)).squeeze(-1)
             bias = self._actor.bias
             if bias is not None:
                 logits = bias.click_logits(logits, batch.slates)
-            supervision = click_loss(logits.float(), batch.clicks, batch.slates)
+            supervision = click_loss(logits.float(), batch.clicks, shown)
             recovered = self._recovered(self._actor, batch.observation, latent, table)
             alignment = alignment_loss(latent, recovered)
             frozen = states.detach()

@@ -9,7 +9,7 @@ starts from the click likelihood of the log.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -30,6 +30,7 @@ from hsrl_pipeline.config.agents.hsrl import HsrlSettings
 from hsrl_pipeline.losses.returns import clipped_advantage
 from hsrl_pipeline.losses.slate_likelihood import own_click_advantage
 from hsrl_pipeline.losses.supervised import sampled_negative_loss
+from hsrl_pipeline.networks.catalogue_tables import CatalogueTables, WrittenRows, start_rows
 from hsrl_pipeline.networks.code_masses import CodeMasses
 from hsrl_pipeline.networks.code_scores import CodeScores
 from hsrl_pipeline.networks.multi_level_critic import MultiLevelCritic
@@ -50,7 +51,7 @@ class HsrlAgent(TorchAgent[HsrlSettings]):
     def __init__(self, settings: HsrlSettings, context: AgentContext) -> None:
         width = settings.encoder.embedding_size
         encoder = build_state_encoder(settings.encoder, context)
-        codes, vocab_sizes = _decided_codes(context, settings.action_space)
+        codes, vocab_sizes = _decided_codes(context.codes, context.vocab_sizes, settings)
         vectors = torch.from_numpy(context.item_vectors) if settings.use_leaf_vectors else None
         shelf_of = _shelf_numbers(context)
         with initial_weights(context.seed, "agent.hsrl.networks"):
@@ -69,20 +70,10 @@ class HsrlAgent(TorchAgent[HsrlSettings]):
         )
         self._encoder, self._head, self._critic = encoder, head, critic
         self._click_bias = click_bias
-        self._slates: SlatePolicy
-        if isinstance(head, CodeScores) and settings.policy_head == "codes":
-            trie = CodeTrie(codes, vocab_sizes, context.shelves, context.item_priors)
-            self._masses = CodeMasses(head, trie).to(context.device)
-            self._slates = CodeSlates(self._masses, self._selector, context.slate_size)
-        elif isinstance(head, CodeScores):
-            self._slates = CatalogueSlates(head, self._selector)
-        else:
-            self._slates = TrieSlates(head, context.slate_size, settings.beam_width)
-        live = torch.from_numpy(np.flatnonzero((codes >= 0).all(axis=1)))
-        self._live_items = live.to(context.device)
+        self._slate_size = context.slate_size
+        self._shelves, self._item_priors = context.shelves, context.item_priors
         self._shelf_of = torch.from_numpy(shelf_of).to(context.device)
-        # the entropy is that of one item of a shelf, averaged over shelves
-        self._most_entropy = float(np.log(np.unique(shelf_of[live], return_counts=True)[1]).mean())
+        self._take_live(codes)
         self._target_encoder = self._add_target("encoder", encoder)
         self._target_critic = self._add_target("critic", critic)
         self._add_optimizer(
@@ -95,6 +86,41 @@ class HsrlAgent(TorchAgent[HsrlSettings]):
     def warming_up(self) -> bool:
         """Whether updates still belong to the warm start."""
         return self._n_updates < self._settings.warm_start_iterations
+
+    def _take_live(self, codes: np.ndarray) -> None:
+        """Recommend the items that have codes, (item, level) int64, from now on."""
+        head, own = self._head, self._settings
+        _, sizes = _decided_codes(codes, self._vocab_sizes, own)
+        live = np.flatnonzero((codes >= 0).all(axis=1))
+        self._slates: SlatePolicy
+        if isinstance(head, CodeScores) and own.policy_head == "codes":
+            trie = CodeTrie(codes, sizes, self._shelves, self._item_priors)
+            self._masses = CodeMasses(head, trie).to(self._device)
+            self._slates = CodeSlates(self._masses, self._selector, self._slate_size)
+        elif isinstance(head, CodeScores):
+            self._slates = CatalogueSlates(head, self._selector)
+        else:
+            self._slates = TrieSlates(head, self._slate_size, own.beam_width)
+        self._live_items = torch.from_numpy(live).to(self._device)
+        # the entropy is that of one item of a shelf, averaged over shelves
+        shelf_of = self._shelf_of.cpu().numpy()[live]
+        self._most_entropy = float(np.log(np.unique(shelf_of, return_counts=True)[1]).mean())
+
+    def _take_catalogue(self, tables: CatalogueTables) -> list[WrittenRows]:
+        """Bring the head to the live items, and the draw of doubtful ones with it."""
+        own, head = self._settings, self._head
+        written: list[WrittenRows] = []
+        as_items = own.action_space == "items"
+        codes, sizes = _decided_codes(tables.live_codes, self._vocab_sizes, own)
+        if isinstance(head, CodeScores):
+            written += head.set_items(tables, own.new_items if as_items else None)
+        else:
+            trie = CodeTrie(codes, sizes, self._shelves, self._item_priors)
+            head.set_trie(trie.to(self._device), tables.item_vectors)
+            if as_items:
+                written += start_rows(head.heads[0], tables, own.new_items)  # type: ignore[arg-type]
+        self._take_live(codes)
+        return written
 
     @torch.no_grad()
     def act(
@@ -125,8 +151,9 @@ class HsrlAgent(TorchAgent[HsrlSettings]):
             likelihood = self._slates.likelihood(state, batch.observation, batch.slates)
             if own.session_likelihood_coef > 0.0:
                 logits = self._click_logits(state, batch.slates, likelihood.click_scores)
+                counted = self._slates.has_code[batch.slates].to(logits.dtype)
                 losses["session_click_loss"] = F.binary_cross_entropy_with_logits(
-                    logits, batch.clicks
+                    logits, batch.clicks, weight=counted
                 )
                 total = total + own.session_likelihood_coef * losses["session_click_loss"]
             if not warming_up:
@@ -250,13 +277,13 @@ def _build_head(
 
 
 def _decided_codes(
-    context: AgentContext, action_space: Literal["semantic_ids", "items"]
+    codes: np.ndarray, vocab_sizes: tuple[int, ...], settings: HsrlSettings
 ) -> tuple[np.ndarray, tuple[int, ...]]:
     """Return the codes to decide on: semantic IDs, or one code per item on a single level."""
-    if action_space == "semantic_ids":
-        return context.codes, context.vocab_sizes
-    own = np.arange(context.n_items + 1)[:, None] - 1
-    return np.where((context.codes == -1).all(1, keepdims=True), -1, own), (context.n_items,)
+    if settings.action_space == "semantic_ids":
+        return codes, vocab_sizes
+    own = np.arange(len(codes))[:, None] - 1
+    return np.where((codes == -1).all(1, keepdims=True), -1, own), (len(codes) - 1,)
 
 
 def _shelf_numbers(context: AgentContext) -> np.ndarray:

@@ -7,6 +7,7 @@ References:
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -21,11 +22,13 @@ from hsrl_pipeline.losses.policy_gradient import (
     policy_gradient_loss,
 )
 from hsrl_pipeline.losses.returns import clipped_advantage
+from hsrl_pipeline.networks.catalogue_tables import CatalogueTables, WrittenRows
 from hsrl_pipeline.networks.hierarchical_policy import HierarchicalPolicy, LevelOutputs
 from hsrl_pipeline.networks.multi_level_critic import MultiLevelCritic
 from hsrl_pipeline.networks.semantic_items import ItemWalk, SemanticItems
 from hsrl_pipeline.observation import Observation
 from hsrl_pipeline.replay.transitions import TransitionBatch
+from hsrl_pipeline.shapes import PAD_ID
 
 
 class HsrlPaperAgent(TorchAgent[HsrlPaperSettings]):
@@ -67,15 +70,27 @@ class HsrlPaperAgent(TorchAgent[HsrlPaperSettings]):
         )
         self.uses_log = settings.cloning_coef > 0.0
         self._encoder, self._head, self._critic = encoder, head, critic
-        self._items = SemanticItems(
-            context.codes, context.vocab_sizes, context.shelves, context.item_priors
-        )
-        self._items.to(context.device)
+        self._shelves, self._item_priors = context.shelves, context.item_priors
+        self._items = self._semantic_items(context.codes)
         self._slate_size = context.slate_size
         self._target_policy = self._add_target("policy", policy)
         self._target_critic = self._add_target("critic", critic)
         self._add_optimizer("policy", policy.parameters(), settings.learning_rate)
         self._add_optimizer("critic", critic.parameters(), settings.critic_learning_rate)
+
+    def _take_catalogue(self, tables: CatalogueTables) -> list[WrittenRows]:
+        """Give Eq. 14 the live items; no weight belongs to an item."""
+        self._items = self._semantic_items(tables.live_codes)
+        return []
+
+    def _semantic_items(self, codes: np.ndarray) -> SemanticItems:
+        items = SemanticItems(codes, self._vocab_sizes, self._shelves, self._item_priors)
+        return items.to(self._device)
+
+    def _excluded(self, observation: Observation) -> torch.Tensor:
+        """Return (batch, shown) int64, PAD_ID also for shown items that are not live any more."""
+        shown = observation.shown
+        return shown.masked_fill(~self._items.trie.has_code[shown], PAD_ID)
 
     @torch.no_grad()
     def act(
@@ -88,11 +103,11 @@ class HsrlPaperAgent(TorchAgent[HsrlPaperSettings]):
             walk = ItemWalk(self._items, outputs.log_probs)
             decoder = ShelfDecoder(walk, self._slate_size, beam_width=self._slate_size)
             slates, item_log_prob, excluded = decoder.decode(
-                state, observation.shown, draw=True, generator=generator
+                state, self._excluded(observation), draw=True, generator=generator
             )
             log_prob = decoder.positions_log_prob(item_log_prob, excluded).sum(-1)
         else:
-            scores = self._items.catalogue_log_probs(outputs.log_probs, observation.shown)
+            scores = self._items.catalogue_log_probs(outputs.log_probs, self._excluded(observation))
             slates = self._selector.greedy(observation.mask_shown(scores))
             log_prob = scores.new_zeros(slates.shape[0])
         return Action(slates, self._no_latent(slates), log_prob)
@@ -108,7 +123,7 @@ class HsrlPaperAgent(TorchAgent[HsrlPaperSettings]):
             reaches = own.value_reaches_encoder
             value = self._critic([c if reaches else c.detach() for c in outputs.contexts]).float()
             log_prob = self._items.log_prob(
-                outputs.log_probs, batch.slates, batch.observation.shown
+                outputs.log_probs, batch.slates, self._excluded(batch.observation)
             )
             # a replayed item may have left the catalogue since: it teaches nothing
             log_prob = log_prob.masked_fill(log_prob == -torch.inf, 0.0)

@@ -38,6 +38,7 @@ from hsrl_pipeline.networks.critics import StateValue
 from hsrl_pipeline.networks.item_representation import ItemRepresentation
 from hsrl_pipeline.observation import Observation
 from hsrl_pipeline.replay.transitions import TransitionBatch
+from hsrl_pipeline.shapes import PAD_ID
 
 
 class ActionRepresentationAgent(TorchAgent[PGRASettings]):
@@ -103,7 +104,8 @@ class ActionRepresentationAgent(TorchAgent[PGRASettings]):
         value_loss = (value - target).square().mean()
         logits = batch.observation.mask_shown(scores)
         log_likelihood = self._selector.log_prob(logits, batch.slates)
-        inferred = representation_loss(log_likelihood, batch.clicks)
+        counted = self._selector.without_absent(batch.slates) != PAD_ID
+        inferred = representation_loss(log_likelihood, batch.clicks * counted)
         loss = (
             policy_loss
             - self._settings.entropy_coef_at(self._n_updates) * entropy

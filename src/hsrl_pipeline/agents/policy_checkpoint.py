@@ -11,6 +11,7 @@ import torch
 
 from hsrl_pipeline.agents.base import Agent, AgentContext
 from hsrl_pipeline.agents.registry import build_agent
+from hsrl_pipeline.catalogue.live_catalogue import LiveCatalogue
 from hsrl_pipeline.config.agent import AgentsConfig
 from hsrl_pipeline.config.agents.shared import AgentSettings
 from hsrl_pipeline.errors import UserError
@@ -69,20 +70,28 @@ def describe_policy(
         "settings": settings.model_dump(mode="json"),
         "sizes": _sizes(context),
     }
+    if agent.catalogue_version is not None:
+        config["catalogue_version"] = agent.catalogue_version
+        config["launch_version"] = _tables_version(context)
     state = {name: value.detach().cpu() for name, value in agent.policy_state().items()}
     return {"config": config, "state": state}
 
 
-def restore_policy(checkpoint: Mapping[str, Any], context: AgentContext) -> Agent:
+def restore_policy(
+    checkpoint: Mapping[str, Any], context: AgentContext, catalogue: LiveCatalogue | None = None
+) -> Agent:
     """Return the agent of a checkpoint, ready to act.
 
     Args:
         checkpoint: As made by ``describe_policy``.
-        context: Item tables and sizes of the same data; its seed does not matter.
+        context: Item tables and sizes of the same data; its seed does not matter. Where the
+            catalogue moves, the tables of the launch.
+        catalogue: The version of a moving catalogue that the policy was under at the end of its
+            training; ``set_catalogue`` takes it on from there.
 
     Raises:
-        UserError: The checkpoint is no policy, or was trained for other sizes or with other
-            priors of items that share a code.
+        UserError: The checkpoint is no policy, or was trained for other sizes, with other priors
+            of items that share a code, or under another version of the catalogue or its launch.
     """
     config = checkpoint["config"]
     remedy = "Run `kedro run --pipeline agent_training` again."
@@ -108,12 +117,41 @@ def restore_policy(checkpoint: Mapping[str, Any], context: AgentContext) -> Agen
             where=f"policy of agent {config['agent']}, sid.priors",
             remedy=f"Restore sid.priors and run sid_tokenization, or train again. {remedy}",
         )
+    _refuse_other_catalogue(config, context, catalogue)
     model = type(getattr(AgentsConfig(), config["agent"]))
     agent = build_agent(config["agent"], model.model_validate(config["settings"]), context)
+    if catalogue is not None:
+        agent.set_catalogue(catalogue)
     agent.load_policy_state(
         {name: torch.as_tensor(value) for name, value in checkpoint["state"].items()}
     )
     return agent
+
+
+def _refuse_other_catalogue(
+    config: Mapping[str, Any], context: AgentContext, catalogue: LiveCatalogue | None
+) -> None:
+    """Refuse a policy that was trained under another version or from another launch."""
+    versions = [("catalogue_version", None if catalogue is None else catalogue.version)]
+    if "launch_version" in config:
+        versions.append(("launch_version", _tables_version(context)))
+    differing = [
+        f"{name} {config.get(name)} instead of {given}"
+        for name, given in versions
+        if config.get(name) != given
+    ]
+    if differing:
+        raise UserError(
+            f"The trained policy is of another catalogue: {', '.join(differing)}",
+            where=f"policy of agent {config['agent']}",
+            remedy="Restore it under the version it was trained under, and change to others then.",
+        )
+
+
+def _tables_version(context: AgentContext) -> str:
+    """Return the version of a catalogue in which all that the context knows is live."""
+    published = (context.codes >= 0).all(axis=1)
+    return LiveCatalogue(published, context.item_vectors, context.codes).version
 
 
 def priors_in_use(context: AgentContext) -> dict[str, str]:

@@ -16,6 +16,7 @@ from hsrl_pipeline.agents.torch_agent import TorchAgent
 from hsrl_pipeline.config.agents.sl import SupervisedSettings
 from hsrl_pipeline.losses.supervised import click_loss, sampled_negative_loss
 from hsrl_pipeline.networks.actors import ItemActor
+from hsrl_pipeline.networks.catalogue_tables import CatalogueTables, WrittenRows
 from hsrl_pipeline.observation import Observation
 
 
@@ -38,7 +39,7 @@ class SupervisedAgent(TorchAgent[SupervisedSettings]):
             log_batch_size=settings.log_batch_size,
         )
         self.early_stopping = settings.early_stopping
-        self._n_items = context.n_items
+        self._live_items = torch.arange(1, context.n_items + 1, device=context.device)
         self._add_optimizer(
             "policy", self._actor.parameters(), settings.learning_rate, settings.weight_decay
         )
@@ -56,6 +57,11 @@ class SupervisedAgent(TorchAgent[SupervisedSettings]):
             log_prob = scores.new_zeros(slates.shape[0])
         return Action(slates, self._no_latent(slates), log_prob)
 
+    def _take_catalogue(self, tables: CatalogueTables) -> list[WrittenRows]:
+        """Draw negatives from the live items."""
+        self._live_items = tables.live.nonzero()[:, 0]
+        return []
+
     def _learn_from_log(self, log: LogBatch) -> UpdateStats:
         """Take one gradient step on logged slates.
 
@@ -65,13 +71,13 @@ class SupervisedAgent(TorchAgent[SupervisedSettings]):
         with self._updating() as generator:
             states = self._actor.encoder(log.observation)
             drawn = torch.randint(
-                1,
-                self._n_items + 1,
+                len(self._live_items),
                 (len(log.slates), 1),
                 generator=generator,
-                device=log.slates.device,
+                device=self._device,
             )
-            logits = self._actor.score_slates(states, torch.cat([log.slates, drawn], dim=1))
+            items = torch.cat([log.slates, self._live_items[drawn]], dim=1)
+            logits = self._actor.score_slates(states, items)
         loss = click_loss(logits[:, :-1].float(), log.clicks, log.slates)
         negative = sampled_negative_loss(logits[:, -1].float(), log.slates.shape[1])
         loss = loss + self._settings.doubt_coef * negative

@@ -12,15 +12,14 @@ from typing import NamedTuple, Protocol
 import torch
 
 from hsrl_pipeline.agents.slate_decoding import ItemPolicy, ShelfDecoder
-from hsrl_pipeline.agents.slate_selection import SlateSelector
+from hsrl_pipeline.agents.slate_selection import LEAST_SCORE, SlateSelector
 from hsrl_pipeline.losses.policy_gradient import entropy_of
 from hsrl_pipeline.networks.code_masses import CodeMasses
 from hsrl_pipeline.networks.code_scores import CodeScores
 from hsrl_pipeline.networks.trie_policy import TriePolicy
 from hsrl_pipeline.observation import Observation
-
-LEAST_SCORE = -1e9
-"""Score that stands for an item that may not be shown where a number must be finite."""
+from hsrl_pipeline.semantic_ids.code_trie import CodeTrie
+from hsrl_pipeline.shapes import PAD_ID
 
 
 class SlateLikelihood(NamedTuple):
@@ -184,7 +183,7 @@ class TrieSlates:
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Return slates and their log-probabilities; see ``SlatePolicy``."""
         slates, item_log_prob, excluded = self._decoder.decode(
-            state, observation.shown, draw=draw, generator=generator
+            state, _still_there(self._head.trie, observation), draw=draw, generator=generator
         )
         if not draw:
             return slates, state.new_zeros(len(state))
@@ -194,7 +193,8 @@ class TrieSlates:
         self, state: torch.Tensor, observation: Observation, slates: torch.Tensor
     ) -> SlateLikelihood:
         """Return the likelihood of slates; see ``SlatePolicy``."""
-        likelihood = _walked_likelihood(self._head, self._decoder, state, observation.shown, slates)
+        shown = _still_there(self._head.trie, observation)
+        likelihood = _walked_likelihood(self._head, self._decoder, state, shown, slates)
         return likelihood._replace(click_scores=likelihood.items + self._log_n_items(slates))
 
     def click_scores(self, state: torch.Tensor, items: torch.Tensor) -> torch.Tensor:
@@ -243,9 +243,8 @@ class CodeSlates:
             scores = observation.mask_shown(self._masses.head(state))
             return self._selector.greedy(scores), state.new_zeros(len(state))
         decoder = ShelfDecoder(self._masses.walk(state), self._slate_size, beam_width=1)
-        slates, items, excluded = decoder.decode(
-            state, observation.shown, draw=True, generator=generator
-        )
+        shown = _still_there(self._masses.trie, observation)
+        slates, items, excluded = decoder.decode(state, shown, draw=True, generator=generator)
         return slates, decoder.positions_log_prob(items, excluded).sum(-1)
 
     def likelihood(
@@ -254,12 +253,18 @@ class CodeSlates:
         """Return the likelihood of slates; see ``SlatePolicy``."""
         walk = self._masses.walk(state)
         decoder = ShelfDecoder(walk, self._slate_size, beam_width=1)
-        likelihood = _walked_likelihood(walk, decoder, state, observation.shown, slates)
+        shown = _still_there(self._masses.trie, observation)
+        likelihood = _walked_likelihood(walk, decoder, state, shown, slates)
         return likelihood._replace(click_scores=self.click_scores(state, slates))
 
     def click_scores(self, state: torch.Tensor, items: torch.Tensor) -> torch.Tensor:
         """Return the click scores of any items; see ``SlatePolicy``."""
         return self._masses.head.of_items(state, items).float()
+
+
+def _still_there(trie: CodeTrie, observation: Observation) -> torch.Tensor:
+    """Return (batch, shown) int64, PAD_ID also for shown items that have left the trie."""
+    return observation.shown.masked_fill(~trie.has_code[observation.shown], PAD_ID)
 
 
 def _walked_likelihood(

@@ -11,6 +11,9 @@ import torch
 
 from hsrl_pipeline.shapes import PAD_ID, check_shape
 
+LEAST_SCORE = -1e9
+"""Score that stands for an item that may not be shown where a number must be finite."""
+
 
 class SlateSelector:
     """Turns one score per item into ordered slates of distinct items.
@@ -51,11 +54,44 @@ class SlateSelector:
         self._share = slate_size // len(sizes)
         if min(sizes) < self._share:
             raise ValueError(f"a shelf holds {min(sizes)} items, a slate needs {self._share} of it")
+        self._device = device
+        self._absent: torch.Tensor | None = None
 
     @property
     def n_shelves(self) -> int:
         """Number of shelves; 1 when all items compete for every position."""
         return len(self._groups)
+
+    def set_live(self, live: np.ndarray) -> None:
+        """Choose among live items alone from now on.
+
+        Args:
+            live: (item,) bool. Row 0 is False.
+
+        Raises:
+            ValueError: There is another number of items, or too few live ones on a shelf; nothing
+                changes.
+        """
+        check_shape("live", live, self._n_items + 1)
+        present = torch.as_tensor(live, device=self._device)
+        fewest = min(
+            int((present if group is None else present[group]).sum()) for group in self._groups
+        )
+        if fewest < self._share:
+            raise ValueError(
+                f"a shelf holds {fewest} live items, a slate needs {self._share} of it"
+            )
+        self._absent = None if bool(present[1:].all()) else ~present
+
+    def without_absent(self, slates: torch.Tensor) -> torch.Tensor:
+        """Return slates with PAD_ID where the item is not live now, (batch, slate) int64."""
+        if self._absent is None:
+            return slates
+        return slates.masked_fill(self._absent[slates], PAD_ID)
+
+    def _of_live(self, scores: torch.Tensor) -> torch.Tensor:
+        """Return (batch, item) scores, ``-inf`` for what is not live."""
+        return scores if self._absent is None else scores.masked_fill(self._absent, -torch.inf)
 
     def greedy(self, scores: torch.Tensor) -> torch.Tensor:
         """Return the items of highest score.
@@ -67,7 +103,7 @@ class SlateSelector:
             (batch, slate) int64. Distinct items in ``[1, n_items]``, best first on each shelf.
         """
         check_shape("scores", scores, None, self._n_items + 1)
-        return self._top(scores)
+        return self._top(self._of_live(scores))
 
     def sample(
         self, logits: torch.Tensor, generator: torch.Generator | None = None
@@ -87,7 +123,7 @@ class SlateSelector:
         """
         check_shape("logits", logits, None, self._n_items + 1)
         waiting = torch.empty_like(logits).exponential_(generator=generator)
-        slates = self._top(logits - waiting.log())
+        slates = self._top(self._of_live(logits - waiting.log()))
         return slates, self.log_prob(logits, slates).sum(-1)
 
     def log_prob(self, logits: torch.Tensor, slates: torch.Tensor) -> torch.Tensor:
@@ -102,11 +138,17 @@ class SlateSelector:
             slates: (batch, slate) int64. Distinct items in ``[1, n_items]``, in slate order.
 
         Returns:
-            (batch, slate) float32. Its row sums are log-probabilities of ordered slates.
+            (batch, slate) float32. Its row sums are log-probabilities of ordered slates. 0 for an
+            item that is not live any more, which then teaches nothing.
         """
         check_shape("logits", logits, None, self._n_items + 1)
         check_shape("slates", slates, logits.shape[0], self._slate_size)
+        logits = self._of_live(logits)
         chosen = logits.gather(1, slates)
+        gone = None if self._absent is None else self._absent[slates]
+        if gone is not None:
+            # finite, so that the gradients of the other positions stay defined
+            chosen = chosen.masked_fill(gone, LEAST_SCORE)
         # the smallest number, not minus infinity: with nothing else left the gradient stays defined
         others = logits.scatter(1, slates, torch.finfo(logits.dtype).min)
         parts = []
@@ -116,7 +158,8 @@ class SlateSelector:
             tail = torch.cat([left.logsumexp(-1, keepdim=True), own.flip(-1)], dim=-1)
             normaliser = tail.logcumsumexp(-1)[:, 1:].flip(-1)
             parts.append(own - normaliser)
-        return torch.cat(parts, dim=-1)
+        positions = torch.cat(parts, dim=-1)
+        return positions if gone is None else positions.masked_fill(gone, 0.0)
 
     def distribution(self, logits: torch.Tensor) -> torch.Tensor:
         """Return log-probabilities of the first position of each shelf.
@@ -125,10 +168,11 @@ class SlateSelector:
             logits: (batch, item) float32.
 
         Returns:
-            (batch, item) float32. Sums to one over the items of each shelf; padding and items
-            without a shelf have ``-inf``.
+            (batch, item) float32. Sums to one over the live items of each shelf; all others have
+            ``-inf``.
         """
         check_shape("logits", logits, None, self._n_items + 1)
+        logits = self._of_live(logits)
         result = torch.full_like(logits, -torch.inf)
         for group in self._groups:
             columns = slice(PAD_ID + 1, None) if group is None else group

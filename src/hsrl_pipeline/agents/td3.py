@@ -201,7 +201,8 @@ class DeterministicAgent(TorchAgent[HyperActionSettings]):
             positions = self._actor.items(batch.slates)
             scores = (positions @ batch.latent_action.unsqueeze(-1)).squeeze(-1)
         logits = bias.click_logits(scores, batch.slates)
-        loss = click_loss(logits.float(), batch.clicks, batch.slates)
+        shown = self._selector.without_absent(batch.slates)
+        loss = click_loss(logits.float(), batch.clicks, shown)
         return loss.detach(), loss + self._settings.bias_shrinkage * bias.values.square().sum()
 
 

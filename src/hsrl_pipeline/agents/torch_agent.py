@@ -7,14 +7,17 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Generic, Literal, TypeVar
 
+import numpy as np
 import torch
 from torch import nn
 from typing_extensions import Self
 
 from hsrl_pipeline.agents.base import AgentContext, Bootstrap, LogBatch, UpdateStats
 from hsrl_pipeline.agents.slate_selection import SlateSelector
+from hsrl_pipeline.catalogue.live_catalogue import LiveCatalogue
 from hsrl_pipeline.config.agents.shared import AgentSettings, DiscountedSettings
 from hsrl_pipeline.losses.returns import td_target
+from hsrl_pipeline.networks.catalogue_tables import CatalogueTables, TakesCatalogue, WrittenRows
 from hsrl_pipeline.replay.transitions import TransitionBatch
 from hsrl_pipeline.seeding import derive_seed
 
@@ -66,6 +69,14 @@ class TorchAgent(Generic[SettingsT]):
         self._selector = SlateSelector(
             context.n_items, context.slate_size, context.shelves, context.device
         )
+        self._published = (context.codes >= 0).all(axis=1)
+        self._live = self._published
+        self._table_shapes = {
+            "item_vectors": context.item_vectors.shape,
+            "codes": context.codes.shape,
+        }
+        self._vocab_sizes = context.vocab_sizes
+        self._catalogue_version: str | None = None
         self._policy = policy
         self._modules = nn.ModuleDict({"policy": policy, **(critics or {})}).to(context.device)
         self._modules.eval()
@@ -75,9 +86,62 @@ class TorchAgent(Generic[SettingsT]):
         self._learning_rate_share = 1.0
         self._weights: dict[int, list[torch.Tensor]] = {}
 
+    @property
+    def catalogue_version(self) -> str | None:
+        """Version of the catalogue that was set last; None for that of the agent's making."""
+        return self._catalogue_version
+
+    def set_catalogue(self, catalogue: LiveCatalogue) -> None:
+        """Act and learn under a version of the catalogue from now on.
+
+        Online and target networks take over its tables and start the weights of new items, which
+        the optimisers then have no memory of. All other weights stay as they are.
+
+        Args:
+            catalogue: Rows for all items of the agent's context.
+
+        Raises:
+            ValueError: A table has another shape than the context's, a code lies outside its
+                vocabulary, or too few items are live; nothing changes.
+        """
+        self._check_tables(catalogue)
+        self._selector.set_live(catalogue.live)
+        tables = CatalogueTables.of(
+            catalogue, published=self._published, live=self._live, device=self._device
+        )
+        written = self._take_catalogue(tables)
+        for part in (*self._modules.modules(), *self._targets.modules()):
+            if isinstance(part, TakesCatalogue):
+                written += part.set_catalogue(tables)
+        for optimizer in self._optimizers.values():
+            _forget(optimizer, written)
+        self._published = self._published | catalogue.published
+        self._live = catalogue.live
+        self._catalogue_version = catalogue.version
+
+    def _take_catalogue(self, tables: CatalogueTables) -> list[WrittenRows]:
+        """Do what the networks can't do by themselves; returns the rows of weights it has set."""
+        return []
+
+    def _check_tables(self, catalogue: LiveCatalogue) -> None:
+        for name, shape in self._table_shapes.items():
+            given = getattr(catalogue, name).shape
+            if given != shape:
+                raise ValueError(
+                    f"{name} of the catalogue has shape {given}, {self.name} has {shape}"
+                )
+        largest = catalogue.codes.max(axis=0)
+        if (largest >= self._vocab_sizes).any():
+            level = int((largest >= self._vocab_sizes).argmax())
+            raise ValueError(
+                f"the catalogue has code {largest[level]} at level {level + 1}, "
+                f"{self.name} knows {self._vocab_sizes[level]} codes there"
+            )
+
     def state_dict(self) -> dict[str, Any]:
         """Return weights, target weights, optimiser state and the number of updates."""
         return {
+            "catalogue_version": self._catalogue_version,
             "networks": self._modules.state_dict(),
             "targets": self._targets.state_dict(),
             "optimizers": {name: part.state_dict() for name, part in self._optimizers.items()},
@@ -85,7 +149,17 @@ class TorchAgent(Generic[SettingsT]):
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore what ``state_dict`` returned."""
+        """Restore what ``state_dict`` returned.
+
+        Raises:
+            ValueError: The state was made under another version of the catalogue.
+        """
+        version = state.get("catalogue_version")
+        if version != self._catalogue_version:
+            raise ValueError(
+                f"the state of {self.name} is of catalogue version {version}, "
+                f"{self._catalogue_version} is set"
+            )
         self._modules.load_state_dict(state["networks"])
         self._targets.load_state_dict(state["targets"])
         for name, optimizer in self._optimizers.items():
@@ -113,10 +187,11 @@ class TorchAgent(Generic[SettingsT]):
     def twin(self) -> Self:
         """Return a copy that can act and value next observations while this one is updated.
 
-        Buffers (item vectors, tries) are shared; optimisers stay behind.
+        Buffers and arrays (item vectors, tries) are shared; optimisers stay behind.
         """
         modules = [part for part in vars(self).values() if isinstance(part, nn.Module)]
         memo: dict[int, Any] = {id(kept): kept for part in modules for kept in part.buffers()}
+        memo |= {id(kept): kept for kept in vars(self).values() if isinstance(kept, np.ndarray)}
         memo |= {id(self._optimizers): {}, id(self._weights): {}}
         return copy.deepcopy(self, memo)
 
@@ -276,3 +351,11 @@ class TorchAgent(Generic[SettingsT]):
         generator = torch.Generator(self._device)
         generator.manual_seed((self._seed + update) % 2**63)
         return generator
+
+
+def _forget(optimizer: torch.optim.Optimizer, written: list[WrittenRows]) -> None:
+    """Zero the moments of rows that were set, as if they had never been stepped."""
+    for parameter, rows in written:
+        if parameter in optimizer.state:
+            for moment in ("exp_avg", "exp_avg_sq"):
+                optimizer.state[parameter][moment][rows] = 0.0

@@ -8,7 +8,10 @@ if TYPE_CHECKING:
     from hsrl_pipeline.evaluation.bootstrap import bootstrap_intervals as bootstrap_intervals
     from hsrl_pipeline.evaluation.comparison import paired_differences as paired_differences
     from hsrl_pipeline.evaluation.comparison import train_eval_gap as train_eval_gap
+    from hsrl_pipeline.evaluation.off_policy import LoggedChoices as LoggedChoices
+    from hsrl_pipeline.evaluation.off_policy import estimate_click_rate as estimate_click_rate
     from hsrl_pipeline.evaluation.policy_evaluation import evaluate_agent as evaluate_agent
+    from hsrl_pipeline.evaluation.ranking_metrics import recall_and_ndcg as recall_and_ndcg
     from hsrl_pipeline.evaluation.references import GreedyPolicy as GreedyPolicy
     from hsrl_pipeline.evaluation.references import RandomPolicy as RandomPolicy
     from hsrl_pipeline.evaluation.references import fit_static_slate as fit_static_slate
@@ -22,7 +25,9 @@ else:
         {
             ".bootstrap": ["bootstrap_intervals"],
             ".comparison": ["paired_differences", "train_eval_gap"],
+            ".off_policy": ["LoggedChoices", "estimate_click_rate"],
             ".policy_evaluation": ["evaluate_agent"],
+            ".ranking_metrics": ["recall_and_ndcg"],
             ".references": [
                 "GreedyPolicy",
                 "RandomPolicy",

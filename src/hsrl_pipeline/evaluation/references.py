@@ -78,12 +78,21 @@ class GreedyPolicy:
         selector: Turns scores into slates.
         response: The response model to be greedy on. Greedy on recorded answers or on users with
             a taste of their own is an oracle: it is told who the user is.
+        published_only: Whether it goes by published items alone, as all who recommend have to.
     """
 
     simulates = True
 
-    def __init__(self, name: str, selector: SlateSelector, response: UserResponseModel) -> None:
+    def __init__(
+        self,
+        name: str,
+        selector: SlateSelector,
+        response: UserResponseModel,
+        *,
+        published_only: bool = False,
+    ) -> None:
         self.name = name
+        self.published_only = published_only
         self.identified = response.identified
         self._selector = selector
         self._response = response

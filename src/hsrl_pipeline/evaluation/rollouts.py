@@ -12,16 +12,21 @@ import torch
 from numpy.typing import NDArray
 
 from hsrl_pipeline.agents.base import Policy
+from hsrl_pipeline.catalogue.live_catalogue import LiveCatalogue
 from hsrl_pipeline.evaluation.session_draws import SessionDraws
 from hsrl_pipeline.evaluation.side_by_side import run_side_by_side
 from hsrl_pipeline.observation import Observation
 from hsrl_pipeline.progress import Progress
 from hsrl_pipeline.seeding import torch_generator
 from hsrl_pipeline.shapes import PAD_ID, check_shape
+from hsrl_pipeline.simulator.event_histories import drop_unpublished
 from hsrl_pipeline.simulator.response.recorded import with_user_numbers
 from hsrl_pipeline.simulator.session_setting import SessionSetting
 from hsrl_pipeline.simulator.slate_env import Response, draw_clicks, refuse_training_mode
 from hsrl_pipeline.simulator.user_pool import UserPool
+
+BY_ITEM = ("exposures", "item_clicks")
+"""What is counted by item, where all else is kept by session."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +40,9 @@ class EvaluationSetting:
         n_episodes: Sessions per policy.
         seed: Seed of the users and of the click draws.
         batch_size: Sessions rolled out at once.
+        catalogue: Version of a moving catalogue that all sessions take place under: slates hold
+            live items, and policies see published items alone in histories. None lets all items
+            be shown. Policies are told of it by the caller.
     """
 
     pool: UserPool
@@ -43,6 +51,7 @@ class EvaluationSetting:
     n_episodes: int
     seed: int = 0
     batch_size: int = 1024
+    catalogue: LiveCatalogue | None = None
 
 
 @dataclass(frozen=True)
@@ -54,6 +63,7 @@ class SessionRecords:
         rewards: (episode, horizon) float64. Reward of each step; NaN after the end.
         clicks: (episode,) int64. Clicked items of each session.
         exposures: (item,) int64. How often each item was shown; entry 0 is 0.
+        item_clicks: (item,) int64. How often each item was clicked; entry 0 is 0.
         repeated: (episode,) int64. Shown items that the session had already been shown.
         similarity: (episode,) float64. Sum over the session's slates of the mean cosine
             similarity of their pairs of items; NaN where a slate has no pair.
@@ -64,6 +74,7 @@ class SessionRecords:
     rewards: NDArray[np.float64]
     clicks: NDArray[np.int64]
     exposures: NDArray[np.int64]
+    item_clicks: NDArray[np.int64]
     repeated: NDArray[np.int64]
     similarity: NDArray[np.float64]
     slate_size: int
@@ -88,9 +99,18 @@ class _Recorder:
         self.rewards = torch.full((batch, horizon), torch.nan, dtype=torch.float64, device=device)
         self.clicks = torch.zeros(batch, dtype=torch.int64, device=device)
         self.similarity = torch.zeros(batch, dtype=torch.float64, device=device)
-        self.shown = torch.full(
-            (batch, horizon, slate_size), PAD_ID, dtype=torch.int64, device=device
-        )
+        size = (batch, horizon, slate_size)
+        self.shown = torch.full(size, PAD_ID, dtype=torch.int64, device=device)
+        self.clicked = torch.zeros(size, dtype=torch.bool, device=device)
+
+    def by_item(self, n_items: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return (item,) int64 each: how often items were shown and clicked."""
+        counts = []
+        for items in (self.shown.flatten(), self.shown[self.clicked]):
+            count = torch.bincount(items, minlength=n_items + 1)
+            count[PAD_ID] = 0  # the unused steps of finished sessions
+            counts.append(count)
+        return counts[0], counts[1]
 
     def repeated(self) -> torch.Tensor:
         """Return (batch,) int64: shown items that appeared earlier in their session."""
@@ -105,6 +125,7 @@ class BatchRecords(NamedTuple):
     rewards: torch.Tensor
     clicks: torch.Tensor
     exposures: torch.Tensor
+    item_clicks: torch.Tensor
     repeated: torch.Tensor
     similarity: torch.Tensor
 
@@ -141,6 +162,12 @@ class Rollouts:
         self._rules = sessions.session_rules()
         self._candidates = sessions.candidate_rules(setting.pool.n_seen)
         self._pool = setting.pool.to(str(sessions.device))
+        self._published: torch.Tensor | None = None
+        if setting.catalogue is not None:
+            self._candidates.set_live(setting.catalogue.live)
+            published = torch.from_numpy(setting.catalogue.published).to(sessions.device)
+            if not bool(published[1:].all()):
+                self._published, self._pool = published, self._pool.telling(published)
         self._directions = _directions(setting.item_vectors, str(sessions.device))
         self._draws = SessionDraws(
             setting.seed, len(self._pool), sessions.session.horizon, sessions.slate_size
@@ -161,6 +188,7 @@ class Rollouts:
         sessions, response = setting.sessions, self._response
         horizon, device = sessions.session.horizon, str(sessions.device)
         policy_simulates = getattr(policy, "simulates", False)
+        published_only = getattr(policy, "published_only", False)
         stop = min(start + setting.batch_size, setting.n_episodes)
         rows, uniforms = (part.to(device) for part in self._draws.episodes(start, stop))
         generator = torch_generator(setting.seed, f"evaluation.policy.{start}", device)
@@ -170,6 +198,9 @@ class Rollouts:
         numbers = pool.users[rows].to(torch.int64)
         for step in range(horizon):
             told = state.simulator_view if policy_simulates else state.observation
+            if self._published is not None and published_only:
+                history, _ = drop_unpublished(told.history, told.responses, self._published)
+                told = told._replace(history=history)
             told = as_known_to(policy, told, numbers[playing])
             asked = as_known_to(response, state.simulator_view, numbers[playing])
             slates = policy.act(told, explore=False, generator=generator).slates
@@ -181,14 +212,20 @@ class Rollouts:
             record.clicks[playing] += clicks.sum(dim=1).to(torch.int64)
             record.similarity[playing] += _pair_similarity(self._directions[slates])
             record.shown[playing, step] = slates
+            record.clicked[playing, step] = clicks > 0
             staying = (~(outcome.terminated | outcome.truncated)).nonzero().squeeze(1)
             if not len(staying):
                 break
             state, playing = outcome.state.rows(staying), playing[staying]
-        exposures = torch.bincount(record.shown.flatten(), minlength=sessions.n_items + 1)
-        exposures[PAD_ID] = 0  # the unused steps of finished sessions
+        exposures, item_clicks = record.by_item(sessions.n_items)
         return BatchRecords(
-            numbers, record.rewards, record.clicks, exposures, record.repeated(), record.similarity
+            users=numbers,
+            rewards=record.rewards,
+            clicks=record.clicks,
+            exposures=exposures,
+            item_clicks=item_clicks,
+            repeated=record.repeated(),
+            similarity=record.similarity,
         )
 
     def join(self, batches: Sequence[BatchRecords]) -> SessionRecords:
@@ -200,11 +237,12 @@ class Rollouts:
         columns = {
             name: torch.cat([getattr(batch, name) for batch in batches]).cpu().numpy()
             for name in BatchRecords._fields
-            if name != "exposures"
+            if name not in BY_ITEM
         }
-        exposures = torch.stack([batch.exposures for batch in batches]).sum(0).cpu().numpy()
-        slate_size = self.setting.sessions.slate_size
-        return SessionRecords(**columns, exposures=exposures, slate_size=slate_size)
+        for name in BY_ITEM:
+            counts = torch.stack([getattr(batch, name) for batch in batches])
+            columns[name] = counts.sum(0).cpu().numpy()
+        return SessionRecords(**columns, slate_size=self.setting.sessions.slate_size)
 
 
 def evaluate_policy(

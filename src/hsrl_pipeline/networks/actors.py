@@ -8,6 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from hsrl_pipeline.networks.catalogue_tables import CatalogueTables, WrittenRows
 from hsrl_pipeline.networks.item_representation import ItemRepresentation
 from hsrl_pipeline.networks.state_encoder import StateEncoder
 from hsrl_pipeline.observation import Observation
@@ -57,6 +58,15 @@ class ItemActor(nn.Module):
         super().__init__()
         self.encoder = encoder
         self.item_bias = nn.Parameter(torch.zeros(encoder.items.n_items + 1))
+
+    @torch.no_grad()
+    def set_catalogue(self, tables: CatalogueTables) -> list[WrittenRows]:
+        """Start the biases of new items by the rule of the item representation."""
+        if not len(tables.new):
+            return []
+        predicted = tables.predict([self.item_bias], self.encoder.items.new_items)
+        self.item_bias[tables.new] = predicted[:, 0]
+        return [WrittenRows(self.item_bias, tables.new)]
 
     def forward(self, observation: Observation) -> torch.Tensor:
         """Score the catalogue.
@@ -158,14 +168,17 @@ class ItemSpace(nn.Module):
     An actor that is trained through its critic alone gives no gradient to the items, so they are
     placed beforehand (Dulac-Arnold et al. 2015): the item vectors in the basis of their leading
     singular vectors, scaled to a mean norm of one, which keeps dot products as well as a space
-    of this width can.
+    of this width can. Basis and scale are those of the items known at the start; items that arrive
+    later are placed by them.
 
     Args:
-        item_vectors: (item, vector) float32. Row 0 is zero.
+        item_vectors: (item, vector) float32. Zero for padding and unknown items.
         latent_size: Wanted width; no more than the vectors' own is used.
     """
 
     table: torch.Tensor
+    axes: torch.Tensor
+    scale: torch.Tensor
 
     def __init__(self, item_vectors: torch.Tensor, latent_size: int) -> None:
         super().__init__()
@@ -176,9 +189,20 @@ class ItemSpace(nn.Module):
         leading = axes[:, -width:].flip(-1)
         # an eigenvector's sign is arbitrary; fixed here so that every machine places items alike
         largest = leading.abs().argmax(0, keepdim=True)
-        placed = vectors @ (leading * leading.gather(0, largest).sign())
-        norm = placed[1:].norm(dim=-1).mean().clamp(min=1e-12)
+        signed = leading * leading.gather(0, largest).sign()
+        placed = vectors @ signed
+        known = (vectors != 0.0).any(-1)
+        known[0] = False
+        norm = placed[known].norm(dim=-1).mean().clamp(min=1e-12)
         self.register_buffer("table", placed / norm, persistent=False)
+        self.register_buffer("axes", signed, persistent=False)
+        self.register_buffer("scale", norm, persistent=False)
+
+    def set_catalogue(self, tables: CatalogueTables) -> list[WrittenRows]:
+        """Place new items; those that have a place keep it."""
+        placed = tables.item_vectors[tables.new] @ self.axes / self.scale
+        self.table = self.table.index_copy(0, tables.new, placed)
+        return []
 
     @property
     def latent_size(self) -> int:
@@ -207,6 +231,14 @@ class ItemBias(nn.Module):
         super().__init__()
         self.values = nn.Parameter(torch.zeros(n_items + 1))
         self.level = nn.Parameter(torch.zeros(()))
+
+    @torch.no_grad()
+    def set_catalogue(self, tables: CatalogueTables) -> list[WrittenRows]:
+        """Start the biases of new items at the mean of the known ones."""
+        if not len(tables.new):
+            return []
+        self.values[tables.new] = tables.predict([self.values], "mean")[:, 0]
+        return [WrittenRows(self.values, tables.new)]
 
     def click_logits(self, scores: torch.Tensor, slates: torch.Tensor) -> torch.Tensor:
         """Return click log-odds of items whose scores a hyper-action gave.

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional as F
 
+from hsrl_pipeline.config.agents.shared import NewItemRule
+from hsrl_pipeline.networks.catalogue_tables import CatalogueTables, WrittenRows, start_rows
 from hsrl_pipeline.semantic_ids.code_trie import check_codes
 from hsrl_pipeline.semantic_ids.item_shares import share_out
 from hsrl_pipeline.shapes import check_shape
@@ -82,6 +84,7 @@ class CodeScores(nn.Module):
         live = check_codes(codes, vocab_sizes)
         n_rows, first_size = len(codes), vocab_sizes[0]
         self.n_items = n_rows - 1
+        self._vocab_sizes = vocab_sizes
         self._temperature = temperature
         widths = [embedding_size, *[context_size] * (len(vocab_sizes) - 1)]
         self.heads = nn.ModuleList(
@@ -115,6 +118,36 @@ class CodeScores(nn.Module):
         self.register_buffer("has_code", torch.from_numpy(has_code), persistent=False)
         self.register_buffer("item_vectors", item_vectors, persistent=False)
         self.register_buffer("item_priors", priors, persistent=False)
+
+    @torch.no_grad()
+    def set_items(
+        self, tables: CatalogueTables, rows_of_items: NewItemRule | None = None
+    ) -> list[WrittenRows]:
+        """Score the live items of a version of the catalogue from now on.
+
+        A new item starts with the scores of its codes and its vector, and without deviation.
+
+        Args:
+            tables: Those of the version.
+            rows_of_items: Where every item has a code of its own, how the weights of this code
+                start for new items; None where codes are shared.
+        """
+        own = rows_of_items is not None
+        codes = (tables.new - 1).unsqueeze(1) if own else tables.new_codes
+        cells = _look_ups(codes.cpu().numpy(), self._vocab_sizes).to(self.look_ups.device)
+        self.look_ups = self.look_ups.index_copy(0, tables.new, cells)
+        self.codes = self.codes.index_copy(0, tables.new, codes)
+        self.has_code = tables.live
+        if self.item_vectors is not None:
+            self.item_vectors = tables.item_vectors
+        written: list[WrittenRows] = []
+        if rows_of_items is not None:
+            (head,) = self.heads
+            written += start_rows(head, tables, rows_of_items, self.deviations)  # type: ignore[arg-type]
+        if self.deviations is not None:
+            self.deviations[tables.new] = 0.0
+            written.append(WrittenRows(self.deviations, tables.new))
+        return written
 
     def forward(self, state: torch.Tensor) -> torch.Tensor:
         """Score the whole catalogue.

@@ -6,6 +6,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from hsrl_pipeline.config.agents.shared import NewItemRule
+from hsrl_pipeline.networks.catalogue_tables import CatalogueTables, WrittenRows
 from hsrl_pipeline.shapes import PAD_ID, check_shape
 
 
@@ -21,6 +23,7 @@ class ItemRepresentation(nn.Module):
         use_ids: Learn one vector per item.
         codes: (item, level) int64 semantic IDs, or None to leave them out; -1 adds nothing.
         vocab_sizes: Vocabulary size per level; needed with ``codes``.
+        new_items: Learned vector of an item that arrives later: zero with ``mean``.
     """
 
     item_vectors: torch.Tensor | None
@@ -35,12 +38,15 @@ class ItemRepresentation(nn.Module):
         use_ids: bool = True,
         codes: torch.Tensor | None = None,
         vocab_sizes: tuple[int, ...] = (),
+        new_items: NewItemRule = "mean",
     ) -> None:
         super().__init__()
         if item_vectors is None and not use_ids and codes is None:
             raise ValueError("items need vectors, ids or codes to be represented")
         self.n_items = n_items
         self.embedding_size = embedding_size
+        self.new_items = new_items
+        self._vocab_sizes = vocab_sizes
         self.projection: nn.Linear | None = None
         self.id_embedding: nn.Embedding | None = None
         self.token_embedding: nn.Embedding | None = None
@@ -58,9 +64,7 @@ class ItemRepresentation(nn.Module):
         rows = None
         if codes is not None:
             check_shape("codes", codes, n_items + 1, len(vocab_sizes))
-            first_row = [1 + sum(vocab_sizes[:level]) for level in range(len(vocab_sizes))]
-            # one table for all levels; row 0 stays zero and stands for padding
-            rows = (codes + torch.tensor(first_row)).masked_fill(codes < 0, 0)
+            rows = _token_rows(codes, vocab_sizes)
             rows[PAD_ID] = 0
             self.token_embedding = nn.Embedding(1 + sum(vocab_sizes), embedding_size, padding_idx=0)
             nn.init.normal_(self.token_embedding.weight, std=embedding_size**-0.5)
@@ -91,6 +95,22 @@ class ItemRepresentation(nn.Module):
         for part in parts[1:]:
             total = total + part
         return total
+
+    @torch.no_grad()
+    def set_catalogue(self, tables: CatalogueTables) -> list[WrittenRows]:
+        """Take over vectors and codes of a version of the catalogue, and start its new items."""
+        if self.item_vectors is not None:
+            self.item_vectors = tables.item_vectors
+        if self.token_rows is not None:
+            rows = _token_rows(tables.new_codes, self._vocab_sizes)
+            self.token_rows = self.token_rows.index_copy(0, tables.new, rows)
+        self._catalogue, self._catalogue_weights = None, []
+        if self.id_embedding is None or not len(tables.new):
+            return []
+        weight = self.id_embedding.weight
+        ridge = self.new_items == "ridge"
+        weight[tables.new] = tables.predict([weight], "ridge") if ridge else 0.0
+        return [WrittenRows(weight, tables.new)]
 
     def catalogue(self) -> torch.Tensor:
         """Represent the whole catalogue, once per version of the parameters.
@@ -127,6 +147,12 @@ class ItemRepresentation(nn.Module):
         if self.token_embedding is not None and self.token_rows is not None:
             total = total + _sum_rows(self.token_embedding.weight, self.token_rows)
         return total
+
+
+def _token_rows(codes: torch.Tensor, vocab_sizes: tuple[int, ...]) -> torch.Tensor:
+    """Return (item, level) int64 rows in one table for all levels; row 0 stands for no code."""
+    first_row = [1 + sum(vocab_sizes[:level]) for level in range(len(vocab_sizes))]
+    return (codes + torch.tensor(first_row, device=codes.device)).masked_fill(codes < 0, 0)
 
 
 def _sum_rows(table: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:

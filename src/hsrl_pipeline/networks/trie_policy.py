@@ -80,12 +80,22 @@ class TriePolicy(nn.Module):
         leaf_vectors = None
         if item_vectors is not None:
             self.vector_query = nn.Linear(embedding_size, item_vectors.shape[1])
-            leaves = trie.item_nodes[trie.leaf_items, -2]
-            leaf_vectors = item_vectors.new_zeros(int(leaves.max()) + 1, item_vectors.shape[1])
-            shares = trie.log_shares[trie.leaf_items].exp().to(item_vectors.dtype)
-            weighted = shares.unsqueeze(1) * item_vectors[trie.leaf_items]
-            leaf_vectors.index_add_(0, leaves, weighted)
+            leaf_vectors = _leaf_vectors(trie, item_vectors)
         self.register_buffer("leaf_vectors", leaf_vectors, persistent=False)
+
+    def set_trie(self, trie: CodeTrie, item_vectors: torch.Tensor) -> None:
+        """Walk down another trie from now on; no weight changes.
+
+        The softmax at a prefix runs over the children it has now: the share of those that left
+        goes to their siblings, and those that arrived take theirs from them.
+
+        Args:
+            trie: The prefixes of the live items, on the policy's device.
+            item_vectors: (item, vector) float32.
+        """
+        self.trie = trie
+        if self.leaf_vectors is not None:
+            self.leaf_vectors = _leaf_vectors(trie, item_vectors)
 
     def enter(self, state: torch.Tensor, roots: torch.Tensor) -> torch.Tensor:
         """Return the context at roots: the state, told apart by shelf where there are several.
@@ -209,3 +219,12 @@ class TriePolicy(nn.Module):
                 code = trie.get_buffer(f"code_{level}")[paths[:, level]]
                 context = self.refine(level, context, code)
         return log_shares.new_zeros(items.shape).index_put((rows, places), log_prob)
+
+
+def _leaf_vectors(trie: CodeTrie, item_vectors: torch.Tensor) -> torch.Tensor:
+    """Return (leaf, vector) float32, the mean vector of the items of each code, by their shares."""
+    leaves = trie.item_nodes[trie.leaf_items, -2]
+    leaf_vectors = item_vectors.new_zeros(int(leaves.max()) + 1, item_vectors.shape[1])
+    shares = trie.log_shares[trie.leaf_items].exp().to(item_vectors.dtype)
+    weighted = shares.unsqueeze(1) * item_vectors[trie.leaf_items]
+    return leaf_vectors.index_add_(0, leaves, weighted)

@@ -89,39 +89,52 @@ def _reassign(
         )
     _, group, size = np.unique(keys, return_inverse=True, return_counts=True)
     settled = (size[group] == 1) & ~_contains(occupied, keys)
-    occupied = np.union1d(occupied, keys[settled])
+    alone = np.sort(keys[settled])
+    occupied = np.insert(occupied, np.searchsorted(occupied, alone), alone)
     result = codes.copy()
     rows = np.flatnonzero(~settled)
+    # few beside those occupied before: merging them with all codes in each round would cost most
+    claimed = np.empty(0, np.int64)
     width = FIRST_CANDIDATES
     while len(rows):
         candidates = best_codes(quantizer, vectors[rows], codes[rows], width)
-        chosen = _claim(candidates, code_keys(candidates.codes, sizes), occupied)
+        chosen = _claim(candidates, code_keys(candidates.codes, sizes), (occupied, claimed))
         won = chosen >= 0
         result[rows[won]] = candidates.codes[won, chosen[won]]
-        occupied = np.union1d(occupied, code_keys(result[rows[won]], sizes))
+        claimed = np.union1d(claimed, code_keys(result[rows[won]], sizes))
         rows = rows[~won]
         width = min(width * 8, capacity)
     return result
 
 
 def _claim(
-    candidates: CodeCandidates, keys: NDArray[np.int64], occupied: NDArray[np.int64]
+    candidates: CodeCandidates,
+    keys: NDArray[np.int64],
+    taken: tuple[NDArray[np.int64], NDArray[np.int64]],
 ) -> NDArray[np.int64]:
     """Let rows claim free codes in rounds; a contested code goes to who loses most without it.
+
+    Args:
+        candidates: Codes by row, best first.
+        keys: (row, candidate) int64. Their keys.
+        taken: Two sorted arrays of keys that are not free, the second short.
 
     Returns:
         (row,) int64. Position in the row's candidates, -1 when all of them are occupied.
     """
     n_rows, width = keys.shape
+    occupied, claimed = taken
     chosen = np.full(n_rows, -1, dtype=np.int64)
     position = np.zeros(n_rows, dtype=np.int64)
     active = np.arange(n_rows)
     while len(active):
-        blocked = _contains(occupied, keys[active, position[active]])
+        wanted = keys[active, position[active]]
+        blocked = _contains(occupied, wanted) | _contains(claimed, wanted)
         position[active[blocked]] += 1
         active = active[position[active] < width]
         at = position[active]
-        free = ~_contains(occupied, keys[active, at])
+        wanted = keys[active, at]
+        free = ~(_contains(occupied, wanted) | _contains(claimed, wanted))
         bidders, at = active[free], at[free]
         following = np.minimum(at + 1, width - 1)
         regret = candidates.distortions[bidders, following] - candidates.distortions[bidders, at]
@@ -131,7 +144,7 @@ def _claim(
         first[1:] = wanted[order[1:]] != wanted[order[:-1]]
         winners = bidders[order[first]]
         chosen[winners] = position[winners]
-        occupied = np.union1d(occupied, keys[winners, position[winners]])
+        claimed = np.union1d(claimed, keys[winners, position[winners]])
         active = active[chosen[active] < 0]
     return chosen
 

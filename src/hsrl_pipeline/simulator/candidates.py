@@ -45,31 +45,57 @@ class CandidateRules:
         self._n_items = n_items
         self._slate_size = slate_size
         self._showings = config.showings
+        self._device = device
+        self._exclude_shown = config.exclude_shown
+        self._n_seen = n_seen
+        self._horizon = horizon
         self._shelves: torch.Tensor | None = None
         self._slot_shelves: torch.Tensor | None = None
-        shelf_sizes = np.array([n_items])
+        self._live: torch.Tensor | None = None
+        self._members = [np.arange(1, n_items + 1)]
         if config.enforce_shelves:
-            names, shelf_sizes = _count_shelves(shelves, n_items, slate_size)
+            names, self._members = _members_of_shelves(shelves, n_items, slate_size)
             self._shelves = torch.as_tensor(shelves, dtype=torch.int64, device=device)
             self._slot_shelves = torch.as_tensor(
                 np.repeat(names, slate_size // len(names)), device=device
             )
-        share = slate_size // len(shelf_sizes)
-        if shelf_sizes.min() < share:
+        self._refuse_too_few(min(len(items) for items in self._members), "")
+
+    def set_live(self, live: np.ndarray) -> None:
+        """Allow the live items alone from now on.
+
+        Args:
+            live: (item,) bool. Row 0 is False.
+
+        Raises:
+            UserError: Too few of them, or of those of a shelf, for a session; nothing changes.
+            ValueError: There is another number of items.
+        """
+        check_shape("live", live, self._n_items + 1)
+        self._refuse_too_few(min(int(live[items].sum()) for items in self._members), " live")
+        self._live = torch.as_tensor(live, device=self._device)
+
+    def _refuse_too_few(self, smallest: int, kind: str) -> None:
+        """Refuse a smallest set of items that sessions cannot do with."""
+        share = self._slate_size // len(self._members)
+        if smallest < share:
             raise UserError(
-                f"A slate takes {share} different items from a set of {shelf_sizes.min()}",
+                f"A slate takes {share} different items from a set of {smallest}{kind}",
                 where="ingestion.slate_size, candidates.enforce_shelves",
-                remedy="Bring a log with more items, or take smaller slates.",
+                remedy="Bring a log with more items, or take smaller slates."
+                if not kind
+                else "Release fewer items, or take smaller slates.",
             )
         # the last slate must still find items, whichever the slates before have used up
-        used_up = share * (horizon - 1) // config.showings if config.showings else 0
-        available = shelf_sizes.min() - (n_seen if config.exclude_shown else 0)
+        used_up = share * (self._horizon - 1) // self._showings if self._showings else 0
+        available = smallest - (self._n_seen if self._exclude_shown else 0)
         if available < share + used_up:
             raise UserError(
-                f"A session can take {share + used_up} different items from a set of {available}",
+                f"A session can take {share + used_up} different items from a set of "
+                f"{available}{kind}",
                 where="candidates",
                 remedy="Switch candidates.exclude_shown off, raise candidates.frequency_cap or "
-                "lower session.horizon.",
+                f"lower session.horizon{', or release fewer items' if kind else ''}.",
             )
 
     def check(self, slates: torch.Tensor, shown: torch.Tensor) -> None:
@@ -93,6 +119,8 @@ class CandidateRules:
         # Looking up the shelf of an unknown item would fail, so range and repeats come first.
         if bool(valid) and self._shelves is not None and self._slot_shelves is not None:
             valid &= (self._shelves[slates] == self._slot_shelves).all()
+        if bool(valid) and self._live is not None:
+            valid &= self._live[slates].all()
         if self._showings:
             valid &= ~(shown[:, :, None] == slates[:, None, :]).any()
         if not bool(valid):
@@ -110,6 +138,9 @@ class CandidateRules:
         if self._shelves is not None and self._slot_shelves is not None:
             shelves = self._shelves.cpu()[slates.clamp(0, self._n_items)]
             faults["is not of the slot's shelf"] = shelves != self._slot_shelves.cpu()
+        if self._live is not None:
+            live = self._live.cpu()[slates.clamp(0, self._n_items)]
+            faults["is not live in this version of the catalogue"] = ~live
         if self._showings:
             seen = (shown[:, :, None] == slates[:, None, :]).any(dim=1)
             often = "" if self._showings == 1 else f" {self._showings} times"
@@ -123,10 +154,10 @@ class CandidateRules:
         raise AssertionError("a refused slate breaks at least one rule")
 
 
-def _count_shelves(
+def _members_of_shelves(
     shelves: np.ndarray | None, n_items: int, slate_size: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the names of the shelves in order and how many items each holds."""
+) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Return the names of the shelves in order and the items of each."""
     if shelves is None:
         raise UserError(
             "Shelves are enforced, but the items have none",
@@ -134,11 +165,11 @@ def _count_shelves(
             remedy="Switch it off; only RL4RS and tables with a shelf column know shelves.",
         )
     check_shape("shelves", shelves, n_items + 1)
-    names, sizes = np.unique(shelves[1:], return_counts=True)
+    names = np.unique(shelves[1:])
     if slate_size % len(names):
         raise UserError(
             f"A slate of {slate_size} does not divide among {len(names)} shelves",
             where="candidates.enforce_shelves",
             remedy="Switch it off or log slates whose size is a multiple of the shelves.",
         )
-    return names, sizes
+    return names, [1 + np.flatnonzero(shelves[1:] == name) for name in names]

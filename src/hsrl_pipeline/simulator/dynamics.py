@@ -30,7 +30,7 @@ class SessionState(NamedTuple):
         observation: What a policy sees.
         patience: (batch,) float64. Patience left, tau.
         clicked: (batch, history) int64. The clicks that the simulated user goes by, left-padded
-            with PAD_ID, newest last; width 0 where the observation's own history holds clicks.
+            with PAD_ID, newest last; width 0 where the observation's own history holds them.
         showings: (batch, showing) int64. All items shown so far, an item as often as it was,
             filled up with PAD_ID; width 0 unless items may be shown more than once, but not
             always. Policies do not see it: ``Observation.shown`` says what may not be shown again.
@@ -240,9 +240,10 @@ class SessionRules:
         if responses.shape[1]:
             history = append_shown(history, slates)
             responses = append_shown(responses, clicks.to(responses.dtype))
-            clicked = append_clicks(clicked, slates, clicks)
         else:
             history = append_clicks(history, slates, clicks)
+        if clicked.shape[1]:
+            clicked = append_clicks(clicked, slates, clicks)
         after = Observation(
             before.user_categories, before.user_dense, history, step, shown, responses
         )

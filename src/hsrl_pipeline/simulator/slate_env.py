@@ -6,9 +6,11 @@ from typing import Any, NamedTuple, Protocol
 
 import torch
 
+from hsrl_pipeline.catalogue.live_catalogue import LiveCatalogue
 from hsrl_pipeline.observation import Observation
 from hsrl_pipeline.seeding import torch_generator
 from hsrl_pipeline.simulator.dynamics import SessionState
+from hsrl_pipeline.simulator.event_histories import drop_unpublished
 from hsrl_pipeline.simulator.response.recorded import with_user_numbers
 from hsrl_pipeline.simulator.session_setting import SessionSetting
 from hsrl_pipeline.simulator.user_pool import UserPool
@@ -90,9 +92,40 @@ class SlateSessions:
         self.rules = setting.session_rules()
         self._candidates = setting.candidate_rules(pool.n_seen)
         self._response = response
-        self._pool = pool.to(self.device)
+        self._all_known = self._pool = pool.to(self.device)
+        self._catalogue_version: str | None = None
         self._generator = torch_generator(seed, RANDOM_STREAM, str(self.device))
         self._state, self._users = self._new_sessions(batch_size)
+
+    @property
+    def catalogue_version(self) -> str | None:
+        """Version of the catalogue that was set last; None while all items may be shown."""
+        return self._catalogue_version
+
+    def set_catalogue(self, catalogue: LiveCatalogue) -> None:
+        """Let sessions go on, and new ones start, under a version of the catalogue.
+
+        Slates may hold live items alone. Items that were never published leave the histories that
+        policies see; simulated users still go by theirs.
+
+        Args:
+            catalogue: Rows for all items of the sessions.
+
+        Raises:
+            UserError: Too few live items for a session; nothing changes.
+            ValueError: The catalogue has another number of items.
+        """
+        self._candidates.set_live(catalogue.live)
+        published = torch.from_numpy(catalogue.published).to(self.device)
+        if not bool(published[1:].all()) or self._pool is not self._all_known:
+            self._pool = self._all_known.telling(published)
+            observation, own = self._state.observation, self._state.simulator_view.history
+            history, responses = drop_unpublished(
+                observation.history, observation.responses, published
+            )
+            told = observation._replace(history=history, responses=responses)
+            self._state = self._state._replace(observation=told, clicked=own)
+        self._catalogue_version = catalogue.version
 
     @property
     def observation(self) -> Observation:
@@ -168,10 +201,21 @@ class SlateSessions:
             state["showings"] = self._state.showings
         if self._state.clicked.numel():
             state["clicked"] = self._state.clicked
+        if self._catalogue_version is not None:
+            state["catalogue_version"] = self._catalogue_version
         return state
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore what ``state_dict`` returned, on this environment's device."""
+        """Restore what ``state_dict`` returned, on this environment's device.
+
+        Raises:
+            ValueError: The state is of another version of the catalogue than the one set.
+        """
+        kept = state.get("catalogue_version")
+        if kept != self._catalogue_version:
+            raise ValueError(
+                f"the sessions are of catalogue version {kept}, {self._catalogue_version} is set"
+            )
         observation = Observation(*state["observation"]).to(self.device)
         unused = observation.history.new_zeros((len(state["users"]), 0))
         self._state = SessionState(
@@ -180,6 +224,10 @@ class SlateSessions:
             state.get("showings", unused).to(self.device),
             state.get("clicked", unused).to(self.device),
         )
+        if self._state.clicked.shape[1] and not self._pool.parts_views:
+            # an earlier version of the catalogue had unknown items, and views stay apart
+            everything = torch.ones(self.n_items + 1, dtype=torch.bool, device=self.device)
+            self._pool = self._all_known.telling(everything)
         self._users = state["users"].to(self.device)
         self._generator.set_state(state["generator"])
 

@@ -4,40 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
 
 from hsrl_pipeline.config.session import HistoryForm, SessionConfig
-from hsrl_pipeline.data.shown_timeline import ShownTimeline
 from hsrl_pipeline.data.slate_log import SlateLog, UserTable
 from hsrl_pipeline.errors import UserError
 from hsrl_pipeline.observation import Observation
 from hsrl_pipeline.shapes import PAD_ID, check_shape
-
-
-@dataclass(frozen=True)
-class ShownHistories:
-    """What users had been shown before the slates of a pool, and how they responded.
-
-    Attributes:
-        events: (event,) int32. Shown items of each user in time order, user after user; negative
-            where the item was not clicked.
-        start: (row,) int64. First entry of the row's user in ``events``.
-        end: (row,) int64. End, exclusive, of what was shown before the slate.
-    """
-
-    events: torch.Tensor
-    start: torch.Tensor
-    end: torch.Tensor
-
-    @classmethod
-    def from_timeline(cls, shown: ShownTimeline) -> ShownHistories:
-        """Return the tensors over a log's arrays."""
-        return cls(_shared(shown.events), _shared(shown.start), _shared(shown.end))
-
-    def to(self, device: torch.device | str) -> ShownHistories:
-        """Return the histories on another device."""
-        return ShownHistories(self.events.to(device), self.start.to(device), self.end.to(device))
+from hsrl_pipeline.simulator.event_histories import ShownHistories, tensor_over
 
 
 @dataclass(frozen=True)
@@ -58,6 +32,8 @@ class UserPool:
         seen: (row, seen) int64 or None. Items that count as shown before a session starts, filled
             up with PAD_ID; None when there are none.
         shown: What policies see as history instead of the clicks; None where they see clicks.
+        told: The clicks that policies see, where these are not all that simulated users go by;
+            None where they are, and where policies see ``shown``.
 
     Raises:
         UserError: The pool has no row, or a numeric user feature is not finite.
@@ -72,6 +48,7 @@ class UserPool:
     history_size: int
     seen: torch.Tensor | None = None
     shown: ShownHistories | None = None
+    told: ShownHistories | None = None
 
     def __post_init__(self) -> None:
         rows = len(self.users)
@@ -116,12 +93,12 @@ class UserPool:
         if history == "responses" and log.shown is None:
             raise ValueError("the log has no timeline of shown items: call with_shown() first")
         return cls(
-            user_categories=_shared(users.categories).to(torch.int64),
-            user_dense=_shared(users.dense).to(torch.float32),
-            timeline=_shared(log.timeline),
-            history_start=_shared(log.history_start),
-            history_end=_shared(log.history_end),
-            users=_shared(log.users),
+            user_categories=tensor_over(users.categories).to(torch.int64),
+            user_dense=tensor_over(users.dense).to(torch.float32),
+            timeline=tensor_over(log.timeline),
+            history_start=tensor_over(log.history_start),
+            history_end=tensor_over(log.history_end),
+            users=tensor_over(log.users),
             history_size=history_size,
             shown=ShownHistories.from_timeline(log.shown)
             if history == "responses" and log.shown is not None
@@ -170,6 +147,11 @@ class UserPool:
         """Most items that count as shown before a session starts."""
         return 0 if self.seen is None else int(self.seen.shape[1])
 
+    @property
+    def parts_views(self) -> bool:
+        """Whether policies see other histories than simulated users go by."""
+        return self.shown is not None or self.told is not None
+
     def __len__(self) -> int:
         return len(self.users)
 
@@ -185,6 +167,7 @@ class UserPool:
             users=self.users.to(device),
             seen=None if self.seen is None else self.seen.to(device),
             shown=None if self.shown is None else self.shown.to(device),
+            told=None if self.told is None else self.told.to(device),
         )
 
     def check_history(self, session: SessionConfig) -> None:
@@ -217,6 +200,18 @@ class UserPool:
             item = int(self.timeline[event])
             raise ValueError(f"timeline[{event}] is {item}, items are numbered 1 to {n_items}")
 
+    def telling(self, published: torch.Tensor) -> UserPool:
+        """Return a pool whose policies see histories of published items alone.
+
+        Simulated users still go by all that they did.
+
+        Args:
+            published: (item,) bool, on the pool's device.
+        """
+        if self.shown is not None:
+            return replace(self, shown=self.shown.keep(published))
+        return replace(self, told=self._clicks.keep(published))
+
     def histories(self, rows: torch.Tensor) -> torch.Tensor:
         """Return the latest positives before the slates of the given rows.
 
@@ -226,9 +221,7 @@ class UserPool:
         Returns:
             (batch, history) int64. Left-padded with PAD_ID, newest last.
         """
-        return _latest(
-            self.timeline, self.history_start[rows], self.history_end[rows], self.history_size
-        )
+        return self._clicks.latest(rows, self.history_size)
 
     def clicked(self, rows: torch.Tensor) -> torch.Tensor:
         """Return what simulated users go by where it is not what policies see.
@@ -237,9 +230,9 @@ class UserPool:
             rows: (batch,) int64. Row numbers of this pool.
 
         Returns:
-            (batch, history) int64 as ``histories``; (batch, 0) where policies see clicks.
+            (batch, history) int64 as ``histories``; (batch, 0) where policies see the same.
         """
-        if self.shown is None:
+        if not self.parts_views:
             return rows.new_empty((len(rows), 0))
         return self.histories(rows)
 
@@ -255,10 +248,9 @@ class UserPool:
         users = self.users[rows].to(torch.int64)
         responses = None
         if self.shown is None:
-            history = self.histories(rows)
+            history = (self.told or self._clicks).latest(rows, self.history_size)
         else:
-            shown = self.shown
-            signed = _latest(shown.events, shown.start[rows], shown.end[rows], self.history_size)
+            signed = self.shown.latest(rows, self.history_size)
             history, responses = signed.abs(), (signed > 0).to(torch.int64)
         return Observation(
             self.user_categories[users],
@@ -269,21 +261,9 @@ class UserPool:
             responses,
         )
 
-
-def _latest(
-    events: torch.Tensor, start: torch.Tensor, end: torch.Tensor, size: int
-) -> torch.Tensor:
-    """Return the last entries before ``end``: (batch, size) int64, left-padded with PAD_ID."""
-    if not len(events):
-        return torch.full((len(end), size), PAD_ID, device=end.device)
-    positions = end[:, None] + torch.arange(-size, 0, device=end.device)
-    inside = positions >= start[:, None]
-    return events[positions.clamp_(min=0)].to(torch.int64).masked_fill_(~inside, PAD_ID)
-
-
-def _shared(array: np.ndarray) -> torch.Tensor:
-    """Return a tensor over an array's memory; read-only arrays are copied."""
-    return torch.from_numpy(array if array.flags.writeable else array.copy())
+    @property
+    def _clicks(self) -> ShownHistories:
+        return ShownHistories(self.timeline, self.history_start, self.history_end)
 
 
 def _refuse_unknown_users(users: torch.Tensor, table_size: int) -> None:

@@ -10,6 +10,7 @@ import pandas as pd
 
 from hsrl_pipeline.agents.policy_checkpoint import agent_context, describe_policy, priors_in_use
 from hsrl_pipeline.agents.registry import build_agent
+from hsrl_pipeline.catalogue.live_catalogue import LiveCatalogue
 from hsrl_pipeline.config.agents.shared import AgentSettings
 from hsrl_pipeline.config.training import TrainingConfig
 from hsrl_pipeline.data.slate_log import split_latest
@@ -37,6 +38,7 @@ def train_agent(
     seed: int,
     on_metrics: MetricStream | None = None,
     checkpoints: CheckpointStore | None = None,
+    catalogues: Mapping[int, LiveCatalogue] | None = None,
 ) -> tuple[dict[str, Any], pd.DataFrame]:
     """Build an agent and its sessions, train it and describe the result.
 
@@ -50,6 +52,8 @@ def train_agent(
         seed: Seed of the run.
         on_metrics: Called with each point of the training curves.
         checkpoints: Keeps the state to resume from.
+        catalogues: Versions of a moving catalogue by iteration, as for ``Trainer``; item vectors
+            and codebook of the data are then those of the launch.
 
     Returns:
         The policy checkpoint (``describe_policy``) and the training curves.
@@ -94,6 +98,7 @@ def train_agent(
             "reward": sessions.reward.model_dump(mode="json"),
             "candidates": sessions.candidates.model_dump(mode="json", exclude_none=True),
         },
+        catalogues=catalogues,
     )
     history = trainer.run(on_metrics, checkpoints)
     provenance["n_iterations"] = str(training.n_iterations)

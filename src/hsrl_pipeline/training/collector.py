@@ -92,6 +92,13 @@ class Collector:
         """Take over the agent's weights."""
         self._twin.copy_weights_of(agent)
 
+    def renew_twin(self, agent: Agent) -> None:
+        """Act as a new twin of the agent, whose tables have changed.
+
+        What was drawn for the next update stays: its slates may hold items that have left.
+        """
+        self._twin = agent.twin()
+
     def warm_up(self, n_transitions: int) -> None:
         """Act until at least ``n_transitions`` were stored."""
         for _ in range(math.ceil(n_transitions / self._sessions.batch_size)):

@@ -93,6 +93,11 @@ class EarlyStopping:
         latest, self._latest = self._latest, None
         return {} if latest is None else {"held_out_loss": latest}
 
+    def start_over(self) -> None:
+        """Judge anew, as if nothing had been judged: the catalogue has changed."""
+        self._latest, self._best_loss, self._best_weights = None, math.inf, None
+        self._checks_since = 0
+
     def restore(self) -> None:
         """Give the agent the weights that were best, if any were judged."""
         if self._best_weights is not None:

@@ -10,6 +10,7 @@ import pandas as pd
 import torch
 
 from hsrl_pipeline.agents.base import Agent, LogBatch
+from hsrl_pipeline.catalogue.live_catalogue import LiveCatalogue
 from hsrl_pipeline.config.training import TrainingConfig
 from hsrl_pipeline.errors import UserError
 from hsrl_pipeline.progress import Progress
@@ -41,6 +42,8 @@ class Trainer:
         log: Logged slates; needed by agents that use them.
         stopping: Ends training early; without it, all iterations are done.
         identity: Further JSON-able facts that a resumed run must share with the interrupted one.
+        catalogues: Versions of a moving catalogue by the number of updates done when each is set;
+            0 is the launch. Without any, the catalogue stays as agent and sessions know it.
 
     Raises:
         ValueError: The agent needs sessions or a log that was not given.
@@ -57,6 +60,7 @@ class Trainer:
         log: LogSampler | None = None,
         stopping: EarlyStopping | None = None,
         identity: Mapping[str, Any] | None = None,
+        catalogues: Mapping[int, LiveCatalogue] | None = None,
     ) -> None:
         interacts = agent.experience != "log"
         if interacts and sessions is None:
@@ -69,6 +73,8 @@ class Trainer:
         self._device = device
         self._log = log if reads_log else None
         self._stopping = stopping
+        self._sessions = sessions if interacts else None
+        self._catalogues = dict(sorted((catalogues or {}).items()))
         self._collector: Collector | None = None
         self._collapse: CollapseMonitor | None = None
         if interacts and sessions is not None:
@@ -116,7 +122,7 @@ class Trainer:
     def state_dict(self) -> dict[str, Any]:
         """Return all that is needed to continue bit-identically."""
         return {
-            "identity": self._identity,
+            "identity": self._identity_after(self._iteration),
             "iteration": self._iteration,
             "collapsed": self._collapse is not None and self._collapse.collapsed,
             "agent": self._agent.state_dict(),
@@ -134,8 +140,12 @@ class Trainer:
             UserError: The state belongs to a run with other settings, which are named, or to
                 another version.
         """
-        check_same_run(state["identity"], self._identity)
-        self._iteration = int(state["iteration"])
+        iteration = int(state["iteration"])
+        check_same_run(state["identity"], self._identity_after(iteration))
+        self._iteration = iteration
+        versions = self._versions_before(iteration)
+        if versions:
+            self._set_catalogue(versions[max(versions)])
         if self._collapse is not None:
             self._collapse.collapsed = bool(state["collapsed"])
         self._agent.load_state_dict(state["agent"])
@@ -147,6 +157,27 @@ class Trainer:
             self._stopping.load_state_dict(state["stopping"])
         self._curves.load_state_dict(state["curves"], self._device)
         torch.random.set_rng_state(state["torch_random_state"])
+
+    def _versions_before(self, iteration: int) -> dict[int, LiveCatalogue]:
+        """Return the versions that were set in the first updates, by their number."""
+        return {at: version for at, version in self._catalogues.items() if at < iteration}
+
+    def _identity_after(self, iteration: int) -> dict[str, Any]:
+        """Return what decides the state after so many updates: later changes do not."""
+        versions = {
+            str(at): version.version for at, version in self._versions_before(iteration).items()
+        }
+        return {**self._identity, "catalogues": versions} if versions else self._identity
+
+    def _set_catalogue(self, catalogue: LiveCatalogue) -> None:
+        """Bring all parts to a version of the catalogue; nothing is in flight."""
+        if self._sessions is not None:
+            self._sessions.set_catalogue(catalogue)
+        self._agent.set_catalogue(catalogue)
+        if self._collector is not None:
+            self._collector.renew_twin(self._agent)
+        if self._stopping is not None:
+            self._stopping.start_over()
 
     @property
     def _finished(self) -> bool:
@@ -173,9 +204,8 @@ class Trainer:
             Progress(f"Training {self._agent.name}", total=total) as progress,
         ):
             progress.start_at(self._iteration)
-            if self._iteration == 0 and self._collector is not None:
-                self._collector.warm_up(config.warmup_transitions)
             while self._iteration < total and not self._finished:
+                self._prepare()
                 self._update(beside)
                 self._iteration += 1
                 if self._stopping is not None:
@@ -189,8 +219,22 @@ class Trainer:
                     if checkpoints is not None:
                         checkpoints.save(self.state_dict())
                 progress.advance(1, **_shown_figures(figures))
+        self._conclude()
+
+    def _prepare(self) -> None:
+        """Do what comes before the next update alone: a change of the catalogue, the warm-up."""
+        if self._iteration in self._catalogues:
+            self._set_catalogue(self._catalogues[self._iteration])
+        if self._iteration == 0 and self._collector is not None:
+            self._collector.warm_up(self._config.warmup_transitions)
+
+    def _conclude(self) -> None:
         if self._stopping is not None:
             self._stopping.restore()
+        # an agent that has stopped early takes the changes that are left without learning
+        for at, catalogue in self._catalogues.items():
+            if self._iteration <= at < self._config.n_iterations:
+                self._agent.set_catalogue(catalogue)
 
     def _update(self, beside: SideThread) -> None:
         config = self._config

@@ -9,6 +9,7 @@ from gymnasium.error import ResetNeeded
 from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
+from hsrl_pipeline.catalogue import LiveCatalogue
 from hsrl_pipeline.simulator.gym.action_decoders import HyperActionDecoder, SemanticTokenDecoder
 from hsrl_pipeline.simulator.gym.action_wrappers import DecodedActions, DecodedVectorActions
 from hsrl_pipeline.simulator.gym.env import SlateRecEnv
@@ -16,6 +17,7 @@ from hsrl_pipeline.simulator.gym.env import SlateRecEnv
 from ..toy_world import (
     CATEGORY_SIZES,
     CODES,
+    N_ITEMS,
     SHELVES,
     SLATE,
     VOCAB_SIZES,
@@ -338,3 +340,19 @@ def test_excluded_items_are_observed_and_decoded_around():
                 break
         assert len(set(shown)) == len(shown) > SLATE
     assert isinstance(env, gymnasium.Env)
+
+
+def test_a_live_set_is_all_that_slates_take():
+    env = make_vector_env(batch_size=2)
+    live = np.zeros(N_ITEMS + 1, bool)
+    live[[3, 5, 7, 11]] = True
+    codes = np.where(live[:, None], 0, -1)
+    env.set_catalogue(LiveCatalogue(live, np.zeros((N_ITEMS + 1, 2), np.float32), codes))
+    slates = env.action_space.sample()
+    assert live[slates].all()
+    assert slates in env.action_space and slates[0] in env.single_action_space
+    assert np.array([3, 5, 8]) not in env.single_action_space
+    env.reset()
+    env.step(slates)
+    with pytest.raises(ValueError, match="is 8, which is not live"):
+        env.step(np.array([[3, 5, 8], [3, 5, 7]]))

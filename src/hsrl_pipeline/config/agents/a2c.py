@@ -7,7 +7,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from hsrl_pipeline.config.agents.search_space import LEARNING_RATE, Choice, Interval, SearchSpace
-from hsrl_pipeline.config.agents.shared import DiscountedSettings, EntropySettings
+from hsrl_pipeline.config.agents.shared import DiscountedSettings, EntropySettings, NewItemRule
 
 
 class A2CSettings(EntropySettings, DiscountedSettings):
@@ -26,3 +26,8 @@ class A2CSettings(EntropySettings, DiscountedSettings):
     value_coef: float = Field(0.5, ge=0.0, description="Weight of the squared value error")
     value_hidden_size: int = Field(64, ge=1, description="Hidden width of the value head")
     advantage_clip: float = Field(1.0, gt=0.0, description="Bound of the advantage either way")
+    new_items: NewItemRule = Field(
+        "mean",
+        description="Weights of an item that arrives later: no vector of its own and the mean "
+        "bias, or both predicted from its item vector by ridge regression",
+    )

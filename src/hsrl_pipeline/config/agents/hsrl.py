@@ -7,7 +7,12 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from hsrl_pipeline.config.agents.search_space import SMALL_LEARNING_RATE, Interval, SearchSpace
-from hsrl_pipeline.config.agents.shared import EncoderConfig, EntropySettings, ValueSettings
+from hsrl_pipeline.config.agents.shared import (
+    EncoderConfig,
+    EntropySettings,
+    NewItemRule,
+    ValueSettings,
+)
 
 
 class HsrlSettings(EntropySettings, ValueSettings):
@@ -72,6 +77,11 @@ class HsrlSettings(EntropySettings, ValueSettings):
         True,
         description="Items are also scored by their vectors; with the trie, the last code by the "
         "vectors of the items it leads to",
+    )
+    new_items: NewItemRule = Field(
+        "ridge",
+        description="Weights of an item that arrives later, where every item has its own "
+        "(action_space items): predicted from its item vector by ridge regression, or the mean",
     )
     warm_start_iterations: int = Field(
         600, ge=0, description="First updates, spent on the click likelihood of logged slates"

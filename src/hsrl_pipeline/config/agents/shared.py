@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
 from typing_extensions import Self
 
 from hsrl_pipeline.config.agents.search_space import SearchSpace
 from hsrl_pipeline.config.base import FrozenConfig
+
+NewItemRule = Literal["mean", "ridge"]
+"""What the weights of a new item start with: the mean of the other items' weights (zero for learned
+vectors), or what a ridge regression of these on the item vectors predicts."""
 
 
 class EncoderConfig(FrozenConfig):

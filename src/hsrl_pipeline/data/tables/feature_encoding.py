@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from hsrl_pipeline.data.tables.feature_match import is_among
+
 OPTIONAL_ITEM_COLUMNS = {
     "shelf": "int8",
     "special": "int8",
@@ -57,7 +59,7 @@ def encode_users(index: pd.DataFrame, features: pd.DataFrame) -> EncodedUsers:
         values[column.removeprefix("category_")] = known
     for column in (name for name in features.columns if name.startswith("dense_")):
         columns[column] = standardise(joined[column].to_numpy(np.float64), in_train)
-    missing = int((~index["user_id"].isin(features["user_id"])).sum())
+    missing = int((~is_among(index["user_id"], features["user_id"])).sum())
     return EncodedUsers(pd.DataFrame(columns), values, missing if len(features) else 0)
 
 
@@ -90,7 +92,7 @@ def encode_items(index: pd.DataFrame, features: pd.DataFrame) -> tuple[pd.DataFr
         if column in features.columns:
             filled = joined[column].fillna(0) if dtype == "int8" else joined[column]
             columns[column] = filled.astype(pd.api.types.pandas_dtype(dtype))
-    missing = int((~index["item_id"].isin(features["item_id"])).sum())
+    missing = int((~is_among(index["item_id"], features["item_id"])).sum())
     return pd.DataFrame(columns), missing if len(features) else 0
 
 

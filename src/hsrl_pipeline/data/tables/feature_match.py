@@ -23,14 +23,14 @@ def require_match(name: str, logged: pd.Series, described: pd.Series, least: flo
     Raises:
         UserError: The share is smaller; shows ids of both sides.
     """
-    has_features = _is_among(logged, described)
+    has_features = is_among(logged, described)
     if described.empty or has_features.mean() >= least:
         return
     message = (
         f"Only {int(has_features.sum())} of the {len(logged)} {name}s of the log have features: "
         f"the log has ids such as {_examples(logged[~has_features])} without features"
     )
-    strangers = described[~_is_among(described, logged)]
+    strangers = described[~is_among(described, logged)]
     if len(strangers):
         message += f", and the features have ids such as {_examples(strangers)} that it lacks"
     raise UserError(
@@ -41,8 +41,18 @@ def require_match(name: str, logged: pd.Series, described: pd.Series, least: flo
     )
 
 
-def _is_among(ids: pd.Series, others: pd.Series) -> NDArray[np.bool_]:
-    """Return whether each id is one of the others; isin() takes 4 us for each text of Arrow."""
+def is_among(ids: pd.Series, others: pd.Series) -> NDArray[np.bool_]:
+    """Return whether each id is one of the others.
+
+    Unlike ``isin``, which takes some 4 microseconds for each text that Arrow holds.
+
+    Args:
+        ids: (id,) str.
+        others: (other,) str, unique.
+
+    Returns:
+        (id,) bool.
+    """
     found: NDArray[np.bool_] = pd.Index(others).get_indexer(pd.Index(ids)) >= 0
     return found
 

@@ -12,6 +12,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
+from hsrl_pipeline.catalogue.live_catalogue import LiveCatalogue
 from hsrl_pipeline.observation import Observation
 from hsrl_pipeline.simulator.gym.action_arrays import action_tensor
 from hsrl_pipeline.simulator.gym.spaces import SlateSpace, observation_space
@@ -100,6 +101,18 @@ class SlateRecEnv(gymnasium.Env[Arrays, NDArray[np.int64]]):
         self._fresh, self._over = False, False
         return self._first(self.sessions.observation), self._info()
 
+    def set_catalogue(self, catalogue: LiveCatalogue) -> None:
+        """Take slates of live items alone from now on; the running session goes on.
+
+        Args:
+            catalogue: Rows for all items of the environment.
+
+        Raises:
+            UserError: Too few live items for a session; nothing changes.
+        """
+        self.sessions.set_catalogue(catalogue)
+        self._view.actions.set_live(catalogue.live)
+
     def step(self, action: Any) -> tuple[Arrays, float, bool, bool, dict[str, Any]]:
         """Show a slate and draw the feedback.
 
@@ -176,7 +189,8 @@ class SlateRecVectorEnv(VectorEnv[Arrays, Any, Any]):
         self.single_observation_space = self._view.space
         self.single_action_space = self._view.actions
         self.observation_space = batch_space(self._view.space, self.num_envs)
-        self.action_space = batch_space(self._view.actions, self.num_envs)
+        self._slates: SlateSpace = batch_space(self._view.actions, self.num_envs)
+        self.action_space = self._slates
         self._fresh = True
 
     def reset(
@@ -196,6 +210,19 @@ class SlateRecVectorEnv(VectorEnv[Arrays, Any, Any]):
             self.sessions.reset(seed)
         self._fresh = False
         return self._give(self._view.show(self.sessions.observation)), self._info()
+
+    def set_catalogue(self, catalogue: LiveCatalogue) -> None:
+        """Take slates of live items alone from now on; running sessions go on.
+
+        Args:
+            catalogue: Rows for all items of the environment.
+
+        Raises:
+            UserError: Too few live items for a session; nothing changes.
+        """
+        self.sessions.set_catalogue(catalogue)
+        for space in (self._view.actions, self._slates):
+            space.set_live(catalogue.live)
 
     def step(self, actions: Any) -> tuple[Arrays, Any, Any, Any, dict[str, Any]]:
         """Show a slate in every session and draw the feedback.

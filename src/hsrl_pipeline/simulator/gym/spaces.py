@@ -37,6 +37,7 @@ class SlateSpace(spaces.MultiDiscrete[np.int64]):
         self.n_items = n_items
         self.slate_size = slate_size
         self.shelves = shelves
+        self.live: NDArray[np.bool_] | None = None
         shape = (slate_size,) if batch is None else (batch, slate_size)
         super().__init__(
             np.full(shape, n_items, dtype=np.int64),
@@ -44,6 +45,14 @@ class SlateSpace(spaces.MultiDiscrete[np.int64]):
             seed,
             np.full(shape, PAD_ID + 1, dtype=np.int64),
         )
+
+    def set_live(self, live: NDArray[np.bool_]) -> None:
+        """Hold slates of live items alone from now on.
+
+        Args:
+            live: (item,) bool. Row 0 is False.
+        """
+        self.live = live
 
     def sample(self, mask: Any = None, probability: Any = None) -> NDArray[np.int64]:
         """Return random distinct items, shelf by shelf; without a mask all slates are as likely.
@@ -161,11 +170,13 @@ class SlateSpace(spaces.MultiDiscrete[np.int64]):
         return [slots[slot] for slot in range(len(wishes))]
 
     def _groups(self) -> list[NDArray[np.int64]]:
-        """Return the items of each shelf, or all items as one."""
+        """Return the live items of each shelf, or all live ones as one."""
         if self.shelves is None:
-            return [np.arange(1, self.n_items + 1)]
-        names = np.unique(self.shelves[1:])
-        return [np.flatnonzero(self.shelves == name) for name in names if name]
+            groups = [np.arange(1, self.n_items + 1)]
+        else:
+            names = np.unique(self.shelves[1:])
+            groups = [np.flatnonzero(self.shelves == name) for name in names if name]
+        return groups if self.live is None else [items[self.live[items]] for items in groups]
 
     def __repr__(self) -> str:
         return f"SlateSpace(n_items={self.n_items}, shape={self.shape})"

@@ -1,0 +1,274 @@
+"""What every agent must do when the catalogue moves."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from hsrl_pipeline.agents.base import Agent, AgentContext
+from hsrl_pipeline.agents.policy_checkpoint import describe_policy, restore_policy
+from hsrl_pipeline.agents.registry import build_agent
+from hsrl_pipeline.catalogue import LiveCatalogue
+from hsrl_pipeline.config.agent import AGENT_NAMES
+from hsrl_pipeline.errors import UserError
+from hsrl_pipeline.replay.transitions import TransitionBatch
+from hsrl_pipeline.seeding import torch_generator
+
+from .test_conformance import (
+    N_ITEMS,
+    assert_equal_states,
+    flatten,
+    learn,
+    make_context,
+    make_log,
+    make_settings,
+    make_transitions,
+    observe,
+)
+
+# who is tested, and with which settings
+VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {name: (name, {}) for name in AGENT_NAMES} | {
+    "hsrl_trie": ("hsrl", {"policy_head": "trie"}),
+    "hsrl_codes": ("hsrl", {"policy_head": "codes"}),
+    "hsrl_items": ("hsrl", {"action_space": "items"}),
+    "hsrl_items_mean": ("hsrl", {"action_space": "items", "new_items": "mean"}),
+    "hsrl_items_trie": ("hsrl", {"action_space": "items", "policy_head": "trie"}),
+    "hsrl_ids": ("hsrl", {"encoder": {"use_item_ids": True}}),
+    "a2c_ridge": ("a2c", {"new_items": "ridge"}),
+    "ddpg_clicks": ("ddpg", {"behavior_coef": 1.0}),
+}
+LAUNCH = [1, 2, 3, 4, 5, 6, 7, 8, 9]
+NEW = [10, 11]
+RELEASED = [3, 8]
+AFTER = [item for item in [*LAUNCH, *NEW] if item not in RELEASED]
+
+
+def make_catalogue(live: list[int], published: list[int]) -> LiveCatalogue:
+    whole = make_context()
+    known = np.isin(np.arange(N_ITEMS + 1), published)
+    mask = np.isin(np.arange(N_ITEMS + 1), live)
+    return LiveCatalogue(
+        mask,
+        np.where(known[:, None], whole.item_vectors, np.float32(0.0)),
+        np.where(known[:, None], whole.codes, -1),
+    )
+
+
+AT_LAUNCH = make_catalogue(LAUNCH, LAUNCH)
+CHANGED = make_catalogue(AFTER, [*LAUNCH, *NEW])
+EVERYTHING = make_catalogue(list(range(1, N_ITEMS + 1)), list(range(1, N_ITEMS + 1)))
+
+
+def launch_context(seed: int = 0) -> AgentContext:
+    whole = vars(make_context(seed))
+    tables = {"item_vectors": AT_LAUNCH.item_vectors, "codes": AT_LAUNCH.codes}
+    return AgentContext(**whole | tables)
+
+
+def at_launch(variant: str, n_updates: int = 3) -> Agent:
+    """Return an agent that has learned for a while under the catalogue of the launch."""
+    name, options = VARIANTS[variant]
+    agent = build_agent(name, make_settings(name, **options), launch_context())
+    agent.set_catalogue(AT_LAUNCH)
+    list(learn(agent, n_updates))
+    return agent
+
+
+def act(agent: Agent, explore: bool, shown: int = 0) -> torch.Tensor:
+    observation = observe(200, torch_generator(2, "acting"), shown=shown)
+    return agent.act(observation, explore=explore, generator=torch_generator(0, "draw")).slates
+
+
+def replayed(agent: Agent) -> TransitionBatch | None:
+    """Transitions whose slates hold items that leave, and in which they were shown before."""
+    if agent.experience == "log":
+        return None
+    batch = make_transitions(agent, 32, torch_generator(4, "replay"))
+    gone = torch.tensor([[3, 8], [1, 3], [8, 2], [5, 6]]).repeat(8, 1)
+    return batch._replace(slates=gone)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("explore", [True, False])
+def test_slates_hold_live_items_alone(variant: str, explore: bool) -> None:
+    agent = at_launch(variant)
+    assert set(act(agent, explore).unique().tolist()) <= set(LAUNCH)
+    agent.set_catalogue(CHANGED)
+    twin = agent.twin()
+    for one in (agent, twin):
+        for shown in (0, 4):
+            assert set(act(one, explore, shown).unique().tolist()) <= set(AFTER)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_new_items_can_be_shown(variant: str) -> None:
+    agent = at_launch(variant, n_updates=1)
+    agent.set_catalogue(make_catalogue([1, 2, *NEW], [*LAUNCH, *NEW]))
+    observation = observe(200, torch_generator(2, "acting"))
+    free = observation._replace(shown=torch.tensor([[1, 2]]).repeat(200, 1))
+    for explore in (True, False):
+        slates = agent.act(free, explore=explore, generator=torch_generator(0, "draw")).slates
+        assert set(slates.unique().tolist()) == set(NEW)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_an_update_learns_from_before_the_change_and_released_items_teach_nothing(
+    variant: str,
+) -> None:
+    agent = at_launch(variant)
+    batch, log = replayed(agent), make_log(16, torch_generator(6, "log"))
+    agent.set_catalogue(CHANGED)
+    before = agent.policy_state()
+    for _ in range(2):
+        losses = agent.update(batch, log).losses
+        assert all(bool(loss.isfinite()) for loss in losses.values())
+    after = agent.policy_state()
+    assert all(bool(weight.isfinite().all()) for weight in after.values())
+    assert any(not torch.equal(before[key], after[key]) for key in before)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_catalogue_of_all_items_changes_no_bit(variant: str) -> None:
+    name, options = VARIANTS[variant]
+    plain, told = (build_agent(name, make_settings(name, **options), make_context()) for _ in "ab")
+    list(learn(plain, 2)), list(learn(told, 2))
+    told.set_catalogue(EVERYTHING)
+    assert_equal_states(list(learn(plain, 2)), list(learn(told, 2)))
+    assert_equal_states(plain.state_dict(), told.state_dict())
+    for explore in (True, False):
+        assert torch.equal(act(plain, explore, 3), act(told, explore, 3))
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_equal_seeds_give_equal_bytes_through_a_change(variant: str) -> None:
+    first, second = at_launch(variant), at_launch(variant)
+    for agent in (first, second):
+        agent.set_catalogue(CHANGED)
+        torch.rand(3)
+    assert_equal_states(list(learn(first, 2)), list(learn(second, 2)))
+    assert_equal_states(first.state_dict(), second.state_dict())
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_change_writes_rows_of_new_items_alone(variant: str) -> None:
+    agent = at_launch(variant)
+    before = flatten(agent.state_dict())
+    agent.set_catalogue(CHANGED)
+    after = flatten(agent.state_dict())
+    assert before.keys() == after.keys()
+    written = {*NEW, *(item - 1 for item in NEW)}  # a code of its own is an item less one
+    for key, value in before.items():
+        changed = (
+            (value != after[key]).reshape(len(value), -1).any(1)
+            if value.ndim
+            else value[None] != after[key]
+        )
+        assert set(changed.nonzero()[:, 0].tolist()) <= written, key
+    moments = [key for key in after if key.split("/")[-1] in {"exp_avg", "exp_avg_sq"}]
+    for key in moments:
+        if len(after[key].shape) and len(after[key]) == N_ITEMS + 1:
+            assert not after[key][NEW].any(), key
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_an_agent_resumes_after_a_change_and_a_policy_is_restored(variant: str) -> None:
+    name, options = VARIANTS[variant]
+    unbroken = at_launch(variant)
+    unbroken.set_catalogue(CHANGED)
+    list(learn(unbroken, 1))
+    stored = io.BytesIO()
+    torch.save(unbroken.state_dict(), stored)
+    stored.seek(0)
+    state = torch.load(stored, weights_only=True)
+    fresh, resumed = (
+        build_agent(name, make_settings(name, **options), launch_context()) for _ in "ab"
+    )
+    with pytest.raises(ValueError, match=f"{name} is of catalogue version {CHANGED.version}, None"):
+        resumed.load_state_dict(state)
+    for agent in (fresh, resumed):
+        agent.set_catalogue(CHANGED)
+    resumed.load_state_dict(state)
+    fresh.load_policy_state(unbroken.policy_state())
+    assert torch.equal(act(unbroken, False), act(fresh, False))
+    assert_equal_states(list(learn(unbroken, 2)), list(learn(resumed, 2)))
+    later = make_catalogue([*AFTER, 12, 3], [*LAUNCH, *NEW, 12])
+    for agent in (unbroken, resumed):
+        agent.set_catalogue(later)
+    assert_equal_states(unbroken.state_dict(), resumed.state_dict())
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_twin_made_after_a_change_shares_the_tables(variant: str) -> None:
+    agent = at_launch(variant)
+    agent.set_catalogue(CHANGED)
+    own, copied = (dict(one._modules.named_buffers()) for one in (agent, agent.twin()))
+    assert all(copied[key] is value for key, value in own.items())
+    targets = dict(agent._targets.named_buffers())
+    vectors = [value for key, value in (own | targets).items() if key.endswith("item_vectors")]
+    assert len({value.data_ptr() for value in vectors}) <= 1
+
+
+@pytest.mark.parametrize("variant", ["a2c", "hsrl", "hsrl_trie", "td3"])
+@pytest.mark.parametrize(
+    ("catalogue", "message"),
+    [
+        (make_catalogue([4], LAUNCH), "1 live items, a slate needs 2"),
+        (
+            LiveCatalogue(AT_LAUNCH.live, AT_LAUNCH.item_vectors[:, 1:], AT_LAUNCH.codes),
+            r"item_vectors of the catalogue has shape \(13, 5\), .* \(13, 6\)",
+        ),
+        (
+            LiveCatalogue(AT_LAUNCH.live, AT_LAUNCH.item_vectors, AT_LAUNCH.codes * 4),
+            "code 8 at level 1, .* knows 3 codes there",
+        ),
+    ],
+)
+def test_what_does_not_fit_is_refused_and_nothing_changes(
+    variant: str, catalogue: LiveCatalogue, message: str
+) -> None:
+    agent = at_launch(variant)
+    before, slates = flatten(agent.state_dict()), act(agent, False)
+    with pytest.raises(ValueError, match=message):
+        agent.set_catalogue(catalogue)
+    assert_equal_states(before, agent.state_dict())
+    assert agent.state_dict()["catalogue_version"] == AT_LAUNCH.version
+    assert torch.equal(slates, act(agent, False))
+
+
+@pytest.mark.parametrize("variant", ["hsrl", "hsrl_items", "hsrl_trie", "a2c", "td3"])
+def test_a_policy_is_restored_under_its_version_alone(variant: str) -> None:
+    name, options = VARIANTS[variant]
+    trained, settings = at_launch(variant), make_settings(name, **options)
+    trained.set_catalogue(CHANGED)
+    list(learn(trained, 1))
+    checkpoint = describe_policy(trained, settings, launch_context(), {})
+    restored = restore_policy(checkpoint, launch_context(), CHANGED)
+    later = make_catalogue([*AFTER, 12, 3], [*LAUNCH, *NEW, 12])
+    for catalogue in (CHANGED, later):
+        for agent in (trained, restored):
+            agent.set_catalogue(catalogue)
+        assert_equal_states(trained.policy_state(), restored.policy_state())
+        assert torch.equal(act(trained, False), act(restored, False))
+    version = f"catalogue_version {CHANGED.version} instead of"
+    for given, message in (
+        (None, f"{version} None"),
+        (AT_LAUNCH, f"{version} {AT_LAUNCH.version}"),
+    ):
+        with pytest.raises(UserError, match=message):
+            restore_policy(checkpoint, launch_context(), given)
+    with pytest.raises(UserError, match=f"launch_version {AT_LAUNCH.version} instead of"):
+        restore_policy(checkpoint, make_context(), CHANGED)
+    still = describe_policy(at_launch_untold(variant), settings, launch_context(), {})
+    assert "catalogue_version" not in still["config"]
+    with pytest.raises(UserError, match="catalogue_version None instead of"):
+        restore_policy(still, launch_context(), AT_LAUNCH)
+
+
+def at_launch_untold(variant: str) -> Agent:
+    """Return an agent that was never told of a catalogue."""
+    name, options = VARIANTS[variant]
+    return build_agent(name, make_settings(name, **options), launch_context())
