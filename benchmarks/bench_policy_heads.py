@@ -37,6 +37,7 @@ HEADS: Mapping[str, Mapping[str, Any]] = {
     "items": {"action_space": "items"},
     "look_up": {},
     "look_up_no_gate": {"gated_context": False},
+    "codes": {"policy_head": "codes"},
     "trie": {"policy_head": "trie"},
     "trie_no_gate": {"policy_head": "trie", "gated_context": False},
 }

@@ -6,14 +6,21 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from hsrl_pipeline.catalogue import CatalogueSchedule, draw_schedule
-from hsrl_pipeline.catalogue.schedule_draw import items_needed
+from hsrl_pipeline.catalogue.schedule_draw import (
+    draw_for_dataset,
+    items_needed,
+    needed_by_sessions,
+)
 from hsrl_pipeline.config.catalogue import CatalogueConfig
+from hsrl_pipeline.config.session import CandidatesConfig, SessionConfig
+from hsrl_pipeline.data.dataset_info import DatasetInfo
 from hsrl_pipeline.errors import UserError
 
 N_ITEMS = 1000
@@ -187,3 +194,53 @@ def test_items_that_sessions_need(shape: tuple, needed: int) -> None:
 def test_settings_that_do_not_go_together_are_refused(changed: dict, message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         config(**changed)
+
+
+def small_dataset(**changed: Any) -> DatasetInfo:
+    fields = {
+        "dataset": "tiny",
+        "slate_size": 4,
+        "n_items": 40,
+        "n_users": 3,
+        "category_fields": (),
+        "dense_fields": (),
+        "content_fields": (),
+        "vector_size": 0,
+        "has_shelves": True,
+        "time_unit": "s",
+        "n_train_slates": 1,
+        "n_test_slates": 1,
+        "version": "v1",
+    }
+    return DatasetInfo(**{**fields, **changed})
+
+
+def test_a_dataset_brings_its_release_times_shelves_and_provenance() -> None:
+    times = pd.array([None, *range(39, 0, -1)], dtype="Int64")
+    items = pd.DataFrame({"item_index": np.arange(1, 41), "released_at": times})
+    schedule = draw_for_dataset(
+        config(stratum_size=10, release_share=0.0),
+        clicks(40),
+        items,
+        small_dataset(),
+        session=SessionConfig(horizon=3),
+        candidates=CandidatesConfig(enforce_shelves=True),
+        shelves=np.concatenate([[0], np.repeat([1, 2], 20)]),
+        seed=0,
+        simulator_version="s1",
+    )
+    known = [step.added[step.added > 1] for step in schedule.steps]
+    known = [block for block in known if len(block)]
+    assert len(known) > 2
+    assert all(later.max() < earlier.min() for earlier, later in pairwise(known))
+    assert schedule.metadata["simulator_train_version"] == "s1"
+    assert schedule.metadata["settings"]["stratum_size"] == 10
+
+
+def test_shelves_count_only_where_slates_are_bound_to_them() -> None:
+    shelves = np.concatenate([[0], np.repeat([1, 2], 20)])
+    session = SessionConfig(horizon=3)
+    bound = CandidatesConfig(enforce_shelves=True, exclude_shown=True)
+    needed, binding = needed_by_sessions(small_dataset(), shelves, session, bound)
+    assert (needed, binding is shelves) == (6, True)
+    assert needed_by_sessions(small_dataset(), shelves, session, CandidatesConfig()) == (4, None)

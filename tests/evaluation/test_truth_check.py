@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,6 +15,7 @@ from hsrl_pipeline.evaluation.truth_check import (
     identify_users,
     rank_agreement,
     roll_out_on_truth,
+    share_found,
     truth_table,
 )
 
@@ -97,6 +100,23 @@ def test_agreement_counts_pairs_in_the_same_order():
     table = pd.DataFrame({"true_rank": [1, 2, 3, np.nan], "eval_rank": [1, 3, 2, np.nan]})
     assert rank_agreement(table) == pytest.approx(1 / 3)
     assert np.isnan(rank_agreement(table.iloc[:1]))
+
+
+def test_share_found_is_the_way_from_one_policy_to_the_oracle():
+    earned = {"static_slate": [1.0, 3.0], "greedy": [4.0, 6.0], ORACLE: [5.0, 7.0]}
+    records = {name: SimpleNamespace(total_reward=np.array(v)) for name, v in earned.items()}
+    shares = share_found(records, "static_slate", "greedy", 50, 0)
+    assert shares == pytest.approx((0.75, 0.75, 0.75))  # 3 of 4 in every session
+    records[ORACLE] = records["static_slate"]
+    assert np.isnan(share_found(records, "static_slate", "greedy", 50, 0)).all()
+
+
+def test_in_a_small_world_the_oracle_has_found_everything_and_chance_less(truth, selector):
+    policies = [FixedPolicy([7, 8, 9]), RandomPolicy(selector, N_ITEMS)]
+    records = on_truth(policies, truth, selector, make_setting(300))
+    assert share_found(records, "fixed", ORACLE, 100, 0) == pytest.approx((1.0, 1.0, 1.0))
+    share, low, high = share_found(records, "fixed", "random", 100, 0)
+    assert low < share < high < 0.9
 
 
 def test_unknown_truth_gives_no_rows():

@@ -181,6 +181,10 @@ def test_what_is_known_at_launch_does_not_depend_on_withheld_rows(
 
 
 def test_the_other_arms_have_the_same_launch(made: DataCatalog, tmp_path: Path) -> None:
+    releases = run(tmp_path, catalogue=SETTINGS.model_copy(update={"arm": "releases"}))
+    assert (schedule_of(releases).launch == schedule_of(made).launch).all()
+    assert not len(schedule_of(releases).arrivals)
+    assert len(releases.load("catalogue_changes")["versions"]) == 6
     arrivals = run(tmp_path, catalogue=SETTINGS.model_copy(update={"arm": "arrivals"}))
     assert (schedule_of(arrivals).launch == schedule_of(made).launch).all()
     assert not any(len(step.released) for step in schedule_of(arrivals).steps)

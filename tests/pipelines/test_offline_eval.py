@@ -197,6 +197,10 @@ def test_known_truth_ranks_the_policies_beside_the_simulators(catalog, tmp_path)
     metrics = known.load("evaluation_metrics")
     assert metrics["true_total_reward"] == pytest.approx(ranked.loc["sl", "true_total_reward"])
     assert -1.0 <= metrics["truth_rank_agreement"] <= 1.0
+    paid = truth.set_index("policy")["true_total_reward"]
+    way = paid["greedy_truth"] - paid["static_slate"]
+    found = paid["greedy_train_simulator"] - paid["static_slate"]
+    assert metrics["truth_share_found"] == pytest.approx(found / way)
     pd.testing.assert_frame_equal(known.load("summary"), catalog.load("summary"))
 
 

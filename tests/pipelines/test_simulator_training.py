@@ -23,7 +23,9 @@ from .offline_eval_inputs import INFO, N_ITEMS, make_tables
 TABLES = ("fidelity", "reliability", "slate_clicks", "popularity", "selection")
 PLOTS = ("reliability_plot", "slate_clicks_plot", "popularity_plot")
 CONFIG = SimulatorConfig(
-    network=ResponseNetworkConfig(embedding_size=8, n_heads=2, taste_size=4), max_epochs=2
+    user_taste=False,
+    network=ResponseNetworkConfig(embedding_size=8, n_heads=2, taste_size=4),
+    max_epochs=2,
 )
 
 

@@ -28,6 +28,7 @@ def tables():
 def simulators(tables):
     info = DatasetInfo.from_dict(INFO)
     config = SimulatorConfig(
+        user_taste=False,
         user_id_embedding=True,
         max_epochs=1,
         network=ResponseNetworkConfig(embedding_size=8, n_heads=2, taste_size=2),

@@ -63,6 +63,13 @@ def test_ring_keeps_the_newest_in_order(sizes):
     assert set(buffer.sample(200).reward.tolist()) <= set(range(first - count, first))
 
 
+def test_a_buffer_of_one_place_keeps_the_newest():
+    buffer = make_buffer(capacity=1)
+    for number in (1, 2, 3):
+        buffer.add(transitions(number, 1))
+    assert buffer.newest(5).reward.tolist() == [3]
+
+
 def test_draws_cover_the_buffer_uniformly():
     buffer = make_buffer()
     buffer.add(transitions(0, 8))

@@ -68,3 +68,12 @@ def test_priors_of_other_items_are_refused(index: list[int]) -> None:
     frame = pd.DataFrame({"item_index": index, "prior": 0.5})
     with pytest.raises(UserError, match="the dataset has 3"):
         prior_table(frame, 3)
+
+
+def test_items_that_are_not_known_have_prior_0_and_no_say_in_the_ranks() -> None:
+    known = np.array([False, True, False, True])
+    weights = DecodingPriorConfig(popularity=1, quality=1)
+    scores = score_items(ITEMS, make_log(), weights, known=known)
+    assert scores.tolist() == [0.0, 1.0, 0.0, 1.0]
+    other = ITEMS.assign(quality=[0.2, -5.0, 0.9])
+    assert (score_items(other, make_log(), weights, known=known) == scores).all()

@@ -62,6 +62,11 @@ def test_a_vector_depends_on_no_other_item_of_the_call() -> None:
         np.testing.assert_allclose(alone, together[item - 1], atol=1e-6)
 
 
+def test_no_items_have_no_vectors() -> None:
+    made = fit().vectorizer.transform(make_items(titles=True, given=3), ALL[:0])
+    assert (made.shape, made.dtype) == ((0, 8), np.float32)
+
+
 def test_a_file_gives_the_same_bits(tmp_path: Path) -> None:
     vectorizer, items = fit().vectorizer, make_items(titles=True, given=3)
     write_checkpoint(tmp_path / "vectorizer.safetensors", vectorizer.to_checkpoint())

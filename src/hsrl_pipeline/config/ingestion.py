@@ -17,17 +17,17 @@ from hsrl_pipeline.config.ingestion_tabular import TabularConfig
 class SyntheticConfig(FrozenConfig):
     """Size and taste of the synthetic log; see docs/data_sources.md for the model."""
 
-    n_users: int = Field(2000, ge=10, le=10_000_000, description="Number of users")
-    n_items: int = Field(1000, ge=20, le=1_000_000, description="Number of items")
+    n_users: int = Field(800, ge=10, le=10_000_000, description="Number of users")
+    n_items: int = Field(400, ge=20, le=1_000_000, description="Number of items")
     mean_events: int = Field(
-        60, ge=10, le=10_000, description="Mean number of logged events per user"
+        400, ge=10, le=10_000, description="Mean number of logged events per user"
     )
-    taste_size: int = Field(8, ge=2, le=64, description="Width of latent tastes")
+    taste_size: int = Field(4, ge=2, le=64, description="Width of latent tastes")
     taste_strength: float = Field(
-        2.0, ge=0, le=10, description="Weight of the match of taste and item in the click logit"
+        4.0, ge=0, le=10, description="Weight of the match of taste and item in the click logit"
     )
     click_bias: float = Field(
-        -0.9, ge=-10, le=10, description="Click logit of an average item for an average user"
+        -1.5, ge=-10, le=10, description="Click logit of an average item for an average user"
     )
 
 

@@ -99,7 +99,7 @@ class SimulatorConfig(FrozenConfig):
         description="Whether users have a free embedding each; it memorises (docs/simulators.md).",
     )
     user_taste: bool = Field(
-        default=False,
+        default=True,
         description="Whether users have a taste of their own, inferred from all their likes and "
         "dislikes in the fitting rows; policies never see it.",
     )

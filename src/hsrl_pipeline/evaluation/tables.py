@@ -17,7 +17,7 @@ from hsrl_pipeline.evaluation.bootstrap import bootstrap_intervals
 from hsrl_pipeline.evaluation.comparison import METRICS, SESSION_KEYS
 from hsrl_pipeline.evaluation.rollout_metrics import session_metrics, step_table, user_table
 from hsrl_pipeline.evaluation.rollouts import SessionRecords
-from hsrl_pipeline.evaluation.truth_check import rank_agreement, truth_table
+from hsrl_pipeline.evaluation.truth_check import rank_agreement, share_found, truth_table
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,8 @@ class EvaluationTables:
     Attributes:
         summary: One row per (policy, seed, simulator, regime), with the columns of summary.csv.
         metrics: The agent's figures, flat, for tracking; of the evaluation simulator unless the
-            name says otherwise.
+            name says otherwise. Where the truth is known, ``truth_share_found`` and the ends of
+            its interval say how much of what is personal Psi_train has found.
         sessions: One row per (policy, seed, simulator, regime, episode).
         steps: Reward and survival by step, per (policy, seed, simulator, regime).
         users: Means per user, per (policy, seed, simulator, regime).
@@ -114,9 +115,16 @@ def tabulate(
         n_resamples=evaluation.n_resamples,
         bootstrap_seed=evaluation.seed,
     )
+    metrics = tracked_metrics(rows, truth, agent_name)
+    if true_records:
+        resampling = (evaluation.n_resamples, evaluation.seed)
+        shares = share_found(true_records, "static_slate", "greedy_train_simulator", *resampling)
+        names = ("", "_ci_low", "_ci_high")
+        found = {f"truth_share_found{name}": v for name, v in zip(names, shares, strict=True)}
+        metrics |= {name: value for name, value in found.items() if not math.isnan(value)}
     return EvaluationTables(
         summary=pd.DataFrame(rows),
-        metrics=tracked_metrics(rows, truth, agent_name),
+        metrics=metrics,
         sessions=pd.concat(sessions, ignore_index=True),
         steps=pd.concat(steps, ignore_index=True),
         users=pd.concat(users, ignore_index=True),

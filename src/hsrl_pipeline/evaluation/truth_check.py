@@ -17,7 +17,11 @@ import torch
 from hsrl_pipeline.agents.base import Action, Policy
 from hsrl_pipeline.agents.slate_selection import SlateSelector
 from hsrl_pipeline.data.synthetic_truth import SyntheticTruth
-from hsrl_pipeline.evaluation.bootstrap import bootstrap_intervals
+from hsrl_pipeline.evaluation.bootstrap import (
+    bootstrap_intervals,
+    percentile_ends,
+    resampled_means,
+)
 from hsrl_pipeline.evaluation.kept_rollouts import KeptRollouts, roll_out
 from hsrl_pipeline.evaluation.rollouts import EvaluationSetting, SessionRecords
 from hsrl_pipeline.observation import Observation
@@ -180,6 +184,34 @@ def truth_table(
         table[f"{source}_rank"] = rewards.rank(ascending=False)
     ordered = table[list(TRUTH_COLUMNS)].sort_values("true_total_reward", ascending=False)
     return ordered.reset_index(drop=True)
+
+
+def share_found(
+    records: Mapping[str, SessionRecords], start: str, policy: str, n_resamples: int, seed: int
+) -> tuple[float, float, float]:
+    """Return how far a policy comes from another one to the oracle, judged by the true users.
+
+    Args:
+        records: As ``roll_out_on_truth`` returns them: the same sessions for all policies.
+        start: Policy whose total reward counts as 0; ``static_slate`` knows nothing of the person.
+        policy: Policy to place; ``greedy_train_simulator`` shows what a simulator has found.
+        n_resamples: Bootstrap resamples of the sessions.
+        seed: Seed of the resampling.
+
+    Returns:
+        The share, 1 for the total reward of the oracle, and the ends of its 95 % interval. NaN
+        where a resample has an oracle that earns no more than ``start``.
+    """
+    columns = [records[name].total_reward for name in (start, policy, ORACLE)]
+    rewards = np.column_stack(columns)
+    resampled = resampled_means(rewards, n_resamples, seed)
+    means = np.concatenate([rewards.mean(axis=0, keepdims=True), resampled])
+    way = means[:, 2] - means[:, 0]
+    if way.min() <= 0:
+        return float("nan"), float("nan"), float("nan")
+    shares = (means[:, 1] - means[:, 0]) / way
+    low, high = percentile_ends(shares[1:, None])[0]
+    return float(shares[0]), float(low), float(high)
 
 
 def rank_agreement(table: pd.DataFrame) -> float:

@@ -228,10 +228,9 @@ class KeyedCsvDataset(UpsertTableDataset):
     def _write(self, table: pd.DataFrame, path: Path) -> None:
         table.to_csv(path, index=False)
 
-    def preview(self) -> dict[str, Any]:
+    def preview(self) -> TablePreview:
         """Return the first rows for Kedro-Viz."""
-        preview: dict[str, Any] = self.load().head(PREVIEW_ROWS).to_dict(orient="split")
-        return preview
+        return TablePreview(self.load().head(PREVIEW_ROWS).to_dict(orient="split"))
 
 
 def _read_csv(path: Path) -> pd.DataFrame:

@@ -66,6 +66,8 @@ class TitleSpace:
         from scipy.sparse import csr_matrix
         from sklearn.preprocessing import normalize
 
+        if not len(titles):  # scikit-learn refuses none
+            return np.empty((0, self.axes.shape[1]))
         grams = csr_matrix(title_grams(titles))
         grams.data = (np.log(grams.data) + 1.0) * self.idf[grams.indices]
         return np.asarray(normalize(grams, copy=False) @ self.axes)

@@ -9,7 +9,9 @@ from hsrl_pipeline.data.sources.synthetic import make_events, make_population
 from hsrl_pipeline.data.synthetic_truth import SyntheticTruth, true_click_probabilities
 from hsrl_pipeline.errors import UserError
 
-SMALL = SyntheticConfig(n_users=300, n_items=200, mean_events=60)
+SMALL = SyntheticConfig(
+    n_users=300, n_items=200, mean_events=60, taste_size=8, taste_strength=2.0, click_bias=-0.9
+)
 Population = tuple[SyntheticTruth, pd.DataFrame, pd.DataFrame]
 
 

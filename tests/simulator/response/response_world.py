@@ -12,6 +12,7 @@ COLD_ITEM = N_ITEMS
 """An item that no training slate shows."""
 
 FAST = SimulatorConfig(
+    user_taste=False,
     network=ResponseNetworkConfig(embedding_size=8, n_heads=2, taste_size=4),
     learning_rate=0.01,
     batch_size=32,

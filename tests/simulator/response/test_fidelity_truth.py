@@ -21,7 +21,14 @@ from hsrl_pipeline.simulator.response.log_batches import ResponseRows
 from hsrl_pipeline.simulator.response.simulators import fit_simulator
 
 HISTORY = 50
-SIZES = {"n_users": 600, "n_items": 150, "mean_events": 80, "taste_strength": 3.0}
+SIZES = {
+    "n_users": 600,
+    "n_items": 150,
+    "mean_events": 80,
+    "taste_size": 8,
+    "taste_strength": 3.0,
+    "click_bias": -0.9,
+}
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +49,7 @@ def world(tmp_path_factory):
             log,
             users,
             items,
-            SimulatorConfig(batch_size=128),
+            SimulatorConfig(batch_size=128, user_taste=False),
             history_size=HISTORY,
             seed=0,
             on_metrics=lambda epoch, figures: None,
