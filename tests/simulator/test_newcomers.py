@@ -32,10 +32,10 @@ from .response.response_world import (
     make_users,
 )
 
-USERS = make_users(known_camp=False)
-LOG = make_log().with_shown()
+USERS = make_users(80, known_camp=False)
+LOG = make_log(80).with_shown()
 NEW = (7, 8)
-"""Users whose tastes the simulator is made to forget; each has four training slates and one more."""
+"""Users whose tastes the simulator is made to forget; each has five slates, four for training."""
 
 
 @pytest.fixture(scope="module")
@@ -231,10 +231,8 @@ def test_people_who_judge_are_known_by_all_that_the_log_holds(model):
     rows = torch.arange(2)
     assert torch.equal(asked(introduced["eval"], met, rows), asked(judge, pool, rows))
     own = LOG.select(np.flatnonzero(LOG.users == NEW[1]))
-    wanted = infer_tastes(
-        model.item_tastes(),
-        Feedback.of(np.zeros(25, int), own.slates.ravel(), own.labels.ravel(), 1),
-    )
+    feedback = Feedback.of(np.zeros(25, int), own.slates.ravel(), own.labels.ravel(), 1)
+    wanted = infer_tastes(model.item_tastes(), feedback, apart=True)
     torch.testing.assert_close(
         introduced["train"].tastes[met.user_numbers(rows)[1]], torch.from_numpy(wanted[0]).float()
     )
