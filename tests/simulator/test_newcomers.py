@@ -47,7 +47,7 @@ def everybody():
         USERS,
         make_items(content=False),
         FAST.model_copy(
-            update={"max_epochs": 1, "user_taste": True, "taste": UserTasteConfig(size=2)}
+            update={"max_epochs": 2, "user_taste": True, "taste": UserTasteConfig(size=2)}
         ),
         history_size=HISTORY,
         seed=3,
