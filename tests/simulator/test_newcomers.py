@@ -59,10 +59,14 @@ def everybody():
 @pytest.fixture(scope="module")
 def model(everybody):
     """The same simulator without rows of the new users."""
-    tables = dict(everybody.tables())
+    return forget(everybody, *NEW)
+
+
+def forget(model, *users):
+    tables = dict(model.tables())
     tables["tastes"] = tables["tastes"].clone()
-    tables["tastes"][list(NEW)] = 0.0
-    return PersonalResponse(everybody.base, **tables).freeze()
+    tables["tastes"][list(users)] = 0.0
+    return PersonalResponse(model.base, **tables).freeze()
 
 
 def meet(model, split, log=LOG, others=(), starts=None):
@@ -206,6 +210,17 @@ def test_another_simulator_of_the_same_sessions_answers_to_the_same_numbers(ever
     assert torch.equal(asked(introduced["train"], pool, rows), asked(everybody, plain, rows))
     assert not torch.allclose(asked(introduced["both"], pool, rows), asked(both, plain, rows))
     assert introduced["plain"] is model.base
+
+
+def test_each_simulator_infers_those_alone_whom_it_does_not_know(everybody):
+    first, second = forget(everybody, NEW[0]), forget(everybody, NEW[1])
+    introduced, pool = meet(first, LOG, others={"second": second})
+    plain = UserPool.from_log(LOG, USERS, HISTORY)
+    for name, model, known, new in (("judge", first, *NEW[::-1]), ("second", second, *NEW)):
+        rows = rows_of(pool, known)
+        assert torch.equal(asked(introduced[name], pool, rows), asked(model, plain, rows))
+        rows = rows_of(pool, new)[1:]
+        assert not torch.allclose(asked(introduced[name], pool, rows), asked(model, plain, rows))
 
 
 def test_only_starts_that_are_drawn_are_inferred(model):
