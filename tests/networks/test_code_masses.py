@@ -87,12 +87,14 @@ def test_choices_down_the_trie_multiply_to_the_softmax(vocab_sizes: tuple[int, .
     masses = make_masses(vocab_sizes)
     walk, trie = masses.walk(STATES), masses.trie
     item = 12
+    path = trie.paths_of(torch.tensor(item))
+    slots = trie.slots_on(path)
     total = torch.zeros(len(STATES))
     for level in range(1, trie.n_levels + 1):
-        nodes = trie.item_nodes[item, level - 1].expand(len(STATES), 1)
+        nodes = path[level - 1].expand(len(STATES), 1)
         log_probs, children, _ = walk.choose(level, STATES.unsqueeze(1), nodes)
-        slot = trie.item_slots[item, level - 1]
-        assert (children[:, 0, slot] == trie.item_nodes[item, level]).all()
+        slot = slots[level - 1]
+        assert (children[:, 0, slot] == path[level]).all()
         torch.testing.assert_close(log_probs.exp().sum(-1), torch.ones(len(STATES), 1))
         total = total + log_probs[:, 0, slot]
     total = total + trie.log_shares[item]

@@ -165,8 +165,7 @@ class TrieSlates:
         self._head = head
         self._decoder = ShelfDecoder(head, slate_size, beam_width)
         trie = head.trie
-        shelf_sizes = torch.bincount(trie.item_nodes[trie.leaf_items, 0], minlength=trie.n_roots)
-        self._log_shelf_sizes = shelf_sizes.log().to(trie.log_shares)
+        self._log_shelf_sizes = trie.n_items_below(0).log().to(trie.log_shares)
 
     @property
     def has_code(self) -> torch.Tensor:
@@ -204,7 +203,7 @@ class TrieSlates:
 
     def _log_n_items(self, items: torch.Tensor) -> torch.Tensor:
         """Return the log of how many items each item's shelf has: what an even draw divides by."""
-        return self._log_shelf_sizes[self._head.trie.item_nodes[items, 0]]
+        return self._log_shelf_sizes[self._head.trie.paths_of(items)[..., 0]]
 
 
 class CodeSlates:

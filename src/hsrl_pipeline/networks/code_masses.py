@@ -177,7 +177,7 @@ class CodeWalk:
         rows = torch.arange(len(items), device=items.device).unsqueeze(1)
         for table, code in zip(self._scores[1:], further, strict=True):
             scores = scores + table[rows, first_code, code]
-        path = self.trie.item_nodes[items]
+        path = self.trie.paths_of(items)
         n_items = self.trie.n_children(self.trie.n_levels + 1, path[..., -2])
         total = self._total.gather(1, path[..., 0])
         shares = self.trie.item_log_shares(items, shown).to(scores.dtype)
