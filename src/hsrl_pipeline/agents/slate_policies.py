@@ -254,7 +254,7 @@ class CodeSlates:
         decoder = ShelfDecoder(walk, self._slate_size, beam_width=1)
         shown = _still_there(self._masses.trie, observation)
         likelihood = _walked_likelihood(walk, decoder, state, shown, slates)
-        return likelihood._replace(click_scores=self.click_scores(state, slates))
+        return likelihood._replace(click_scores=walk.item_scores(slates).float())
 
     def click_scores(self, state: torch.Tensor, items: torch.Tensor) -> torch.Tensor:
         """Return the click scores of any items; see ``SlatePolicy``."""

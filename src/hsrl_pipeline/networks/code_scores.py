@@ -207,22 +207,28 @@ class CodeScores(nn.Module):
                 for weight in layer.parameters():
                     weight.mul_(INITIAL_SCORE_SHARE)
 
-    def code_scores(self, state: torch.Tensor) -> list[torch.Tensor]:
-        """Return what codes add to the scores of their items.
+    def first_scores(self, state: torch.Tensor) -> torch.Tensor:
+        """Return (batch, vocab) float32, what first codes add to the scores of their items."""
+        scores: torch.Tensor = self.heads[0](state) / self._temperature
+        return scores
+
+    def further_scores(self, state: torch.Tensor) -> list[torch.Tensor]:
+        """Return what further codes add to the scores of their items, level by level.
 
         Args:
             state: (batch, embed) float32. c_0.
 
         Returns:
-            One table per level: (batch, vocab) float32 for first codes, and for every further
-            level (batch, vocab, vocab) float32, first code before the level's own.
+            Per level from 2 on (first code, batch, vocab) float32: what is done under each first
+            code apart from the others finds its numbers side by side.
         """
-        first = self.heads[0](state) / self._temperature
         if self.expand is None:
-            return [first]
-        sizes = [int(head.out_features) for head in self.heads[1:]]  # type: ignore[arg-type]
-        further = self._further(state) / self._temperature
-        return [first, *torch.split(further, sizes, dim=-1)]
+            return []
+        contexts = self._contexts(self.expand(state), by_code=True)
+        return [
+            F.linear(contexts, head.weight / self._temperature, head.bias / self._temperature)  # type: ignore[operator,arg-type]
+            for head in self.heads[1:]
+        ]
 
     def _tables(self, state: torch.Tensor) -> torch.Tensor:
         """Return (batch, cell) float32, the scores of first codes and of pairs (first, further)."""
@@ -236,15 +242,28 @@ class CodeScores(nn.Module):
 
     def _further(self, state: torch.Tensor) -> torch.Tensor:
         """Return (batch, vocab, cell) float32, the scores of further codes under first ones."""
-        assert self.expand is not None and self.code_embedding is not None
-        assert self.norm is not None
-        context = self.expand(state).unsqueeze(1)
-        if self.gate is not None:
-            context = context * (1.0 + GATE_GAIN * self.gate)
-        contexts = self.norm(context - EMBEDDING_GAIN * self.code_embedding)
+        assert self.expand is not None
+        contexts = self._contexts(self.expand(state))
         weight = torch.cat([head.weight for head in self.heads[1:]])  # type: ignore[misc]
         bias = torch.cat([head.bias for head in self.heads[1:]])  # type: ignore[misc]
         return F.linear(contexts, weight, bias)
+
+    def _contexts(self, projected: torch.Tensor, *, by_code: bool = False) -> torch.Tensor:
+        """Return (batch, vocab, context) float32, what states mean under first codes.
+
+        Args:
+            projected: (batch, context) float32.
+            by_code: Have the first code before the batch.
+        """
+        assert self.code_embedding is not None and self.norm is not None
+        context = projected.unsqueeze(0 if by_code else 1)
+        codes = 1 if by_code else 0
+        if self.gate is not None:
+            context = context * (1.0 + GATE_GAIN * self.gate.unsqueeze(codes))
+        contexts: torch.Tensor = self.norm(
+            context - EMBEDDING_GAIN * self.code_embedding.unsqueeze(codes)
+        )
+        return contexts
 
 
 def _centred(
