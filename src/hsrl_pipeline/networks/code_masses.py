@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from hsrl_pipeline.networks.code_scores import CodeScores
 from hsrl_pipeline.semantic_ids.code_trie import CodeTrie
@@ -110,7 +111,9 @@ class CodeWalk:
         self.trie = masses.trie
         self._masses = masses
         self._first = masses.head.first_scores(state)
-        self._further = masses.head.further_scores(state)
+        self._contexts = masses.head.contexts(state)
+        self._further = masses.head.further_scores(self._contexts)
+        self._asked: tuple[torch.Tensor, torch.Tensor] | None = None
         if len(self._further) == 2:
             below, self._pairs = _MassBelow.apply(  # type: ignore[no-untyped-call]
                 *self._further, masses.get_buffer("counts"), masses.get_buffer("least")
@@ -154,10 +157,9 @@ class CodeWalk:
             table = self._of_first_codes[rows, nodes]
         else:
             root, first_code = self._masses.branch(level - 1, nodes)
-            table = self._further[level - 2][first_code, rows]
+            table = _rows_of(self._further[level - 2], first_code, rows)
             if level == 2:
-                below = self._pairs.expand(-1, len(self._total), -1, -1)
-                table = table + below[first_code, rows, root]
+                table = table + _rows_of(self._pairs, first_code, rows % self._pairs.shape[1], root)
         scores = table.gather(-1, codes)
         if level == 3:
             n_items = self.trie.n_children(level + 1, children)
@@ -196,12 +198,24 @@ class CodeWalk:
 
     def code_scores(self, items: torch.Tensor) -> torch.Tensor:
         """Return (batch, any) float32, the scores of the codes of items, (batch, any) int64."""
-        first_code, *further = self._masses.head.codes[items].unbind(-1)
-        scores: torch.Tensor = self._first.gather(1, first_code)
-        rows = torch.arange(len(items), device=items.device).unsqueeze(1)
-        for table, code in zip(self._further, further, strict=True):
-            scores = scores + table[first_code, rows, code]
-        return scores
+        if self._asked is None or self._asked[0] is not items:
+            first_code, *further = self._masses.head.codes[items].unbind(-1)
+            scores: torch.Tensor = self._first.gather(1, first_code)
+            if further:
+                rows = torch.arange(len(items), device=items.device).unsqueeze(1)
+                contexts = _rows_of(self._contexts, first_code, rows)
+                scores = scores + self._masses.head.scores_in_contexts(contexts, further)
+            # the items of a slate are asked for twice: for their likelihood and their clicks
+            self._asked = items, scores
+        return self._asked[1]
+
+
+def _rows_of(table: torch.Tensor, *places: torch.Tensor) -> torch.Tensor:
+    """Return (..., last axis) of a table, at one (...) int64 place per other axis."""
+    at = places[0]
+    for place, size in zip(places[1:], table.shape[1:-1], strict=True):
+        at = at * size + place
+    return F.embedding(at, table.flatten(0, -2))
 
 
 class _MassBelow(torch.autograd.Function):

@@ -6,6 +6,8 @@ are: one normaliser over the items that may be shown makes a distribution of the
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -212,23 +214,46 @@ class CodeScores(nn.Module):
         scores: torch.Tensor = self.heads[0](state) / self._temperature
         return scores
 
-    def further_scores(self, state: torch.Tensor) -> list[torch.Tensor]:
-        """Return what further codes add to the scores of their items, level by level.
+    def contexts(self, state: torch.Tensor) -> torch.Tensor:
+        """Return what states mean under each first code, (vocab, batch, context) float32.
+
+        What is done under each first code apart from the others finds its numbers side by side.
 
         Args:
             state: (batch, embed) float32. c_0.
-
-        Returns:
-            Per level from 2 on (first code, batch, vocab) float32: what is done under each first
-            code apart from the others finds its numbers side by side.
         """
         if self.expand is None:
-            return []
-        contexts = self._contexts(self.expand(state), by_code=True)
+            return state.new_empty(int(self.heads[0].out_features), len(state), 0)  # type: ignore[arg-type]
+        return self._contexts(self.expand(state), by_code=True)
+
+    def further_scores(self, contexts: torch.Tensor) -> list[torch.Tensor]:
+        """Return what further codes add to the scores of their items, level by level.
+
+        Args:
+            contexts: (..., context) float32. Those of first codes.
+
+        Returns:
+            Per level from 2 on (..., vocab) float32.
+        """
         return [
             F.linear(contexts, head.weight / self._temperature, head.bias / self._temperature)  # type: ignore[operator,arg-type]
             for head in self.heads[1:]
         ]
+
+    def scores_in_contexts(
+        self, contexts: torch.Tensor, codes: Sequence[torch.Tensor]
+    ) -> torch.Tensor:
+        """Return (...) float32, what given further codes add to the score of an item.
+
+        Args:
+            contexts: (..., context) float32. That of each item's first code.
+            codes: Per level from 2 on (...) int64.
+        """
+        total = contexts.new_zeros(contexts.shape[:-1])
+        for head, code in zip(self.heads[1:], codes, strict=True):
+            products = contexts * F.embedding(code, head.weight)  # type: ignore[arg-type]
+            total = total + products.sum(-1) + head.bias[code]  # type: ignore[index]
+        return total / self._temperature
 
     def _tables(self, state: torch.Tensor) -> torch.Tensor:
         """Return (batch, cell) float32, the scores of first codes and of pairs (first, further)."""
