@@ -55,9 +55,34 @@ ALLOWED_SECONDS, ALLOWED_SHARE, ALLOWED_GROWTH = 1.0, 0.25, 1.1
 def run() -> Iterator[BenchmarkLine]:
     """Yield the cost of iterations at each size, and of a change at the largest."""
     with some_threads(1):
+        yield from growth_lines(SIZES)
         yield from iteration_lines(SIZES)
         for policy in POLICIES:
             yield change_line(policy, SIZES[-1])
+
+
+def growth_lines(sizes: tuple[int, ...], repeats: int = 5 * REPEATS) -> Iterator[BenchmarkLine]:
+    """Yield how long an iteration of ``codes`` takes at each size, all sizes in turns.
+
+    Args:
+        sizes: Items in the catalogue, ascending.
+        repeats: Turns to take.
+    """
+    steps = {
+        str(n_items): one_iteration(make_agent(CODES, n_items), make_batch(n_items))
+        for n_items in sizes
+    }
+    milliseconds = in_turns(steps, repeats)
+    first = milliseconds[str(sizes[0])]
+    for n_items in sizes:
+        taken = milliseconds[str(n_items)]
+        yield BenchmarkLine(
+            f"scale.{CODES}.iteration.{n_items}_items",
+            taken,
+            "ms",
+            f"{sizes[0]} items {first:.3g} ms, at most {ALLOWED_GROWTH}",
+            taken / first,
+        )
 
 
 def iteration_lines(sizes: tuple[int, ...], repeats: int = REPEATS) -> Iterator[BenchmarkLine]:
@@ -67,7 +92,6 @@ def iteration_lines(sizes: tuple[int, ...], repeats: int = REPEATS) -> Iterator[
         sizes: Items in the catalogue, ascending.
         repeats: Turns to take.
     """
-    smallest: dict[str, float] = {}
     largest: dict[str, tuple[float, float]] = {}
     for n_items in sizes:
         agents = {policy: make_agent(policy, n_items) for policy in POLICIES}
@@ -77,15 +101,6 @@ def iteration_lines(sizes: tuple[int, ...], repeats: int = REPEATS) -> Iterator[
         megabytes = {policy: working_megabytes(step) for policy, step in steps.items()}
         for policy, agent in agents.items():
             time_here, memory_here = milliseconds[policy], megabytes[policy]
-            first = smallest.setdefault(policy, time_here)
-            bar = f", at most {ALLOWED_GROWTH}" if policy == CODES else ""
-            yield BenchmarkLine(
-                f"scale.{policy}.iteration.{n_items}_items",
-                time_here,
-                "ms",
-                f"{sizes[0]} items {first:.3g} ms{bar}",
-                time_here / first,
-            )
             for what, value, unit, flat in (
                 ("iteration_beside_flat", time_here, "ms", milliseconds[FLAT]),
                 ("working_memory_beside_flat", memory_here, "MB", megabytes[FLAT]),
