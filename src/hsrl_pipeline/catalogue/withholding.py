@@ -54,7 +54,7 @@ def withhold(log: SlateLog, known: NDArray[np.bool_]) -> SlateLog:
         events, (shown_start, shown_end) = _keep(
             padded.events, padded.events != PAD_ID, padded.start, padded.end
         )
-        shown = ShownTimeline(events, shown_start, shown_end)
+        shown = ShownTimeline(events, shown_start, shown_end, padded.n_slates)
     return replace(
         log,
         slates=slates,
