@@ -93,6 +93,20 @@ class Recommender:
         agent.set_catalogue(catalogue)
         return Recommender(self.model, agent, catalogue, explore=self.explore)
 
+    @property
+    def slate_size(self) -> int:
+        """Items of the slates that the policy was trained on."""
+        return int(self.model.policy["config"]["sizes"]["slate_size"])
+
+    def warm_up(self) -> None:
+        """Answer some requests of both kinds, so that the first of a user is not the slowest."""
+        some = self.catalogue.live_items[: self.slate_size]
+        ids = [self.model.item_ids[item] for item in some]
+        for batch in (1, 2, 8):
+            for candidates in (None, ids):
+                request = RecommendRequest(history=ids, candidates=candidates, n=self.slate_size)
+                self.answer([self.read(request)] * batch)
+
     def read(self, request: RecommendRequest) -> ReadRequest:
         """Return a request in item indices.
 

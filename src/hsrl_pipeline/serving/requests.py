@@ -89,7 +89,9 @@ def read_request(
     history, unknown = _read_history(request.history, index, model.history_size)
     categories, numbers = model.users.encode(request.user)
     _refuse_longer("exclude", request.exclude, MOST_EXCLUDED)
-    excluded = {index.get(_text("exclude", i, value), PAD_ID) for i, value in enumerate(request.exclude)}
+    excluded = {
+        index.get(own_id(f"exclude.{i}", value), PAD_ID) for i, value in enumerate(request.exclude)
+    }
     excluded.discard(PAD_ID)
     candidates = None
     if request.candidates is not None:
@@ -107,9 +109,7 @@ def read_request(
         left[list(excluded)] = False
         if not left.any():
             raise RequestError("exclude", "nothing is left to recommend")
-    return ReadRequest(
-        history, categories, numbers, candidates, sorted(excluded), n, unknown
-    )
+    return ReadRequest(history, categories, numbers, candidates, sorted(excluded), n, unknown)
 
 
 def observe(requests: Sequence[ReadRequest], history_size: int, responses: bool) -> Observation:
@@ -151,7 +151,9 @@ def _read_history(
     if not len(ids):
         raise RequestError("history", "it is empty; leave it out for a user without a history")
     _refuse_longer("history", ids, LONGEST_HISTORY)
-    items = [index.get(_text("history", place, value), PAD_ID) for place, value in enumerate(ids)]
+    items = [
+        index.get(own_id(f"history.{place}", value), PAD_ID) for place, value in enumerate(ids)
+    ]
     known = [item for item in items if item != PAD_ID]
     return known[-history_size:], len(items) - len(known)
 
@@ -165,7 +167,7 @@ def _read_candidates(
     _refuse_longer("candidates", ids, MOST_CANDIDATES)
     if not len(ids):
         raise RequestError("candidates", "there are none; leave the field out to search all items")
-    texts = [_text("candidates", place, value) for place, value in enumerate(ids)]
+    texts = [own_id(f"candidates.{place}", value) for place, value in enumerate(ids)]
     items = dict.fromkeys(index.get(text, PAD_ID) for text in texts)
     if PAD_ID in items:
         unknown = [text for text in texts if text not in index]
@@ -182,16 +184,24 @@ def _read_candidates(
     return allowed
 
 
-def _text(name: str, place: int, value: OwnId) -> str:
-    """Return an id as the canonical tables write it."""
+def own_id(field: str, value: OwnId) -> str:
+    """Return an id as the canonical tables write it.
+
+    Args:
+        field: Where it stands, for messages.
+        value: Text or a whole number.
+
+    Raises:
+        RequestError: It is something else.
+    """
     if isinstance(value, str):
         return value.strip()
     if isinstance(value, bool) or not isinstance(value, int | np.integer):
-        raise RequestError(f"{name}.{place}", "an id is text or a whole number")
+        raise RequestError(field, "an id is text or a whole number")
     try:
         return str(value)
     except ValueError:  # Python writes no number of thousands of digits
-        raise RequestError(f"{name}.{place}", "this number is too long for an id") from None
+        raise RequestError(field, "this number is too long for an id") from None
 
 
 def _refuse_longer(name: str, ids: Sequence[OwnId], most: int) -> None:

@@ -84,7 +84,9 @@ class UserEncoder:
             RequestError: A name is unknown, a number is none or not finite, or a category is
                 neither text nor a number.
         """
-        unknown = [name for name in user if name not in self.categories and name not in self.numbers]
+        unknown = [
+            name for name in user if name not in self.categories and name not in self.numbers
+        ]
         if unknown:
             known = ", ".join([*self.categories, *self.numbers]) or "none"
             raise RequestError(f"user.{unknown[0]}", f"there is no such feature; known are {known}")
@@ -144,4 +146,6 @@ def _number(name: str, value: Any, scale: NumberScale) -> float:
 
 def _refuse_not_finite(name: str, value: float) -> None:
     if not math.isfinite(value):
-        raise RequestError(f"user.{name}", "NaN and infinity are no values; leave it out if missing")
+        raise RequestError(
+            f"user.{name}", "NaN and infinity are no values; leave it out if missing"
+        )
