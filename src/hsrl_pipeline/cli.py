@@ -20,6 +20,7 @@ from kedro.framework.cli.project import run as kedro_run
 from kedro.pipeline import Pipeline
 
 from hsrl_pipeline.errors import SaidOnceFilter, UserError, user_error_in
+from hsrl_pipeline.serving_commands import SERVING_COMMANDS
 
 
 @click.group(name="hsrl_pipeline")
@@ -227,81 +228,6 @@ def _run_experiment(
         raise SystemExit(1)
 
 
-@cli.command()
-@click.option("--env", help="Environment of the dataset; by default that of kedro run.")
-@click.option("--agent", help="Agent whose policy is served; by default agent.name.")
-@click.option("--seed", type=int, help="Seed of its run; by default the parameter seed.")
-@click.option("--model", help="A registered model instead, such as models:/NAME@champion.")
-@click.option("--port", type=click.IntRange(1, 65535), default=8000, show_default=True)
-@click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True)
-@click.option("--explore", is_flag=True, help="Draw items by their scores instead of the best.")
-@click.option("--events", type=click.Path(file_okay=False), help="Folder for served slates.")
-def serve(
-    env: str | None,
-    agent: str | None,
-    seed: int | None,
-    model: str | None,
-    port: int,
-    threads: int,
-    explore: bool,
-    events: str | None,
-) -> None:
-    """Answer requests for recommendations on 127.0.0.1."""
-    _with_messages(_serve)(
-        dataset=env,
-        agent=agent,
-        seed=seed,
-        model_uri=model,
-        port=port,
-        threads=threads,
-        explore=explore,
-        events=events,
-    )
-
-
-def _serve(
-    *,
-    dataset: str | None,
-    agent: str | None,
-    seed: int | None,
-    model_uri: str | None,
-    port: int,
-    threads: int,
-    explore: bool,
-    events: str | None,
-) -> None:
-    import torch
-
-    from hsrl_pipeline.serving.event_log import EventLog
-    from hsrl_pipeline.serving.server import TOKEN_VARIABLE, refuse_taken_port, run_server
-
-    refuse_taken_port(port)
-    torch.set_num_threads(threads)
-    project = Path.cwd()
-    if model_uri:
-        from hsrl_pipeline.tracking.registry import load_served_model
-
-        served = load_served_model(project, model_uri)
-    else:
-        served = _finished_model(project, dataset, agent, seed)
-    click.echo(f"{served.name}, catalogue {served.catalogue.version}")
-    click.echo(f"Try it: http://127.0.0.1:{port}/docs (Ctrl+C ends it)")
-    run_server(
-        served,
-        port=port,
-        explore=explore,
-        events=EventLog(Path(events)) if events else None,
-        token=os.environ.get(TOKEN_VARIABLE),
-    )
-
-
-def _finished_model(project: Path, dataset: str | None, agent: str | None, seed: int | None) -> Any:
-    """Return the model of a finished run of this project."""
-    from hsrl_pipeline.io.project_artifacts import BASE_DATASET, ProjectArtifacts
-    from hsrl_pipeline.io.served_project import served_model
-
-    asked: dict[str, Any] = {"agent": {"name": agent}} if agent else {}
-    if seed is not None:
-        asked["seed"] = seed
-    named = dataset or os.environ.get("KEDRO_ENV") or BASE_DATASET
-    return served_model(ProjectArtifacts(project, named, asked))
+for command in SERVING_COMMANDS:
+    command.callback = _with_messages(command.callback)  # type: ignore[arg-type]
+    cli.add_command(command)

@@ -1,33 +1,31 @@
-"""The HTTP server: recommendations, the catalogue's changes, health and metrics."""
+"""The HTTP server's application."""
 
 from __future__ import annotations
 
 import asyncio
-import hmac
 import logging
 import time
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Annotated, Any
+from dataclasses import dataclass, field
 
-from fastapi import Depends, FastAPI, Header, Request
-from fastapi.exceptions import RequestValidationError
+from fastapi import FastAPI, Request
 from fastapi.responses import PlainTextResponse, Response
 from starlette.exceptions import HTTPException
 
 from hsrl_pipeline.serving.batching import Batcher
+from hsrl_pipeline.serving.catalogue_calls import add_catalogue_calls
+from hsrl_pipeline.serving.error_answers import add_error_answers
 from hsrl_pipeline.serving.event_log import EventLog, ServedSlate
 from hsrl_pipeline.serving.http_layer import MOST_BYTES, AsciiJSON, ServingLayer, serving_of
-from hsrl_pipeline.serving.live_service import LiveService, Swap, VersionConflict
+from hsrl_pipeline.serving.live_service import LiveService
 from hsrl_pipeline.serving.metrics import ServerMetrics
-from hsrl_pipeline.serving.recommender import Recommender
+from hsrl_pipeline.serving.recommender import Recommendation, Recommender
 from hsrl_pipeline.serving.request_errors import RequestError
 from hsrl_pipeline.serving.requests import RecommendRequest, own_id
 from hsrl_pipeline.serving.schemas import (
-    ADMIN_ERRORS,
     ERRORS,
-    ChangeBody,
     ErrorBody,
     FeedbackBody,
     RecommendAnswer,
@@ -36,11 +34,43 @@ from hsrl_pipeline.serving.schemas import (
 
 logger = logging.getLogger(__name__)
 
-TOKEN_VARIABLE = "HSRL_ADMIN_TOKEN"  # noqa: S105
-"""Environment variable of the token without which administrative calls are off."""
-
 SECONDS_BETWEEN_WRITES = 2.0
-TYPES_TRIED = frozenset({"str", "constrained-str", "int", "float"})
+
+
+@dataclass
+class _Parts:
+    """What the calls of one application share."""
+
+    metrics: ServerMetrics
+    batcher: Batcher
+    service: LiveService
+    events: EventLog | None
+    ready: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def warm_up(self) -> None:
+        await asyncio.to_thread(self.service.now.recommender.warm_up)
+        self.ready.set()
+
+    async def write_events(self, events: EventLog) -> None:
+        while True:
+            await asyncio.sleep(SECONDS_BETWEEN_WRITES)
+            try:
+                await asyncio.to_thread(events.write_due)
+            except OSError as error:
+                logger.error("The events of served slates can't be written: %s", error)
+
+    @asynccontextmanager
+    async def lifespan(self, _: FastAPI) -> AsyncIterator[None]:
+        tasks = [asyncio.create_task(self.warm_up())]
+        if self.events is not None:
+            tasks.append(asyncio.create_task(self.write_events(self.events)))
+        yield
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self.batcher.close()
+        if self.events is not None:
+            self.events.write_due(everything=True)
 
 
 def create_app(
@@ -59,72 +89,42 @@ def create_app(
         most_bytes: Largest body of a request.
     """
     metrics = ServerMetrics()
-    batcher = Batcher(metrics.observe_batch)
     service = LiveService(
         recommender, lambda outcome: metrics.count("catalogue_swaps", outcome=outcome)
     )
-    ready = asyncio.Event()
-
-    async def warm_up() -> None:
-        await asyncio.to_thread(recommender.warm_up)
-        ready.set()
-
-    async def write_events(log: EventLog) -> None:
-        while True:
-            await asyncio.sleep(SECONDS_BETWEEN_WRITES)
-            try:
-                await asyncio.to_thread(log.write_due)
-            except OSError as error:
-                logger.error("The events of served slates can't be written: %s", error)
-
-    @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        tasks = [asyncio.create_task(warm_up())]
-        if events is not None:
-            tasks.append(asyncio.create_task(write_events(events)))
-        yield
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        batcher.close()
-        if events is not None:
-            await asyncio.to_thread(lambda: events.write_due(everything=True))
-
+    parts = _Parts(metrics, Batcher(metrics.observe_batch), service, events)
     app = FastAPI(
         title="hsrl_pipeline",
         summary="Recommendations of a trained policy, while the catalogue moves.",
-        lifespan=lifespan,
+        lifespan=parts.lifespan,
         default_response_class=AsciiJSON,
     )
     app.add_middleware(ServingLayer, metrics=metrics, most_bytes=most_bytes)
-    _add_error_answers(app)
+    add_error_answers(app)
+    _add_recommend(app, parts)
+    _add_feedback(app, parts)
+    _add_status(app, parts)
+    add_catalogue_calls(app, service, token)
+    return app
 
+
+def _add_recommend(app: FastAPI, parts: _Parts) -> None:
     @app.post("/recommend", response_model=RecommendAnswer, responses=ERRORS)
     async def recommend(body: RecommendBody, request: Request) -> Response:
         """Recommend items: the best of the candidates, or of the whole live catalogue."""
         started = time.perf_counter()
-        serving = serving_of(request.scope, service)
-        recommender = serving.recommender
+        user_id = _kept_user(body.user_id)
+        recommender = serving_of(request.scope, parts.service).recommender
         read = recommender.read(
             RecommendRequest(body.history, body.user, body.candidates, body.exclude, body.n)
         )
-        answer = await batcher.answer(recommender, read)
+        answer = await parts.batcher.answer(recommender, read)
         request_id = uuid.uuid4().hex
-        metrics.count("illegal_items", answer.illegal)
-        metrics.count("unknown_history_ids", answer.unknown_history)
-        if events is not None:
-            events.served(
-                ServedSlate(
-                    request_id,
-                    _kept_user(body.user_id) or request_id,
-                    int(time.time() * 1000),
-                    answer.items,
-                    answer.log_probs,
-                    answer.catalogue_version,
-                    answer.model,
-                )
-            )
-        metrics.observe_seconds(time.perf_counter() - started)
+        parts.metrics.count("illegal_items", answer.illegal)
+        parts.metrics.count("unknown_history_ids", answer.unknown_history)
+        if parts.events is not None:
+            parts.events.served(_slate(answer, request_id, user_id))
+        parts.metrics.observe_seconds(time.perf_counter() - started)
         return AsciiJSON(
             {
                 "items": answer.items,
@@ -136,24 +136,26 @@ def create_app(
             }
         )
 
+
+def _add_feedback(app: FastAPI, parts: _Parts) -> None:
     @app.post("/feedback", responses=ERRORS | {404: {"model": ErrorBody}})
     async def feedback(body: FeedbackBody) -> dict[str, bool]:
         """Say what was clicked of a slate; the first word on a slate counts."""
+        events = parts.events
         if events is None:
             raise HTTPException(404, "no events are kept: start the server with --events FOLDER")
-        clicks = {own_id(f"clicks.{place}", value) for place, value in enumerate(body.clicks)}
         shown = events.items_of(body.request_id)
-        known = shown is not None
-        if shown is not None:
-            strange = sorted(clicks - set(shown))
-            if strange:
-                raise RequestError("clicks", f"item {strange[0][:100]!r} was not shown")
-            known = events.clicked(body.request_id, clicks)
-        metrics.count("feedback", known=str(known).lower())
-        if not known:
+        parts.metrics.count("feedback", known=str(shown is not None).lower())
+        if shown is None:
             raise HTTPException(404, "no slate of this request_id waits for feedback")
-        return {"kept": True}
+        clicks = {own_id(f"clicks.{place}", value) for place, value in enumerate(body.clicks)}
+        strange = sorted(clicks - set(shown))
+        if strange:
+            raise RequestError("clicks", f"item {strange[0][:100]!r} was not shown")
+        return {"kept": events.clicked(body.request_id, clicks)}
 
+
+def _add_status(app: FastAPI, parts: _Parts) -> None:
     @app.get("/health")
     async def health() -> dict[str, str]:
         """Say that the process runs."""
@@ -162,55 +164,30 @@ def create_app(
     @app.get("/ready", responses={503: {"model": ErrorBody}})
     async def is_ready() -> dict[str, str]:
         """Say whether the first answers are behind it."""
-        if not ready.is_set():
+        if not parts.ready.is_set():
             raise HTTPException(503, "the server is warming up")
-        return {"status": "ready", "catalogue_version": service.now.recommender.version}
+        version = parts.service.now.recommender.version
+        return {"status": "ready", "catalogue_version": version}
 
     @app.get("/metrics", response_class=PlainTextResponse)
     async def all_metrics() -> str:
         """Return counters in Prometheus' text format."""
-        now = service.now.recommender
-        return metrics.text(
+        now = parts.service.now.recommender
+        return parts.metrics.text(
             version=now.version, model=now.model.name, n_live=len(now.catalogue.live_items)
         )
 
-    _add_catalogue_calls(app, service, token)
-    return app
 
-
-def _add_catalogue_calls(app: FastAPI, service: LiveService, token: str | None) -> None:
-    async def admitted(authorization: Annotated[str | None, Header()] = None) -> None:
-        if not token:
-            raise HTTPException(
-                403, f"administrative calls are off: start the server with {TOKEN_VARIABLE} set"
-            )
-        given = (authorization or "").removeprefix("Bearer ").encode()
-        if not hmac.compare_digest(given, token.encode()):
-            raise HTTPException(401, "give the token as the header Authorization: Bearer TOKEN")
-
-    @app.get("/catalogue")
-    async def catalogue() -> dict[str, Any]:
-        """Return the version that answers and the last changes, newest first."""
-        return service.overview()
-
-    @app.post("/catalogue", responses=ADMIN_ERRORS, dependencies=[Depends(admitted)])
-    async def change(body: ChangeBody) -> dict[str, Any]:
-        """Add and release items; when it answers, no released item is shown any more."""
-        return _told(await service.change(body.version_before, body.add, body.release), service)
-
-    @app.post("/catalogue/rollback", responses=ADMIN_ERRORS, dependencies=[Depends(admitted)])
-    async def rollback() -> dict[str, Any]:
-        """Go back to the version before the last change."""
-        return _told(await service.roll_back(), service)
-
-
-def _told(swap: Swap, service: LiveService) -> dict[str, Any]:
-    return {
-        "catalogue_version": swap.version,
-        "version_before": swap.version_before,
-        "live_items": len(service.now.recommender.catalogue.live_items),
-        "seconds": swap.seconds,
-    }
+def _slate(answer: Recommendation, request_id: str, user_id: str | None) -> ServedSlate:
+    return ServedSlate(
+        request_id=request_id,
+        user_id=user_id or request_id,
+        time=int(time.time() * 1000),
+        items=answer.items,
+        log_probs=answer.log_probs,
+        catalogue_version=answer.catalogue_version,
+        model=answer.model,
+    )
 
 
 def _kept_user(user_id: str | None) -> str | None:
@@ -226,33 +203,3 @@ def _kept_user(user_id: str | None) -> str | None:
     except UnicodeEncodeError:
         raise RequestError("user_id", "this is no text that can be kept") from None
     return user_id.strip()
-
-
-def _add_error_answers(app: FastAPI) -> None:
-    """Answer every fault of a request in one form, with the field named."""
-
-    def refusal(status: int, field: str, error: str) -> Response:
-        return AsciiJSON({"field": field, "error": error}, status)
-
-    @app.exception_handler(RequestError)
-    async def wrong_field(_: Request, error: RequestError) -> Response:
-        return refusal(422, error.field, error.what)
-
-    @app.exception_handler(VersionConflict)
-    async def other_version(_: Request, error: VersionConflict) -> Response:
-        return refusal(409, "version_before", str(error))
-
-    @app.exception_handler(RequestValidationError)
-    async def wrong_type(_: Request, error: RequestValidationError) -> Response:
-        first = error.errors()[0]
-        if first["type"] == "json_invalid":
-            return refusal(400, "body", f"it is no JSON: {first['ctx']['error']}")
-        place = [str(part) for part in first["loc"]]
-        # a part may name the type that a union tried
-        field = ".".join(part for part in place[1:] if part not in TYPES_TRIED)
-        return refusal(422, field or place[0], str(first["msg"]))
-
-    @app.exception_handler(HTTPException)
-    async def other(_: Request, error: HTTPException) -> Response:
-        field = {401: "authorization", 400: "body"}.get(error.status_code, "")
-        return refusal(error.status_code, field, str(error.detail))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import socket
 
 from hsrl_pipeline.errors import UserError
-from hsrl_pipeline.serving.app import TOKEN_VARIABLE as TOKEN_VARIABLE
 from hsrl_pipeline.serving.app import create_app
 from hsrl_pipeline.serving.event_log import EventLog
 from hsrl_pipeline.serving.recommender import Recommender

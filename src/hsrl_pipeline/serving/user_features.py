@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from hsrl_pipeline.serving.request_errors import RequestError
 
-
 LARGEST_STANDARD = 1e6
 """Standard deviations beyond which a number can only be a mistake."""
 

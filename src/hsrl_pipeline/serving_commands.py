@@ -1,0 +1,75 @@
+"""Commands around serving: ``kedro serve``, ``kedro register`` and ``kedro champion``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+RUN_OPTIONS = (
+    click.option("--env", help="Environment of the dataset; by default that of kedro run."),
+    click.option("--agent", help="Agent whose policy is meant; by default agent.name."),
+    click.option("--seed", type=int, help="Seed of its run; by default the parameter seed."),
+)
+
+
+def _of_a_run(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options that name a finished run."""
+    for option in reversed(RUN_OPTIONS):
+        command = option(command)
+    return command
+
+
+@click.command()
+@_of_a_run
+@click.option("--model", help="A registered model instead, such as models:/NAME@champion.")
+@click.option("--port", type=click.IntRange(1, 65535), default=8000, show_default=True)
+@click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True)
+@click.option("--explore", is_flag=True, help="Draw items by their scores instead of the best.")
+@click.option("--events", type=click.Path(file_okay=False), help="Folder for served slates.")
+def serve(**options: Any) -> None:
+    """Answer requests for recommendations on 127.0.0.1."""
+    import torch
+
+    from hsrl_pipeline.serving.catalogue_calls import TOKEN_VARIABLE
+    from hsrl_pipeline.serving.event_log import EventLog
+    from hsrl_pipeline.serving.server import refuse_taken_port, run_server
+
+    port = options["port"]
+    refuse_taken_port(port)
+    torch.set_num_threads(options["threads"])
+    if options["model"]:
+        from hsrl_pipeline.tracking.registry import load_served_model
+
+        served = load_served_model(Path.cwd(), options["model"])
+    else:
+        served = _finished_model(options)
+    click.echo(f"{served.name}, version {served.catalogue.version} of the catalogue")
+    click.echo(f"Try it: http://127.0.0.1:{port}/docs (Ctrl+C ends it)")
+    run_server(
+        served,
+        port=port,
+        explore=options["explore"],
+        events=EventLog(Path(options["events"])) if options["events"] else None,
+        token=os.environ.get(TOKEN_VARIABLE),
+    )
+
+
+def _finished_model(options: dict[str, Any]) -> Any:
+    """Return the model of a finished run of this project."""
+    from hsrl_pipeline.io.project_artifacts import BASE_DATASET, ProjectArtifacts
+    from hsrl_pipeline.io.served_project import served_model
+
+    asked: dict[str, Any] = {}
+    if options["agent"]:
+        asked["agent"] = {"name": options["agent"]}
+    if options["seed"] is not None:
+        asked["seed"] = options["seed"]
+    env = options["env"] or os.environ.get("KEDRO_ENV") or BASE_DATASET
+    return served_model(ProjectArtifacts(Path.cwd(), env, asked))
+
+
+SERVING_COMMANDS = (serve,)
