@@ -58,10 +58,50 @@ def serve(**options: Any) -> None:
     )
 
 
+@click.command()
+@_of_a_run
+def register(**options: Any) -> None:
+    """Enter the policy of a finished run into MLflow's registry, as the challenger."""
+    from hsrl_pipeline.io.served_project import judged_sessions, served_model
+    from hsrl_pipeline.tracking.registry import register as enter
+
+    artifacts = _artifacts(options)
+    model = served_model(artifacts)
+    config = model.policy["config"]
+    known = ("agent", "seed", "regime", "dataset", "dataset_version", "codebook_version")
+    made = enter(
+        Path.cwd(),
+        model,
+        judged_sessions(artifacts),
+        dataset=config["dataset"],
+        tags={name: str(config[name]) for name in known if name in config},
+    )
+    click.echo(f"{made.uri} is the challenger of {made.name}")
+    click.echo(f"Serve it:       make serve MODEL={made.uri}")
+    click.echo(f"Make it champion: kedro champion {made.name}")
+
+
+@click.command()
+@click.argument("name")
+@click.option("--version", help="Number of the version; by default the challenger.")
+@click.option("--force", is_flag=True, help="Do not compare with the champion.")
+def champion(name: str, version: str | None, force: bool) -> None:
+    """Make a version of a registered model the champion, if it is clearly better."""
+    from hsrl_pipeline.tracking.registry import promote
+
+    click.echo(promote(Path.cwd(), name, version, force=force))
+
+
 def _finished_model(options: dict[str, Any]) -> Any:
     """Return the model of a finished run of this project."""
-    from hsrl_pipeline.io.project_artifacts import BASE_DATASET, ProjectArtifacts
     from hsrl_pipeline.io.served_project import served_model
+
+    return served_model(_artifacts(options))
+
+
+def _artifacts(options: dict[str, Any]) -> Any:
+    """Return what the named run has persisted."""
+    from hsrl_pipeline.io.project_artifacts import BASE_DATASET, ProjectArtifacts
 
     asked: dict[str, Any] = {}
     if options["agent"]:
@@ -69,7 +109,7 @@ def _finished_model(options: dict[str, Any]) -> Any:
     if options["seed"] is not None:
         asked["seed"] = options["seed"]
     env = options["env"] or os.environ.get("KEDRO_ENV") or BASE_DATASET
-    return served_model(ProjectArtifacts(Path.cwd(), env, asked))
+    return ProjectArtifacts(Path.cwd(), env, asked)
 
 
-SERVING_COMMANDS = (serve,)
+SERVING_COMMANDS = (serve, register, champion)

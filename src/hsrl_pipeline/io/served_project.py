@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hsrl_pipeline.errors import UserError
 from hsrl_pipeline.io.project_artifacts import ProjectArtifacts
 from hsrl_pipeline.serving.served_model import ServedModel, everything_live
 from hsrl_pipeline.serving.user_features import NumberScale, UserEncoder
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def served_model(artifacts: ProjectArtifacts, name: str | None = None) -> ServedModel:
@@ -48,6 +52,34 @@ def served_model(artifacts: ProjectArtifacts, name: str | None = None) -> Served
         item_priors=prior_table(artifacts.load("item_priors"), info.n_items),
         shelves=items.shelves if rules.candidates.enforce_shelves else None,
     )
+
+
+def judged_sessions(artifacts: ProjectArtifacts) -> pd.DataFrame:
+    """Return the sessions in which the evaluation simulator judged the project's trained policy.
+
+    Args:
+        artifacts: Parameters and files of one dataset.
+
+    Raises:
+        UserError: The policy was not judged yet; names what to run.
+    """
+    from hsrl_pipeline.config.root import validate_parameters
+
+    rules = validate_parameters(artifacts.parameters)
+    sessions: pd.DataFrame = artifacts.load("evaluation_sessions")
+    own = sessions[
+        (sessions["policy"] == rules.agent.shown_name)
+        & (sessions["seed"] == rules.seed)
+        & (sessions["simulator"] == "eval")
+        & (sessions["regime"] == rules.candidates.regime)
+    ]
+    if own.empty:
+        raise UserError(
+            f"{rules.agent.shown_name} with seed {rules.seed} was not judged yet",
+            where="evaluation_sessions",
+            remedy="Run first: kedro run --pipeline offline_eval with the same options.",
+        )
+    return own.reset_index(drop=True)
 
 
 def _user_encoder(artifacts: ProjectArtifacts, info: Any) -> UserEncoder:
