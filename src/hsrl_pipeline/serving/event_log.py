@@ -123,7 +123,7 @@ class EventLog:
                 del self._waiting[slate.request_id]
                 self._put(slate, frozenset())
             full = len(self._rows) >= self._rows_per_file
-            old = bool(self._rows) and now - self._oldest_row >= self._seconds_per_file
+            old = bool(self._rows) and time.monotonic() - self._oldest_row >= self._seconds_per_file
             if not (full or old or (everything and self._rows)):
                 return None
             rows, self._rows = self._rows, []
