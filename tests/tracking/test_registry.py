@@ -17,7 +17,7 @@ from hsrl_pipeline.tracking.registry import (
     promote,
     register,
 )
-from hsrl_pipeline.tracking.store import open_client, tracking_uri
+from hsrl_pipeline.tracking.store import tracking_uri
 
 
 def sessions(reward: float, version: str = "s1") -> pd.DataFrame:
@@ -60,13 +60,14 @@ def test_mlflow_loads_it_without_pickle(
     import mlflow
 
     monkeypatch.setenv("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", tracking_uri(project))
-    before = mlflow.get_tracking_uri()
+    before = mlflow.get_tracking_uri(), mlflow.get_registry_uri()
     mlflow.set_tracking_uri(tracking_uri(project))
+    mlflow.set_registry_uri(tracking_uri(project))
     try:
         model = mlflow.pyfunc.load_model("models:/hsrl-small@challenger")
     finally:
-        mlflow.set_tracking_uri(before)
+        mlflow.set_tracking_uri(before[0])
+        mlflow.set_registry_uri(before[1])
     frame = pd.DataFrame(
         {
             "history": [[IDS[1], IDS[2]], None],
@@ -114,7 +115,10 @@ def test_a_challenger_must_be_clearly_better(project: Path) -> None:
 
 
 def champion(project: Path) -> str:
-    return open_client(project).get_model_version_by_alias("hsrl-rivals", "champion").version
+    from mlflow.tracking import MlflowClient
+
+    uri = tracking_uri(project)
+    return MlflowClient(uri, uri).get_model_version_by_alias("hsrl-rivals", "champion").version
 
 
 def test_other_sessions_cannot_be_compared(project: Path) -> None:
@@ -123,5 +127,5 @@ def test_other_sessions_cannot_be_compared(project: Path) -> None:
     enter(project, sessions(9.0, version="s2"), "apart")
     with pytest.raises(UserError, match="not judged in the same sessions"):
         promote(project, "hsrl-apart")
-    with pytest.raises(UserError, match="Registered models: .*hsrl-apart"):
+    with pytest.raises(UserError, match=r"Registered models: .*hsrl-apart"):
         promote(project, "hsrl-nothing")

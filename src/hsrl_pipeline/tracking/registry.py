@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -75,7 +76,7 @@ def register(
 
     regime = tags.get("regime", "repeats")
     name = f"hsrl-{dataset}" + ("" if regime == "repeats" else f"-{regime}")
-    client = open_client(project)
+    client = _registry_client(project)
     experiment = ensure_experiment(client, project, f"{EXPERIMENT_PREFIX}{dataset}")
     signature, example = _signature(model)
     with _fluent(project), store_trouble(project), tempfile.TemporaryDirectory() as folder:
@@ -117,7 +118,7 @@ def promote(project: Path, name: str, version: str | None = None, *, force: bool
     Raises:
         UserError: There is no such version, or it is not clearly better.
     """
-    client = open_client(project)
+    client = _registry_client(project)
     with _fluent(project):
         wanted = _version_of(client, name, version or CHALLENGER)
         champion = _version_of(client, name, CHAMPION, missing_ok=True)
@@ -233,12 +234,31 @@ def _fluent(project: Path) -> Iterator[None]:
     """Point MLflow's functions without a client to the project's store, as long as it takes."""
     import mlflow
 
-    before = mlflow.get_tracking_uri()
+    before = mlflow.get_tracking_uri(), mlflow.get_registry_uri()
     mlflow.set_tracking_uri(tracking_uri(project))
+    mlflow.set_registry_uri(_registry_uri(project))
     try:
         yield
     finally:
-        mlflow.set_tracking_uri(before)
+        mlflow.set_tracking_uri(before[0])
+        mlflow.set_registry_uri(before[1])
+
+
+def _registry_uri(project: Path) -> str:
+    """Return the URI of the registry: the store of runs, unless MLflow's variable names another."""
+    return os.environ.get("MLFLOW_REGISTRY_URI") or tracking_uri(project)
+
+
+def _registry_client(project: Path) -> MlflowClient:
+    """Return a client of store and registry.
+
+    Raises:
+        UserError: The store does not answer.
+    """
+    from mlflow.tracking import MlflowClient
+
+    open_client(project)
+    return MlflowClient(tracking_uri(project), registry_uri=_registry_uri(project))
 
 
 def _signature(model: ServedModel) -> tuple[Any, pd.DataFrame]:
