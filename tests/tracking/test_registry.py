@@ -13,6 +13,7 @@ from hsrl_pipeline.errors import UserError
 from hsrl_pipeline.serving import Recommender, RecommendRequest
 from hsrl_pipeline.tracking.registry import (
     Registered,
+    in_store,
     load_served_model,
     promote,
     register,
@@ -60,14 +61,8 @@ def test_mlflow_loads_it_without_pickle(
     import mlflow
 
     monkeypatch.setenv("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
-    before = mlflow.get_tracking_uri(), mlflow.get_registry_uri()
-    mlflow.set_tracking_uri(tracking_uri(project))
-    mlflow.set_registry_uri(tracking_uri(project))
-    try:
+    with in_store(project):
         model = mlflow.pyfunc.load_model("models:/hsrl-small@challenger")
-    finally:
-        mlflow.set_tracking_uri(before[0])
-        mlflow.set_registry_uri(before[1])
     frame = pd.DataFrame(
         {
             "history": [[IDS[1], IDS[2]], None],
@@ -118,7 +113,8 @@ def champion(project: Path) -> str:
     from mlflow.tracking import MlflowClient
 
     uri = tracking_uri(project)
-    return MlflowClient(uri, uri).get_model_version_by_alias("hsrl-rivals", "champion").version
+    version = MlflowClient(uri, uri).get_model_version_by_alias("hsrl-rivals", "champion").version
+    return str(version)
 
 
 def test_other_sessions_cannot_be_compared(project: Path) -> None:

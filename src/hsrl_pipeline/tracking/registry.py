@@ -79,7 +79,7 @@ def register(
     client = _registry_client(project)
     experiment = ensure_experiment(client, project, f"{EXPERIMENT_PREFIX}{dataset}")
     signature, example = _signature(model)
-    with _fluent(project), store_trouble(project), tempfile.TemporaryDirectory() as folder:
+    with in_store(project), store_trouble(project), tempfile.TemporaryDirectory() as folder:
         file, judged = Path(folder) / MODEL_FILE, Path(folder) / SESSIONS_FILE
         write_checkpoint(file, model.to_checkpoint())
         sessions.to_parquet(judged)
@@ -119,7 +119,7 @@ def promote(project: Path, name: str, version: str | None = None, *, force: bool
         UserError: There is no such version, or it is not clearly better.
     """
     client = _registry_client(project)
-    with _fluent(project):
+    with in_store(project):
         wanted = _version_of(client, name, version or CHALLENGER)
         champion = _version_of(client, name, CHAMPION, missing_ok=True)
         told = f"version {wanted.version} of {name} is the champion now"
@@ -149,7 +149,7 @@ def load_served_model(project: Path, uri: str) -> ServedModel:
     from hsrl_pipeline.serving.served_model import ServedModel
 
     open_client(project)
-    with _fluent(project):
+    with in_store(project):
         file = _file_of(uri, "model")
         found = ServedModel.from_checkpoint(read_checkpoint(file))
     return found.named(f"{found.name} ({uri})")
@@ -230,18 +230,29 @@ def _file_of(uri: str, artifact: str) -> Path:
 
 
 @contextmanager
-def _fluent(project: Path) -> Iterator[None]:
-    """Point MLflow's functions without a client to the project's store, as long as it takes."""
+def in_store(project: Path) -> Iterator[None]:
+    """Point MLflow's functions without a client to the project's store, as long as it takes.
+
+    Args:
+        project: The project's root.
+    """
     import mlflow
 
+    # MLflow writes its own variables when it is pointed somewhere, and the store is named by them
+    variables = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")
+    named = {name: os.environ[name] for name in variables if name in os.environ}
     before = mlflow.get_tracking_uri(), mlflow.get_registry_uri()
-    mlflow.set_tracking_uri(tracking_uri(project))
-    mlflow.set_registry_uri(_registry_uri(project))
+    store, registry = tracking_uri(project), _registry_uri(project)
+    mlflow.set_tracking_uri(store)
+    mlflow.set_registry_uri(registry)
     try:
         yield
     finally:
         mlflow.set_tracking_uri(before[0])
         mlflow.set_registry_uri(before[1])
+        for name in variables:
+            os.environ.pop(name, None)
+        os.environ.update(named)
 
 
 def _registry_uri(project: Path) -> str:
