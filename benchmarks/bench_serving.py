@@ -2,8 +2,8 @@
 
 A policy of default settings with random weights, histories of 50 items, slates of 10. Times are
 those of one thread, in process: reading the request, one forward pass, the answer in the user's own
-ids. The load goes through the whole application, without a port: half a dozen clients that each ask
-again as soon as they are answered, for as long with swaps as without.
+ids. The load goes through the whole application, without a port: six clients that each ask about 20
+times a second, for as long with swaps as without. Every swap releases ten items.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from hsrl_pipeline.serving.user_features import NumberScale, UserEncoder
 LARGE = 1_000_000
 CANDIDATES, SLATE, BATCH = 1000, 10, 64
 ANSWERS = 300
-CLIENTS, SWAPS, SECONDS = 6, 100, 20.0
+CLIENTS, SWAPS, SECONDS, PAUSE = 6, 100, 30.0, 0.05
 BARS = {"candidates": 5.0, "small": 10.0, "large": 30.0}
 """Milliseconds at the 99th percentile."""
 
@@ -185,6 +185,7 @@ class _Load:
             if status == 200:
                 self.released_shown += len(gone & set(answer["items"]))
             turn += 1
+            await asyncio.sleep(PAUSE)
 
     async def run(self, seconds: float, swap: Any = None) -> float:
         """Return the 99th percentile of the answers' times, in milliseconds."""

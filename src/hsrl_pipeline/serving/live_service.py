@@ -198,7 +198,7 @@ class LiveService:
         except UserError as error:
             raise RequestError("release" if len(released) else "add", str(error)) from error
         ready = recommender.under(following)
-        ready.warm_up()
+        ready.warm_up(batches=(1,))
         return ready
 
     def _items(self, field: str, ids: Sequence[OwnId], *, live: bool) -> NDArray[np.int64]:

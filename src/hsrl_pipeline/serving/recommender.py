@@ -98,11 +98,15 @@ class Recommender:
         """Items of the slates that the policy was trained on."""
         return int(self.model.policy["config"]["sizes"]["slate_size"])
 
-    def warm_up(self) -> None:
-        """Answer some requests of both kinds, so that the first of a user is not the slowest."""
+    def warm_up(self, batches: Sequence[int] = (1, 2, 8)) -> None:
+        """Answer some requests of both kinds, so that the first of a user is not the slowest.
+
+        Args:
+            batches: Sizes of the batches.
+        """
         some = self.catalogue.live_items[: self.slate_size]
         ids = [self.model.item_ids[item] for item in some]
-        for batch in (1, 2, 8):
+        for batch in batches:
             for candidates in (None, ids):
                 request = RecommendRequest(history=ids, candidates=candidates, n=self.slate_size)
                 self.answer([self.read(request)] * batch)
