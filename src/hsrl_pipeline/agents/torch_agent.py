@@ -70,7 +70,7 @@ class TorchAgent(Generic[SettingsT]):
         self._selector = SlateSelector(
             context.n_items, context.slate_size, context.shelves, context.device
         )
-        self._published = (context.codes >= 0).all(axis=1)
+        self._published = np.asarray((context.codes >= 0).all(axis=1))
         self._live = self._published
         self._table_shapes = {
             "item_vectors": context.item_vectors.shape,

@@ -26,11 +26,11 @@ class WrittenRows(NamedTuple):
     """Rows of a parameter that a change has set, whose optimiser state must be forgotten.
 
     Attributes:
-        parameter: The parameter.
+        parameter: The parameter, as optimisers know it.
         rows: (row,) int64. Rows of it.
     """
 
-    parameter: nn.Parameter
+    parameter: torch.Tensor
     rows: torch.Tensor
 
 
@@ -218,4 +218,4 @@ def start_rows(
     places = tables.new - 1
     head.weight[places] = predicted[:, :-1]
     head.bias[places] = predicted[:, -1]
-    return [WrittenRows(head.weight, places), WrittenRows(head.bias, places)]  # type: ignore[arg-type]
+    return [WrittenRows(head.weight, places), WrittenRows(head.bias, places)]
