@@ -163,7 +163,8 @@ class CatalogueSlates:
 
     def item_scores(self, state: torch.Tensor, observation: Observation) -> torch.Tensor:
         """Return the scores of all items; see ``SlatePolicy``."""
-        return self._head(state)
+        scores: torch.Tensor = self._head(state)
+        return scores
 
     def scores_of(
         self, state: torch.Tensor, observation: Observation, items: torch.Tensor
@@ -317,7 +318,8 @@ class CodeSlates:
 
     def item_scores(self, state: torch.Tensor, observation: Observation) -> torch.Tensor:
         """Return the scores of all items; see ``SlatePolicy``."""
-        return self._masses.head(state)
+        scores: torch.Tensor = self._masses.head(state)
+        return scores
 
     def scores_of(
         self, state: torch.Tensor, observation: Observation, items: torch.Tensor

@@ -235,7 +235,7 @@ def _top_places(scores: torch.Tensor, n: int) -> torch.Tensor:
     if size < MANY_ITEMS or n_blocks <= n:
         return scores.topk(n, dim=-1).indices
     whole = n_blocks * BLOCK
-    blocks = scores[:, :whole].unflatten(1, (n_blocks, BLOCK))
+    blocks = scores[:, :whole].reshape(batch, n_blocks, BLOCK)
     # of equal maxima the topmost blocks still hold n of the largest scores
     chosen = blocks.amax(-1).topk(n, dim=-1).indices
     places = (chosen.unsqueeze(-1) * BLOCK + torch.arange(BLOCK, device=scores.device)).flatten(1)

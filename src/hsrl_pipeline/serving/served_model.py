@@ -170,4 +170,4 @@ def everything_live(item_vectors: NDArray[np.float32], codes: NDArray[np.int64])
         item_vectors: (item, embed) float32.
         codes: (item, level) int64. -1 for padding and items without a semantic ID.
     """
-    return LiveCatalogue((codes >= 0).all(axis=1), item_vectors, codes)
+    return LiveCatalogue(np.asarray((codes >= 0).all(axis=1)), item_vectors, codes)

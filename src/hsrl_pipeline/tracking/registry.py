@@ -284,7 +284,7 @@ def _signature(model: ServedModel) -> tuple[Any, pd.DataFrame]:
     fields += [Property(name, DataType.double, required=False) for name in model.users.numbers]
     live = [model.item_ids[item] for item in model.catalogue.live_items[:3]]
     request: dict[str, Any] = {"history": [live], "candidates": [live], "exclude": [[]], "n": [2]}
-    inputs = [
+    inputs: list[Any] = [
         ColSpec(ids, "history", required=False),
         ColSpec(ids, "candidates", required=False),
         ColSpec(ids, "exclude", required=False),
@@ -295,7 +295,7 @@ def _signature(model: ServedModel) -> tuple[Any, pd.DataFrame]:
         texts = {name: values[0] for name, values in model.users.categories.items() if values}
         numbers = {name: scale.mean for name, scale in model.users.numbers.items()}
         request["user"] = [texts | numbers]
-    outputs = [
+    outputs: list[Any] = [
         ColSpec(ids, "items"),
         ColSpec(Array(DataType.double), "scores"),
         ColSpec(Array(Array(DataType.long)), "semantic_ids"),

@@ -18,7 +18,7 @@ ROWS_TOGETHER = 64
 ANSWERS = ("items", "scores", "semantic_ids", "catalogue_version", "model")
 
 
-class ServedPolicy(PythonModel):  # type: ignore[misc]
+class ServedPolicy(PythonModel):
     """Answers one request per row, in the user's own ids."""
 
     def load_context(self, context: PythonModelContext) -> None:
@@ -67,13 +67,14 @@ def _request(row: dict[str, Any]) -> RecommendRequest:
     """Return the request of a row, in which null stands for a field that was left out."""
     given = {name: value for name, value in row.items() if not _is_null(value)}
     user = {k: v for k, v in given.get("user", {}).items() if not _is_null(v)}
-    lists = {
+    fields: dict[str, Any] = {
         name: [str(value) for value in given[name]]
         for name in ("history", "candidates", "exclude")
         if name in given
     }
-    n = {"n": int(given["n"])} if "n" in given else {}
-    return RecommendRequest(user=user, **lists, **n)
+    if "n" in given:
+        fields["n"] = int(given["n"])
+    return RecommendRequest(user=user, **fields)
 
 
 def _is_null(value: Any) -> bool:
