@@ -141,6 +141,23 @@ class HsrlAgent(TorchAgent[HsrlSettings]):
         )
         return Action(slates, self._no_latent(slates), log_prob)
 
+    @torch.no_grad()
+    def item_scores(self, observation: Observation) -> torch.Tensor:
+        """Return the scores of all items; see ``ItemScorer``."""
+        return self._slates.item_scores(self._encoder(observation), observation)
+
+    @torch.no_grad()
+    def scores_of(self, observation: Observation, items: torch.Tensor) -> torch.Tensor:
+        """Return the scores of given items; see ``ItemScorer``."""
+        return self._slates.scores_of(self._encoder(observation), observation, items)
+
+    @torch.no_grad()
+    def best_items(self, observation: Observation, n: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the live items of highest score; the trie finds them by a beam."""
+        if isinstance(self._slates, TrieSlates):
+            return self._slates.best_items(self._encoder(observation), observation, n)
+        return super().best_items(observation, n)
+
     def _learn(
         self, batch: TransitionBatch, bootstrap: Bootstrap, log: LogBatch | None
     ) -> UpdateStats:
