@@ -44,6 +44,8 @@ def log_of(events: list[tuple[int, int, int, int]], n_users: int) -> SlateLog:
         history_start=np.array(starts),
         history_end=np.array(ends),
         timeline=np.array(timeline, np.int32),
+        # of what was liked more often, so that it differs where answers do
+        propensities=np.float32(0.2) + np.float32(0.5) * np.array(labels, np.float32),
     ).with_shown()
 
 
@@ -88,6 +90,9 @@ def test_slots_histories_and_shown_items_lose_what_is_withheld() -> None:
         for s, e in zip(left.shown.start, left.shown.end, strict=True)
     ]
     assert before == [[], [-7], [-7, 5]]
+    assert left.propensities is not None
+    assert (np.isnan(left.propensities) == (left.slates == 0)).all()
+    assert left.propensities.dtype == np.float32
     assert (left.slates.dtype, left.labels.dtype) == (np.int32, np.int8)
     assert (log.slates[0].tolist(), len(log.timeline)) == ([4, 7], 4)
 
@@ -114,5 +119,7 @@ def test_clicks_on_withheld_items_change_nothing(seed: int, withheld: set[int]) 
 
 def test_a_log_without_shown_items_stays_without() -> None:
     log = log_of(random_events(1), 3)
-    bare = SlateLog(**{**vars(log), "shown": None})
-    assert withhold(bare, np.ones(N_ITEMS + 1, bool)).shown is None
+    bare = withhold(
+        SlateLog(**{**vars(log), "shown": None, "propensities": None}), np.ones(N_ITEMS + 1, bool)
+    )
+    assert (bare.shown, bare.propensities) == (None, None)

@@ -32,6 +32,7 @@ def test_earlier_slates_of_the_user_with_skips_negative():
         timeline=[1, 4, 5, 6],
     )
     assert before(shown) == [[], [], [1, -2], [1, -2, -3, 4]]
+    assert shown.n_slates.tolist() == [0, 0, 1, 2]
     assert shown.events.dtype == np.int32
 
 
@@ -62,12 +63,14 @@ def test_a_slate_that_interleaves_with_another_is_not_before_it():
     assert first == [1]
     assert second == []
     assert third[-4:] == [3, -4, 1, 2]
+    assert shown.n_slates.tolist() == [0, 0, 2]
 
 
 def test_rows_share_the_events():
     shown = build([[1, 2], [3, 4]], [[0, 0], [0, 0]], [1, 1], [0, 0], [0, 0], timeline=[])
     later = shown.select(np.array([False, True]))
     assert before(later) == [[-1, -2]]
+    assert later.n_slates.tolist() == [1]
     assert later.events is shown.events
 
 

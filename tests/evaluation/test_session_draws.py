@@ -17,6 +17,11 @@ def test_episodes_have_the_same_draws_however_they_are_asked_for(start, stop):
     assert some_uniforms.shape == (stop - start, 4, 3)
 
 
+@pytest.mark.parametrize("stop", [1, 64, 65, 300])
+def test_starts_are_those_of_the_episodes(stop):
+    assert torch.equal(draws().starts(stop), draws().episodes(0, stop)[0])
+
+
 def test_rows_cover_the_pool_and_uniforms_the_unit_interval():
     rows, uniforms = draws().episodes(0, 2000)
     assert set(rows.tolist()) == set(range(50))

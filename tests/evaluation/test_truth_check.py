@@ -1,3 +1,4 @@
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -67,6 +68,22 @@ def test_a_policy_that_must_know_the_user_is_told_the_number(truth, selector):
     policy.identified = True
     on_truth([policy], truth, selector, make_setting(20))
     assert all(seen.user_dense.shape[1] == 1 for seen in policy.seen)
+
+
+def test_newcomers_go_by_their_own_number_with_policies_and_by_their_index_in_truth(
+    truth, selector
+):
+    policy = FixedPolicy([1, 2, 3])
+    policy.identified = True
+    setting = make_setting(200)
+    before = on_truth([policy], truth, selector, setting)
+    policy.seen.clear()
+    numbers = 100 + torch.arange(N_USERS)
+    met = replace(setting, pool=replace(setting.pool, numbers=numbers))
+    after = on_truth([policy], truth, selector, met)
+    assert policy.seen[0].user_dense[:, 0].tolist() == (99 + after["fixed"].users).tolist()
+    for name, record in before.items():
+        assert np.array_equal(record.rewards, after[name].rewards, equal_nan=True)
 
 
 def test_the_oracle_is_the_ceiling(truth, selector):

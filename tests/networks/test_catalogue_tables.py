@@ -172,3 +172,15 @@ def test_a_prefix_keeps_its_probability_when_one_of_its_items_leaves() -> None:
     policy.set_trie(CodeTrie(codes, (2, 2)), torch.randn(4, 3))
     after = policy.item_log_prob(state, items[:, [0, 2]]).exp()[0]
     torch.testing.assert_close(after, torch.stack([before[0] + before[1], before[2]]))
+
+
+@torch.no_grad()
+def test_a_representation_without_ids_forgets_its_table_too() -> None:
+    tables = make_tables()
+    blank = tables.item_vectors.clone()
+    blank[N_KNOWN + 1 :] = 0.0
+    items = ItemRepresentation(N_KNOWN + 2, 4, blank, use_ids=False)
+    assert not items.catalogue()[N_KNOWN + 1 :].any()
+    items.set_catalogue(tables)
+    assert torch.equal(items.catalogue(), items(torch.arange(N_KNOWN + 3)))
+    assert bool(items.catalogue()[N_KNOWN + 1 :].any(1).all())

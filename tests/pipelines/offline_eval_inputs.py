@@ -13,7 +13,11 @@ from hsrl_pipeline.config.session import CandidatesConfig, RewardConfig, Session
 from hsrl_pipeline.data.synthetic_truth import SyntheticTruth
 from hsrl_pipeline.provenance import with_provenance
 from hsrl_pipeline.simulator.response.attention import AttentionResponse, ResponseSizes
-from hsrl_pipeline.simulator.response.checkpoint import describe_response_model
+from hsrl_pipeline.simulator.response.checkpoint import (
+    build_response_model,
+    describe_response_model,
+)
+from hsrl_pipeline.simulator.response.personal import PersonalResponse
 from hsrl_pipeline.simulator.session_data import SessionData
 
 N_ITEMS, N_USERS, SLATE, N_SLATES = 30, 8, 3, 60
@@ -81,6 +85,23 @@ def make_simulator(seed):
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = AttentionResponse(sizes, content, clicks, np.full(N_ITEMS + 1, 50))
+    return with_provenance(describe_response_model([model], {"seed": seed}), INFO["version"])
+
+
+def make_personal(seed, known):
+    """Return the checkpoint of a simulator with tastes, which it knows of some users alone."""
+    rng = np.random.default_rng(seed)
+    tastes = np.zeros((N_USERS + 1, 3))
+    tastes[list(known)] = rng.normal(size=(len(known), 3))
+    base = build_response_model(make_simulator(seed))
+    tables = {
+        "item_vectors": rng.normal(size=(N_ITEMS + 1, 2)),
+        "item_log_odds": np.zeros(N_ITEMS + 1),
+        "precision": np.full(3, 0.1),
+        "scales": np.ones(3),
+        "tastes": tastes,
+    }
+    model = PersonalResponse(base, **{name: torch.from_numpy(t) for name, t in tables.items()})
     return with_provenance(describe_response_model([model], {"seed": seed}), INFO["version"])
 
 

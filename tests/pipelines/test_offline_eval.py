@@ -18,7 +18,7 @@ from hsrl_pipeline.io.shared_tables import KeyedCsvDataset, SessionDataset, Summ
 from hsrl_pipeline.pipelines.offline_eval import create_pipeline
 from hsrl_pipeline.simulator.response.recorded import record_answers
 
-from .offline_eval_inputs import N_ITEMS, SESSION, make_inputs, make_truth
+from .offline_eval_inputs import N_ITEMS, SESSION, make_inputs, make_personal, make_truth
 
 TABLES = (
     "evaluation_steps",
@@ -351,3 +351,30 @@ def test_other_answers_are_other_sessions(tmp_path):
     first = run(tmp_path / "a", inputs=recorded_inputs([2, 5])).load("summary")
     other = run(tmp_path / "b", inputs=recorded_inputs([2, 6])).load("summary")
     assert set(first["sessions_version"]).isdisjoint(other["sessions_version"])
+
+
+def judged_with_tastes(folder, *, split, infer, truth=False):
+    """Judge with a training simulator that knows the users 1 to 6, who alone have training rows."""
+    inputs = make_inputs() | {"simulator_train": make_personal(1, known=range(1, 7))}
+    if truth:
+        inputs["synthetic_truth"] = make_truth()
+    catalog = run(folder, inputs=inputs, split=split, infer_tastes=infer)
+    rewards = catalog.load("evaluation_sessions").set_index(["policy", "simulator", "episode"])
+    return rewards["total_reward"], set(catalog.load("summary")["sessions_version"])
+
+
+def test_users_without_training_rows_are_inferred_from_before_their_sessions(tmp_path):
+    off, old = judged_with_tastes(tmp_path / "off", split="test", infer=False)
+    on, new = judged_with_tastes(tmp_path / "on", split="test", infer=True)
+    assert old.isdisjoint(new)
+    changed = (on != off).groupby(["policy", "simulator"]).any().unstack()
+    assert changed["train"].all()
+    # nobody but the reference that is told the taste does anything else
+    assert changed.index[changed["eval"]].tolist() == ["greedy_train_simulator"]
+
+
+def test_sessions_of_known_users_alone_are_what_they_were(tmp_path):
+    off, old = judged_with_tastes(tmp_path / "off", split="train", infer=False)
+    on, new = judged_with_tastes(tmp_path / "on", split="train", infer=True)
+    assert old == new
+    pd.testing.assert_series_equal(on, off)

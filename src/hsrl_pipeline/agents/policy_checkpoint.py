@@ -150,7 +150,7 @@ def _refuse_other_catalogue(
 
 def _tables_version(context: AgentContext) -> str:
     """Return the version of a catalogue in which all that the context knows is live."""
-    published = (context.codes >= 0).all(axis=1)
+    published = np.asarray((context.codes >= 0).all(axis=1))
     return LiveCatalogue(published, context.item_vectors, context.codes).version
 
 

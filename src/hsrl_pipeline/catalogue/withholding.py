@@ -24,7 +24,8 @@ def withhold(log: SlateLog, known: NDArray[np.bool_]) -> SlateLog:
         known: (item,) bool. Items that may be known; row 0 does not matter.
 
     Returns:
-        The log with the same rows; slots of withheld items are PAD_ID with label 0.
+        The log with the same rows; slots of withheld items are PAD_ID with label 0 and, where
+        propensities are known, NaN.
 
     References:
         docs/moving_catalogue.md#what-is-withheld.
@@ -53,7 +54,7 @@ def withhold(log: SlateLog, known: NDArray[np.bool_]) -> SlateLog:
         events, (shown_start, shown_end) = _keep(
             padded.events, padded.events != PAD_ID, padded.start, padded.end
         )
-        shown = ShownTimeline(events, shown_start, shown_end)
+        shown = ShownTimeline(events, shown_start, shown_end, padded.n_slates)
     return replace(
         log,
         slates=slates,
@@ -62,6 +63,9 @@ def withhold(log: SlateLog, known: NDArray[np.bool_]) -> SlateLog:
         history_start=start,
         history_end=end,
         shown=shown,
+        propensities=None
+        if log.propensities is None
+        else np.where(shown_known, log.propensities, np.float32(np.nan)),
     )
 
 

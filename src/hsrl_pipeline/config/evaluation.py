@@ -42,6 +42,11 @@ class EvaluationConfig(FrozenConfig):
         default="test",
         description="Part of the log whose users and histories the sessions start from.",
     )
+    infer_tastes: bool = Field(
+        default=True,
+        description="Whether a simulator infers the tastes of users whom it was not fitted on from "
+        "what they answered before the session.",
+    )
     batch_size: int = Field(
         default=1024,
         ge=1,

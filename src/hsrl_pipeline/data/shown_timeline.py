@@ -20,15 +20,20 @@ class ShownTimeline:
             the response was positive, its negative where it was not.
         start: (row,) int64. First entry of the row's user.
         end: (row,) int64. End, exclusive, of what the user had been shown before the slate.
+        n_slates: (row,) int64. How many slates of the user lie before this one; in time order,
+            they are the user's first.
     """
 
     events: NDArray[np.int32]
     start: NDArray[np.int64]
     end: NDArray[np.int64]
+    n_slates: NDArray[np.int64]
 
     def select(self, rows: NDArray[np.bool_] | NDArray[np.int64]) -> ShownTimeline:
         """Return the pointers of some rows; the events are shared, not copied."""
-        return replace(self, start=self.start[rows], end=self.end[rows])
+        return replace(
+            self, start=self.start[rows], end=self.end[rows], n_slates=self.n_slates[rows]
+        )
 
 
 def build_shown_timeline(
@@ -88,8 +93,9 @@ def build_shown_timeline(
     nth = np.arange(len(owner)) - (fresh.cumsum() - fresh)[owner]
     events[block_start[owner] + nth] = timeline[(history_end[order] - fresh)[owner] + nth]
 
-    start, end = np.empty(n_rows, np.int64), np.empty(n_rows, np.int64)
+    start, end, n_slates = (np.empty(n_rows, np.int64) for _ in range(3))
     start[order] = block_start[first_row]
     earlier_end = np.where(n_before > first_row, own_end[n_before - 1], block_start[first_row])
     end[order] = np.where(all_before, own_start, earlier_end)
-    return ShownTimeline(events, start, end)
+    n_slates[order] = n_before - first_row
+    return ShownTimeline(events, start, end, n_slates)

@@ -27,14 +27,21 @@ from hsrl_pipeline.evaluation.moving_policies import (
 from hsrl_pipeline.evaluation.policy_evaluation import STATIC_SLATE_SESSIONS
 from hsrl_pipeline.evaluation.references import training_clicks
 from hsrl_pipeline.evaluation.rollouts import EvaluationSetting, SessionRecords
+from hsrl_pipeline.evaluation.session_draws import SessionDraws
 from hsrl_pipeline.evaluation.truth_check import Blindfolded, TrueResponse, identify_users
 from hsrl_pipeline.evaluation.versions import array_version, code_version, sessions_version
 from hsrl_pipeline.provenance import checkpoint_version
 from hsrl_pipeline.seeding import derive_seed
 from hsrl_pipeline.simulator.moving_world import MovingWorld
+from hsrl_pipeline.simulator.newcomers import introduce
+from hsrl_pipeline.simulator.response.base import UserResponseModel
 from hsrl_pipeline.simulator.response.checkpoint import build_response_model
 from hsrl_pipeline.simulator.response.user_identity import users_as_read
 from hsrl_pipeline.simulator.session_setting import SessionSetting
+from hsrl_pipeline.simulator.user_pool import UserPool
+
+SAME = "same_knowledge"
+"""The response model of what is known at launch, among the simulators."""
 
 UPPER = "greedy_full_knowledge"
 """The reference that regret is counted from."""
@@ -108,11 +115,14 @@ def judge_through_changes(
         name: build_response_model(dict(checkpoint), sessions.device)
         for name, checkpoint in simulators.items()
     }
-    same = None
     if launch_response is not None:
-        same = build_response_model(dict(launch_response), sessions.device)
+        models[SAME] = build_response_model(dict(launch_response), sessions.device)
+    pool = data.judged_pool(models["eval"], evaluation.split, sessions.session)
+    if evaluation.infer_tastes:
+        models, pool = _introduced(world, models, pool, evaluation, sessions)
+    same = models.pop(SAME, None)
     setting = EvaluationSetting(
-        pool=data.judged_pool(models["eval"], evaluation.split, sessions.session),
+        pool=pool,
         sessions=sessions,
         item_vectors=data.item_vectors,
         n_episodes=evaluation.n_episodes,
@@ -170,11 +180,11 @@ def judge_through_changes(
             blindfolded: dict[str, Callable[[], Policy]] = {
                 key: partial(_blindfold, make) for key, make in makers.items()
             }
-            pool = identify_users(setting.pool)
+            identified = identify_users(setting.pool)
             records |= roll_out(
                 blindfolded,
                 {"truth": TrueResponse(truth, sessions.device)},
-                replace(setting, pool=pool, catalogue=catalogue),
+                replace(setting, pool=identified, catalogue=catalogue),
                 kept,
             )
         yield Judged(
@@ -193,6 +203,24 @@ def judge_through_changes(
             costs[0] if costs else None,
             facts["sessions"],
         )
+
+
+def _introduced(
+    world: MovingWorld,
+    models: dict[str, UserResponseModel],
+    pool: UserPool,
+    evaluation: EvaluationConfig,
+    sessions: SessionSetting,
+) -> tuple[dict[str, UserResponseModel], UserPool]:
+    """Let models infer the tastes of users they do not know, each from what it may know."""
+    before = world.data.answers_before(models["eval"], evaluation.split)
+    draws = SessionDraws(evaluation.seed, len(pool), sessions.session.horizon, sessions.slate_size)
+    starts = draws.starts(evaluation.n_episodes)
+    introduced, known_pool = introduce(models, pool, before, starts)
+    if SAME in models:
+        known = replace(before, log=world.known_at_launch.log)
+        introduced[SAME] = introduce(models, pool, known, starts)[0][SAME]
+    return introduced, known_pool
 
 
 def _blindfold(make: Callable[[], Policy]) -> Policy:

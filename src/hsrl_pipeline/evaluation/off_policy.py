@@ -112,7 +112,7 @@ def _sums_by_user(choices: LoggedChoices, weights: NDArray[np.float64]) -> NDArr
     events = place[choices.events]
 
     def summed(where: NDArray[np.int64], values: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.bincount(where, values, len(users))
+        return np.bincount(where, values, len(users)).astype(np.float64)
 
     return np.column_stack(
         [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -135,7 +135,8 @@ def off_policy_table(
                 )
                 key = (acting.name, seed, sessions.candidates.regime)
                 way = ("exploring" if acting.explore else "greedy", part.name)
-                tables.append(estimates.assign(**dict(zip(KEYS, key + way, strict=True))))
+                labels: dict[str, Any] = dict(zip(KEYS, key + way, strict=True))
+                tables.append(estimates.assign(**labels))
     return pd.concat(tables, ignore_index=True)[[*KEYS, *FIGURES]]
 
 

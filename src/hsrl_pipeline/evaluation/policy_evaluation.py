@@ -26,11 +26,13 @@ from hsrl_pipeline.evaluation.log_tables import judge_on_log
 from hsrl_pipeline.evaluation.references import build_references, training_clicks
 from hsrl_pipeline.evaluation.rollout_metrics import long_tail_items
 from hsrl_pipeline.evaluation.rollouts import EvaluationSetting
+from hsrl_pipeline.evaluation.session_draws import SessionDraws
 from hsrl_pipeline.evaluation.tables import EvaluationTables, tabulate
 from hsrl_pipeline.evaluation.truth_check import ORACLE, roll_out_on_truth
 from hsrl_pipeline.evaluation.versions import array_version, code_version, sessions_version
 from hsrl_pipeline.provenance import check_provenance, checkpoint_version
 from hsrl_pipeline.seeding import derive_seed
+from hsrl_pipeline.simulator.newcomers import introduce
 from hsrl_pipeline.simulator.response.checkpoint import build_response_model
 from hsrl_pipeline.simulator.response.user_identity import users_as_read
 from hsrl_pipeline.simulator.session_data import SessionData
@@ -80,8 +82,14 @@ def evaluate_agent(
         name: build_response_model(checkpoint, sessions.device)
         for name, checkpoint in simulators.items()
     }
+    pool = data.judged_pool(responses["eval"], evaluation.split, sessions.session)
+    if evaluation.infer_tastes:
+        before = data.answers_before(responses["eval"], evaluation.split)
+        rules = (sessions.session.horizon, sessions.slate_size)
+        draws = SessionDraws(evaluation.seed, len(pool), *rules)
+        responses, pool = introduce(responses, pool, before, draws.starts(evaluation.n_episodes))
     setting = EvaluationSetting(
-        pool=data.judged_pool(responses["eval"], evaluation.split, sessions.session),
+        pool=pool,
         sessions=sessions,
         item_vectors=data.item_vectors,
         n_episodes=evaluation.n_episodes,

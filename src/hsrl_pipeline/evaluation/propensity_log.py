@@ -58,7 +58,7 @@ def _test_slots(test: SlateLog, most: int, seed: int) -> PropensityLog | None:
     """Return the test slates all of whose slots have a propensity."""
     if test.propensities is None:
         return None
-    rounds = test.select(np.isfinite(test.propensities).all(axis=1))
+    rounds = test.select(np.flatnonzero(np.isfinite(test.propensities).all(axis=1)))
     if not len(rounds) or rounds.propensities is None:
         return None
     rounds = draw_rows(rounds, most, seed)

@@ -74,8 +74,7 @@ def rank_test_slates(
         docs/evaluation.md#ranking-on-the-test-slates.
     """
     log = draw_rows(data.log.test, evaluation.n_logged_slates, evaluation.seed)
-    with_click = (log.labels > 0).any(axis=1)
-    clicked_log = log.select(with_click)
+    clicked_log = log.select(np.flatnonzero((log.labels > 0).any(axis=1)))
     if not len(clicked_log):
         return pd.DataFrame({name: [] for name in COLUMNS})
     starts = LoggedStarts(

@@ -68,4 +68,5 @@ def means_by_user(values: NDArray[np.float64], users: NDArray[np.integer]) -> ND
     _, place, counts = np.unique(users, return_inverse=True, return_counts=True)
     sums = np.zeros((len(counts), values.shape[1]))
     np.add.at(sums, place, values)
-    return sums / counts[:, None]
+    means: NDArray[np.float64] = sums / counts[:, None]
+    return means

@@ -195,7 +195,7 @@ class Rollouts:
         record = _Recorder(stop - start, horizon, sessions.slate_size, device)
         state = rules.start(pool.observation(rows), pool.clicked(rows))
         playing = torch.arange(stop - start, device=device)
-        numbers = pool.users[rows].to(torch.int64)
+        numbers = pool.user_numbers(rows)
         for step in range(horizon):
             told = state.simulator_view if policy_simulates else state.observation
             if self._published is not None and published_only:
@@ -219,7 +219,7 @@ class Rollouts:
             state, playing = outcome.state.rows(staying), playing[staying]
         exposures, item_clicks = record.by_item(sessions.n_items)
         return BatchRecords(
-            users=numbers,
+            users=pool.users[rows].to(torch.int64),
             rewards=record.rewards,
             clicks=record.clicks,
             exposures=exposures,

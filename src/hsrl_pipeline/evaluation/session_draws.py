@@ -48,7 +48,17 @@ class SessionDraws:
         wanted = slice(start - first * EPISODES_PER_BLOCK, stop - first * EPISODES_PER_BLOCK)
         return rows[wanted], uniforms[wanted]
 
+    def starts(self, stop: int) -> torch.Tensor:
+        """Return (episode,) int64: the pool rows that episodes 0 to ``stop - 1`` start from."""
+        blocks = range(-(-stop // EPISODES_PER_BLOCK))
+        return torch.cat([self._rows(self._generator(number)) for number in blocks])[:stop]
+
     def _block(self, number: int) -> tuple[torch.Tensor, torch.Tensor]:
-        generator = torch_generator(self._seed, f"evaluation.sessions.{number}")
-        rows = torch.randint(self._n_rows, (EPISODES_PER_BLOCK,), generator=generator)
-        return rows, torch.rand(self._shape, generator=generator)
+        generator = self._generator(number)
+        return self._rows(generator), torch.rand(self._shape, generator=generator)
+
+    def _generator(self, number: int) -> torch.Generator:
+        return torch_generator(self._seed, f"evaluation.sessions.{number}")
+
+    def _rows(self, generator: torch.Generator) -> torch.Tensor:
+        return torch.randint(self._n_rows, (EPISODES_PER_BLOCK,), generator=generator)

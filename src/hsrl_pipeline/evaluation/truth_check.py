@@ -92,15 +92,18 @@ class Blindfolded:
         self.name = policy.name
         self.simulates = getattr(policy, "simulates", False)
         self.published_only = getattr(policy, "published_only", False)
+        self.identified = getattr(policy, "identified", False)
         self._policy = policy
-        self._told = getattr(policy, "identified", False)
 
     def act(
         self, observation: Observation, *, explore: bool, generator: torch.Generator | None = None
     ) -> Action:
         """Act on what the policy may see."""
-        if not self._told:
-            observation = observation._replace(user_dense=observation.user_dense[:, :-1])
+        dense = observation.user_dense
+        # what tells the simulators who a user is comes after the number that true users go by
+        hidden = dense.shape[1] - 1 - int(self.identified)
+        seen = torch.cat([dense[:, :hidden], dense[:, hidden + 1 :]], dim=1)
+        observation = observation._replace(user_dense=seen)
         return self._policy.act(observation, explore=explore, generator=generator)
 
 

@@ -39,7 +39,7 @@ def sessions_version(
         judge: Whose recorded answers sessions start from instead of a split; None: the split's.
     """
     rules = setting.sessions
-    parts = (
+    parts: tuple[object, ...] = (
         dataset_version,
         evaluation.split if judge is None else judge,
         setting.seed,
@@ -50,6 +50,9 @@ def sessions_version(
         # without a cap the hash is what it was before there was one
         rules.candidates.model_dump_json(exclude_none=True),
     )
+    if setting.pool.numbers is not None:
+        # without newcomers the hash is what it was before anybody's taste was inferred
+        parts = (*parts, "tastes inferred before sessions")
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:12]
 
 

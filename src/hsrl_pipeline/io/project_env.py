@@ -46,6 +46,7 @@ class _EnvParts:
 
         from hsrl_pipeline.data.slate_log import DatasetInfo, ItemTable, SlateLog, UserTable
         from hsrl_pipeline.simulator.judge_pool import pool_for_judge
+        from hsrl_pipeline.simulator.newcomers import AnswersBefore, introduce
         from hsrl_pipeline.simulator.response.checkpoint import build_response_model
         from hsrl_pipeline.simulator.response.recorded import RecordedResponse
         from hsrl_pipeline.simulator.response.user_identity import users_as_read
@@ -84,9 +85,14 @@ class _EnvParts:
                 where="split",
                 remedy="Leave it out: they start from the people whose answers are recorded.",
             )
+        pool = pool_for_judge(judge, splits[chosen], log, users, self._setting.session)
+        if rules.evaluation.infer_tastes:
+            before = AnswersBefore.of_judge(judge, splits[chosen], log)
+            introduced, pool = introduce({simulator: judge}, pool, before)
+            judge = introduced[simulator]
         self.sessions: SlateSessions = SlateSessions(
             judge,
-            pool_for_judge(judge, splits[chosen], log, users, self._setting.session),
+            pool,
             self._setting,
             batch_size=n_sessions,
             seed=stream,

@@ -16,6 +16,7 @@ from hsrl_pipeline.data.slate_log import DatasetInfo, ItemTable, SlateLog, UserT
 from hsrl_pipeline.provenance import provenance_of
 from hsrl_pipeline.semantic_ids.item_priors import prior_table
 from hsrl_pipeline.simulator.judge_pool import pool_for_judge
+from hsrl_pipeline.simulator.newcomers import AnswersBefore
 from hsrl_pipeline.simulator.response.base import UserResponseModel
 from hsrl_pipeline.simulator.session_setting import SessionSetting
 from hsrl_pipeline.simulator.user_pool import UserPool
@@ -144,6 +145,15 @@ class SessionData:
             UserError: The split holds no slate.
         """
         return pool_for_judge(response, self._slates_of(split), self.log, self.users, session)
+
+    def answers_before(self, response: UserResponseModel, split: str) -> AnswersBefore:
+        """Return what users had answered before the starts of ``judged_pool``.
+
+        Args:
+            response: The evaluation simulator.
+            split: ``train``, ``test`` or ``all``.
+        """
+        return AnswersBefore.of_judge(response, self._slates_of(split), self.log)
 
     def _slates_of(self, split: str) -> SlateLog:
         return {"train": self.log.train, "test": self.log.test, "all": self.log}[split]

@@ -95,7 +95,7 @@ class SlateSessions:
         self._all_known = self._pool = pool.to(self.device)
         self._catalogue_version: str | None = None
         self._generator = torch_generator(seed, RANDOM_STREAM, str(self.device))
-        self._state, self._users = self._new_sessions(batch_size)
+        self._state, self._users, self._numbers = self._new_sessions(batch_size)
 
     @property
     def catalogue_version(self) -> str | None:
@@ -153,7 +153,7 @@ class SlateSessions:
         """
         if seed is not None:
             self._generator = torch_generator(seed, RANDOM_STREAM, str(self.device))
-        self._state, self._users = self._new_sessions(self.batch_size)
+        self._state, self._users, self._numbers = self._new_sessions(self.batch_size)
         return self._state.observation
 
     @torch.no_grad()
@@ -197,6 +197,8 @@ class SlateSessions:
             "users": self._users,
             "generator": self._generator.get_state(),
         }
+        if self._pool.numbers is not None:
+            state["numbers"] = self._numbers
         if self._state.showings.numel():
             state["showings"] = self._state.showings
         if self._state.clicked.numel():
@@ -229,6 +231,7 @@ class SlateSessions:
             everything = torch.ones(self.n_items + 1, dtype=torch.bool, device=self.device)
             self._pool = self._all_known.telling(everything)
         self._users = state["users"].to(self.device)
+        self._numbers = state.get("numbers", self._users).to(self.device)
         self._generator.set_state(state["generator"])
 
     def __getstate__(self) -> dict[str, Any]:
@@ -243,19 +246,20 @@ class SlateSessions:
 
     def _click_probabilities(self, observation: Observation, slates: torch.Tensor) -> torch.Tensor:
         if getattr(self._response, "identified", False):
-            observation = with_user_numbers(observation, self._users)
+            observation = with_user_numbers(observation, self._numbers)
         return self._response.probabilities(observation, slates)
 
-    def _new_sessions(self, count: int) -> tuple[SessionState, torch.Tensor]:
+    def _new_sessions(self, count: int) -> tuple[SessionState, torch.Tensor, torch.Tensor]:
+        """Return states, users, and what tells the simulator who these are."""
         rows = torch.randint(
             len(self._pool), (count,), generator=self._generator, device=self.device
         )
-        users = self._pool.users[rows].to(torch.int64)
-        return self.rules.start(self._pool.observation(rows), self._pool.clicked(rows)), users
+        state = self.rules.start(self._pool.observation(rows), self._pool.clicked(rows))
+        return state, self._pool.users[rows].to(torch.int64), self._pool.user_numbers(rows)
 
     def _replace(self, finished: torch.Tensor) -> None:
         """Give the finished rows new users; tensors already handed out stay as they are."""
-        fresh, users = self._new_sessions(len(finished))
+        fresh, users, numbers = self._new_sessions(len(finished))
         observation = Observation(
             *(
                 field.index_copy(0, finished, new) if field.numel() else field
@@ -272,6 +276,7 @@ class SlateSessions:
         )
         self._state = SessionState(observation, patience, showings, clicked)
         self._users = self._users.index_copy(0, finished, users)
+        self._numbers = self._numbers.index_copy(0, finished, numbers)
 
 
 def refuse_training_mode(response: Response) -> None:

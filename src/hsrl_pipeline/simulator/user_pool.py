@@ -32,6 +32,8 @@ class UserPool:
         seen: (row, seen) int64 or None. Items that count as shown before a session starts, filled
             up with PAD_ID; None when there are none.
         shown: What policies see as history instead of the clicks; None where they see clicks.
+        numbers: (row,) int64 or None. What tells simulators who a row's user is, where that is not
+            the user index; see `introduce`.
         told: The clicks that policies see, where these are not all that simulated users go by;
             None where they are, and where policies see ``shown``.
 
@@ -49,6 +51,7 @@ class UserPool:
     seen: torch.Tensor | None = None
     shown: ShownHistories | None = None
     told: ShownHistories | None = None
+    numbers: torch.Tensor | None = None
 
     def __post_init__(self) -> None:
         rows = len(self.users)
@@ -67,6 +70,8 @@ class UserPool:
         if self.shown is not None:
             check_shape("shown.start", self.shown.start, rows)
             check_shape("shown.end", self.shown.end, rows)
+        if self.numbers is not None:
+            check_shape("numbers", self.numbers, rows)
         _refuse_unknown_users(self.users, len(self.user_categories))
         _refuse_non_finite(self.user_dense)
 
@@ -168,6 +173,7 @@ class UserPool:
             seen=None if self.seen is None else self.seen.to(device),
             shown=None if self.shown is None else self.shown.to(device),
             told=None if self.told is None else self.told.to(device),
+            numbers=None if self.numbers is None else self.numbers.to(device),
         )
 
     def check_history(self, session: SessionConfig) -> None:
@@ -235,6 +241,17 @@ class UserPool:
         if not self.parts_views:
             return rows.new_empty((len(rows), 0))
         return self.histories(rows)
+
+    def user_numbers(self, rows: torch.Tensor) -> torch.Tensor:
+        """Return what tells simulators who the users of the given rows are.
+
+        Args:
+            rows: (batch,) int64. Row numbers of this pool.
+
+        Returns:
+            (batch,) int64. Policies never see it.
+        """
+        return (self.users if self.numbers is None else self.numbers)[rows].to(torch.int64)
 
     def observation(self, rows: torch.Tensor) -> Observation:
         """Return the first observation of sessions that start from the given rows.

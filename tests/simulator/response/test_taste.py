@@ -89,6 +89,21 @@ def test_owners_do_not_hear_of_one_another_whatever_the_block(monkeypatch):
     assert_allclose(infer_tastes(given, alone, 1e-9)[0], together[3], atol=1e-6)
 
 
+def test_apart_a_taste_is_the_same_bit_for_bit_whoever_is_there():
+    rng = np.random.default_rng(0)
+    given = ItemTastes(rng.normal(size=(9, 3)), rng.normal(size=9), np.full(4, 0.3))
+    owners, shown, clicks = rng.integers(0, 5, 60), rng.integers(1, 9, 60), rng.integers(0, 2, 60)
+    together = infer_tastes(given, Feedback.of(owners, shown, clicks, 5), 0.1, apart=True)
+    for owner in range(5):
+        own = owners == owner
+        alone = Feedback.of(np.zeros(own.sum(), int), shown[own], clicks[own], 1)
+        assert np.array_equal(infer_tastes(given, alone, 0.1, apart=True)[0], together[owner])
+    # without it all go on until the last one has come to rest
+    assert not np.array_equal(
+        infer_tastes(given, Feedback.of(owners, shown, clicks, 5), 0.1), together
+    )
+
+
 def test_fitting_finds_two_camps_and_does_not_mind_blocks(monkeypatch):
     rng = np.random.default_rng(2)
     owners, shown = np.repeat(np.arange(60), 20), rng.integers(1, 11, 1200)

@@ -189,8 +189,7 @@ class SlateRecVectorEnv(VectorEnv[Arrays, Any, Any]):
         self.single_observation_space = self._view.space
         self.single_action_space = self._view.actions
         self.observation_space = batch_space(self._view.space, self.num_envs)
-        self._slates: SlateSpace = batch_space(self._view.actions, self.num_envs)
-        self.action_space = self._slates
+        self.action_space = batch_space(self._view.actions, self.num_envs)
         self._fresh = True
 
     def reset(
@@ -221,8 +220,9 @@ class SlateRecVectorEnv(VectorEnv[Arrays, Any, Any]):
             UserError: Too few live items for a session; nothing changes.
         """
         self.sessions.set_catalogue(catalogue)
-        for space in (self._view.actions, self._slates):
-            space.set_live(catalogue.live)
+        for space in (self._view.actions, self.action_space):
+            if isinstance(space, SlateSpace):
+                space.set_live(catalogue.live)
 
     def step(self, actions: Any) -> tuple[Arrays, Any, Any, Any, dict[str, Any]]:
         """Show a slate in every session and draw the feedback.

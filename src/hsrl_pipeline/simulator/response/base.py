@@ -6,12 +6,28 @@ There is one sigmoid, and it is never inside a model: ``logits`` are what the lo
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import NamedTuple
 
 import torch
 from torch import nn
 from typing_extensions import Self
 
 from hsrl_pipeline.observation import Observation
+from hsrl_pipeline.simulator.response.taste import Feedback
+
+
+class Newcomers(NamedTuple):
+    """Starts of sessions by users whom a simulator does not know, under numbers of their own.
+
+    Attributes:
+        first: Number of the first start, above all user indices; the others follow.
+        users: (start,) int64. User index of each start.
+        feedback: What each of them answered before the session; owners are starts.
+    """
+
+    first: int
+    users: torch.Tensor
+    feedback: Feedback
 
 
 class UserResponseModel(nn.Module, ABC):
@@ -74,6 +90,28 @@ class UserResponseModel(nn.Module, ABC):
                 observation.user_categories, observation.user_dense, observation.history, slates
             )
         )
+
+    def knows(self, users: torch.Tensor) -> torch.Tensor:
+        """Return whether there is nothing to infer of users from what they answered.
+
+        Args:
+            users: (user,) int64. User indices.
+
+        Returns:
+            (user,) bool. True for all, unless users have tastes of their own.
+        """
+        return torch.ones_like(users, dtype=torch.bool)
+
+    def introduced(self, newcomers: Newcomers) -> UserResponseModel:
+        """Return a model that answers to the numbers of newcomers too, and is else the same.
+
+        Args:
+            newcomers: What is known of users before their sessions.
+
+        Returns:
+            The model itself, if it does not ask who a user is.
+        """
+        return self
 
     def freeze(self) -> Self:
         """Switch to evaluation for good: no dropout, no gradient, what never changes computed.

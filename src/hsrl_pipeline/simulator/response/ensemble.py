@@ -10,7 +10,7 @@ from torch import nn
 from typing_extensions import Self
 
 from hsrl_pipeline.observation import Observation
-from hsrl_pipeline.simulator.response.base import UserResponseModel
+from hsrl_pipeline.simulator.response.base import Newcomers, UserResponseModel
 
 
 class EnsembleResponse(UserResponseModel):
@@ -44,6 +44,14 @@ class EnsembleResponse(UserResponseModel):
         for member in self._models():
             member.freeze()
         return super().freeze()
+
+    def knows(self, users: torch.Tensor) -> torch.Tensor:
+        """Return (user,) bool: whether every member knows a user; see the base class."""
+        return torch.stack([member.knows(users) for member in self._models()]).all(dim=0)
+
+    def introduced(self, newcomers: Newcomers) -> EnsembleResponse:
+        """Introduce newcomers to every member; see the base class."""
+        return EnsembleResponse([m.introduced(newcomers) for m in self._models()]).freeze()
 
     def logits(
         self,

@@ -10,8 +10,8 @@ from typing_extensions import Self
 from hsrl_pipeline.observation import Observation
 from hsrl_pipeline.shapes import check_shape
 from hsrl_pipeline.simulator.response.attention import AttentionResponse
-from hsrl_pipeline.simulator.response.base import UserResponseModel
-from hsrl_pipeline.simulator.response.taste import ItemTastes
+from hsrl_pipeline.simulator.response.base import Newcomers, UserResponseModel
+from hsrl_pipeline.simulator.response.taste import ItemTastes, infer_tastes
 from hsrl_pipeline.simulator.response.taste_fitting import UserTastes
 
 
@@ -77,6 +77,20 @@ class PersonalResponse(UserResponseModel):
     def knows(self, users: torch.Tensor) -> torch.Tensor:
         """Return (user,) bool: whether a user's taste was inferred from rows."""
         return self.tastes[self._rows(users)].any(dim=1)
+
+    def introduced(self, newcomers: Newcomers) -> PersonalResponse:
+        """Return a model that has inferred the tastes of newcomers; see the base class.
+
+        Users with rows keep the taste that followed from them.
+        """
+        met = self.tastes[self._rows(newcomers.users)]
+        unknown = ~self.knows(newcomers.users)
+        if bool(unknown.any()):
+            tastes = infer_tastes(self.item_tastes(), newcomers.feedback, apart=True)
+            met = torch.where(unknown[:, None], torch.from_numpy(tastes).to(met), met)
+        unused = met.new_zeros((newcomers.first - len(self.tastes), met.shape[1]))
+        tables = {**self.tables(), "tastes": torch.cat([self.tastes, unused, met])}
+        return PersonalResponse(self.base, **tables).freeze()
 
     def logits(
         self,

@@ -19,7 +19,7 @@ from hsrl_pipeline.data.slate_log import SlateLog
 from hsrl_pipeline.errors import UserError
 from hsrl_pipeline.observation import Observation
 from hsrl_pipeline.shapes import PAD_ID, check_shape
-from hsrl_pipeline.simulator.response.base import UserResponseModel
+from hsrl_pipeline.simulator.response.base import Newcomers, UserResponseModel
 
 CERTAIN = 200.0
 """Log-odds of a sure click: float32 turns them into exactly 1, and their negative into exactly 0,
@@ -74,6 +74,13 @@ class RecordedResponse(UserResponseModel):
     def scores_all(self, observation: Observation) -> torch.Tensor:
         """Return sure log-odds of every item; see the base class."""
         return self._answers(observation.user_dense)
+
+    def introduced(self, newcomers: Newcomers) -> RecordedResponse:
+        """Return the answers under the numbers of newcomers too; see the base class."""
+        again = RecordedResponse(self.log_odds > 0, self.users, self.history_size)
+        unused = self.rows.new_full((newcomers.first - len(self.rows),), -1)
+        again.rows = torch.cat([self.rows, unused, self.rows[newcomers.users]])
+        return again.freeze()
 
     def _answers(self, user_dense: torch.Tensor) -> torch.Tensor:
         """Return (batch, item) float32 log-odds of identified users.

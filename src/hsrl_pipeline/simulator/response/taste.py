@@ -166,7 +166,11 @@ class Feedback:
 
 
 def infer_tastes(
-    items: ItemTastes, feedback: Feedback, largest_step: float = LARGEST_STEP
+    items: ItemTastes,
+    feedback: Feedback,
+    largest_step: float = LARGEST_STEP,
+    *,
+    apart: bool = False,
 ) -> NDArray[np.float64]:
     """Return the most likely taste of every owner of feedback, given the items.
 
@@ -177,6 +181,8 @@ def infer_tastes(
         items: Vectors and log-odds of the items, and the prior precision of tastes.
         feedback: Likes and dislikes; an owner is a user, a session, or a part of a log.
         largest_step: Accuracy: inference stops when no number moves further.
+        apart: Whether it stops owner by owner, so that a taste depends on nobody else's answers;
+            else all owners of a block stop together.
 
     Returns:
         (owner, size + 1) float64. Vectors and, last, biases; zero without feedback.
@@ -189,12 +195,14 @@ def infer_tastes(
     tastes = np.zeros((feedback.n_owners, features.shape[1]))
     for place, part in feedback.blocks():
         own = tastes[place]
+        moving = np.ones(len(own), dtype=bool)
         for _ in range(MOST_STEPS):
             weights = _curvature(_log_odds(items, own, part))
             better, _ = _solve_tastes(items, part, weights, features, products)
-            step = np.abs(better - own).max(initial=0.0)
-            own[:] = better
-            if step < largest_step:
+            further = np.abs(better - own).max(axis=1, initial=0.0) >= largest_step
+            own[moving] = better[moving]
+            moving &= further if apart else further.any()
+            if not moving.any():
                 break
     return tastes
 
