@@ -12,6 +12,9 @@ DATASET ?= ml1m
 PORT ?= 5000
 # environment whose data Kedro-Viz shows; by default that of kedro run
 ENV ?=
+# model that `make serve` serves; by default the policy of the finished project. SERVE: more options
+MODEL ?=
+SERVE ?=
 SITE := data/08_reporting/viz
 # what `make run` shortens, for a first look within three minutes
 BRIEF := training.n_iterations=500,evaluation.n_episodes=2000
@@ -20,7 +23,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: help install install-dev run test lint types contracts pytest bench data report ui viz viz-build lock clean
+.PHONY: help install install-dev run test lint types contracts pytest bench data report serve ui viz viz-build lock clean
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -85,6 +88,10 @@ data: install ## download raw data: make data DATASET=ml1m
 report: install ## one HTML page of what kedro experiment has found
 	@$(BIN)/kedro run --pipeline reporting
 	@echo "Open data/08_reporting/experiments/report.html"
+
+serve: PORT = 8000
+serve: install ## answer requests on 127.0.0.1: make serve [MODEL=models:/NAME@champion] [ENV=ml1m] [PORT=8000]
+	@$(BIN)/kedro serve $(if $(MODEL),--model "$(MODEL)") $(if $(ENV),--env $(ENV)) --port $(PORT) $(SERVE)
 
 ui: install ## MLflow on 127.0.0.1
 	@$(BIN)/python -m hsrl_pipeline.tracking.serve --port $(PORT)

@@ -1,9 +1,14 @@
 """The whole chain as a user runs it: `kedro run` in a project folder, toy sizes."""
 
+import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
+import time
+import urllib.error
+import urllib.request
 import zipfile
 from pathlib import Path
 
@@ -88,6 +93,40 @@ class TestWholeChain:
         assert (summary.total_reward_ci_low <= summary.total_reward).all()
         assert (summary.total_reward <= summary.total_reward_ci_high).all()
         assert summary.depth.between(1, 20).all()
+
+    def test_the_finished_policy_is_registered_and_served(self, project) -> None:
+        done = kedro(project, "register", "--env", "test")
+        assert done.returncode == 0, done.stderr[-2000:]
+        assert "models:/hsrl-toy/1 is the challenger" in done.stdout
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        server = subprocess.Popen(
+            [sys.executable, "-m", "kedro", "serve", "--env", "test", "--port", str(port)],
+            cwd=project,
+            env={**os.environ, "DO_NOT_TRACK": "true"},
+        )
+        try:
+            address = f"http://127.0.0.1:{port}"
+            for _ in range(600):
+                try:
+                    with urllib.request.urlopen(f"{address}/ready") as ready:
+                        assert ready.status == 200
+                    break
+                except (urllib.error.URLError, ConnectionError):
+                    assert server.poll() is None
+                    time.sleep(0.1)
+            body = (
+                b'{"history": ["1", 2], "user": {"region": "region 1", "activity": 0.3}, "n": 10}'
+            )
+            request = urllib.request.Request(
+                f"{address}/recommend", body, {"content-type": "application/json"}
+            )
+            with urllib.request.urlopen(request) as answer:
+                assert len(set(json.load(answer)["items"])) == 10
+        finally:
+            server.terminate()
+            server.wait()
 
     def test_prints_the_table_and_where_to_look_next(self, project) -> None:
         printed = (project / "printed.txt").read_text()

@@ -20,6 +20,7 @@ from kedro.framework.cli.project import run as kedro_run
 from kedro.pipeline import Pipeline
 
 from hsrl_pipeline.errors import SaidOnceFilter, UserError, user_error_in
+from hsrl_pipeline.serving_commands import SERVING_COMMANDS
 
 
 @click.group(name="hsrl_pipeline")
@@ -225,3 +226,8 @@ def _run_experiment(
             f"{len(done.failed)} failed, as said above; the same command tries again.", err=True
         )
         raise SystemExit(1)
+
+
+for command in SERVING_COMMANDS:
+    command.callback = _with_messages(command.callback)  # type: ignore[arg-type]
+    cli.add_command(command)

@@ -58,6 +58,16 @@ class ItemActorCriticAgent(TorchAgent[A2CSettings]):
             log_prob = logits.new_zeros(slates.shape[0])
         return Action(slates, self._no_latent(slates), log_prob)
 
+    @torch.no_grad()
+    def item_scores(self, observation: Observation) -> torch.Tensor:
+        """Return the scores of all items; see ``ItemScorer``."""
+        return self._actor.score_all(self._actor.encoder(observation))
+
+    @torch.no_grad()
+    def scores_of(self, observation: Observation, items: torch.Tensor) -> torch.Tensor:
+        """Return the scores of given items; see ``ItemScorer``."""
+        return self._actor.score_slates(self._actor.encoder(observation), items)
+
     def _learn(
         self, batch: TransitionBatch, bootstrap: Bootstrap, log: LogBatch | None
     ) -> UpdateStats:

@@ -131,6 +131,56 @@ class Policy(Protocol):
         ...
 
 
+class ItemScorer(Protocol):
+    """A policy whose greedy slates are the items of highest score; what serving needs of it."""
+
+    name: str
+
+    def item_scores(self, observation: Observation) -> torch.Tensor:
+        """Return what greedy slates are ranked by.
+
+        Args:
+            observation: The sessions.
+
+        Returns:
+            (batch, item) float32; without meaning for padding and items that are not live.
+        """
+        ...
+
+    def scores_of(self, observation: Observation, items: torch.Tensor) -> torch.Tensor:
+        """Return the scores of given items, without scoring the others where that is possible.
+
+        Args:
+            observation: The sessions.
+            items: (batch, any) int64. Items in ``[0, n_items]``.
+
+        Returns:
+            (batch, any) float32; without meaning for padding and items that are not live.
+        """
+        ...
+
+    def best_items(self, observation: Observation, n: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the live items of highest score that may be shown.
+
+        Args:
+            observation: The sessions; items of ``shown`` stay out.
+            n: Number of items; divisible by the number of shelves.
+
+        Returns:
+            items: (batch, n) int64. Best first on each shelf; PAD_ID where no more may be shown.
+            scores: (batch, n) float32; ``-inf`` there.
+        """
+        ...
+
+    def set_catalogue(self, catalogue: LiveCatalogue) -> None:
+        """Recommend the live items of a version from now on."""
+        ...
+
+    def twin(self) -> Self:
+        """Return a copy whose catalogue can be set while this one goes on."""
+        ...
+
+
 @runtime_checkable
 class Agent(Protocol):
     """A policy that learns.

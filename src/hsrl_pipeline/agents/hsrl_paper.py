@@ -112,6 +112,20 @@ class HsrlPaperAgent(TorchAgent[HsrlPaperSettings]):
             log_prob = scores.new_zeros(slates.shape[0])
         return Action(slates, self._no_latent(slates), log_prob)
 
+    @torch.no_grad()
+    def item_scores(self, observation: Observation) -> torch.Tensor:
+        """Return the scores of all items; see ``ItemScorer``."""
+        return self._items.catalogue_log_probs(
+            self._head(self._encoder(observation)).log_probs, self._excluded(observation)
+        )
+
+    @torch.no_grad()
+    def scores_of(self, observation: Observation, items: torch.Tensor) -> torch.Tensor:
+        """Return the scores of given items; see ``ItemScorer``."""
+        return self._items.log_prob(
+            self._head(self._encoder(observation)).log_probs, items, self._excluded(observation)
+        )
+
     def _learn(
         self, batch: TransitionBatch, bootstrap: Bootstrap, log: LogBatch | None
     ) -> UpdateStats:

@@ -84,6 +84,16 @@ class ActionRepresentationAgent(TorchAgent[PGRASettings]):
         slates, _ = self._selector.sample(logits, generator)
         return Action(slates, latent, gaussian_log_prob(latent, mean, std).sum(-1))
 
+    @torch.no_grad()
+    def item_scores(self, observation: Observation) -> torch.Tensor:
+        """Return the scores of all items; see ``ItemScorer``."""
+        return self._actor.score_all(self._head(self._actor.encoder(observation))[0])
+
+    @torch.no_grad()
+    def scores_of(self, observation: Observation, items: torch.Tensor) -> torch.Tensor:
+        """Return the scores of given items; see ``ItemScorer``."""
+        return self._actor.score_items(self._head(self._actor.encoder(observation))[0], items)
+
     def _learn(
         self, batch: TransitionBatch, bootstrap: Bootstrap, log: LogBatch | None
     ) -> UpdateStats:

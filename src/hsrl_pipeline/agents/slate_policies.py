@@ -96,6 +96,16 @@ class SlatePolicy(Protocol):
         """
         ...
 
+    def item_scores(self, state: torch.Tensor, observation: Observation) -> torch.Tensor:
+        """Return what the likeliest items are ranked by, (batch, item) float32."""
+        ...
+
+    def scores_of(
+        self, state: torch.Tensor, observation: Observation, items: torch.Tensor
+    ) -> torch.Tensor:
+        """Return the same for given items, (batch, any) int64, without the others."""
+        ...
+
 
 class CatalogueSlates:
     """Slates drawn position by position from one softmax over the items that may be shown.
@@ -151,6 +161,17 @@ class CatalogueSlates:
         """Return the click scores of any items; see ``SlatePolicy``."""
         return self._head.of_items(state, items).float()
 
+    def item_scores(self, state: torch.Tensor, observation: Observation) -> torch.Tensor:
+        """Return the scores of all items; see ``SlatePolicy``."""
+        scores: torch.Tensor = self._head(state)
+        return scores
+
+    def scores_of(
+        self, state: torch.Tensor, observation: Observation, items: torch.Tensor
+    ) -> torch.Tensor:
+        """Return the scores of given items; see ``SlatePolicy``."""
+        return self._head.of_items(state, items)
+
 
 class TrieSlates:
     """Slates drawn by walking down the trie, each code among the children of its prefix.
@@ -164,9 +185,9 @@ class TrieSlates:
     def __init__(self, head: TriePolicy, slate_size: int, beam_width: int) -> None:
         self._head = head
         self._decoder = ShelfDecoder(head, slate_size, beam_width)
+        self._beam_width = beam_width
         trie = head.trie
-        shelf_sizes = torch.bincount(trie.item_nodes[trie.leaf_items, 0], minlength=trie.n_roots)
-        self._log_shelf_sizes = shelf_sizes.log().to(trie.log_shares)
+        self._log_shelf_sizes = trie.n_items_below(0).log().to(trie.log_shares)
 
     @property
     def has_code(self) -> torch.Tensor:
@@ -202,9 +223,42 @@ class TrieSlates:
         scores = self._head.item_log_prob(state, items) + self._log_n_items(items)
         return scores.float()
 
+    def item_scores(self, state: torch.Tensor, observation: Observation) -> torch.Tensor:
+        """Return the log-probabilities of all items; see ``SlatePolicy``."""
+        trie = self._head.trie
+        scores = state.new_full((len(state), trie.n_items + 1), -torch.inf)
+        items = trie.leaf_items.expand(len(state), -1)
+        return scores.scatter(1, items, self.scores_of(state, observation, items))
+
+    def scores_of(
+        self, state: torch.Tensor, observation: Observation, items: torch.Tensor
+    ) -> torch.Tensor:
+        """Return the log-probabilities of given items; see ``SlatePolicy``."""
+        shown = _still_there(self._head.trie, observation)
+        return self._head.item_log_prob(state, items, shown).float()
+
+    def best_items(
+        self, state: torch.Tensor, observation: Observation, n: int
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the best items that a beam finds, which is as wide as the request needs.
+
+        Args:
+            state: (batch, embed) float32. Encoded observations.
+            observation: The observations; shown items stay out.
+            n: Number of items; divisible by the number of shelves.
+
+        Returns:
+            items: (batch, n) int64. Shelf by shelf, best first; PAD_ID where there are no more.
+            log_prob: (batch, n) float32; ``-inf`` there.
+        """
+        decoder = ShelfDecoder(self._head, n, self._beam_width)
+        shown = _still_there(self._head.trie, observation)
+        items, log_prob, _ = decoder.decode(state, shown, draw=False)
+        return items, log_prob.masked_fill(items == PAD_ID, -torch.inf)
+
     def _log_n_items(self, items: torch.Tensor) -> torch.Tensor:
         """Return the log of how many items each item's shelf has: what an even draw divides by."""
-        return self._log_shelf_sizes[self._head.trie.item_nodes[items, 0]]
+        return self._log_shelf_sizes[self._head.trie.paths_of(items)[..., 0]]
 
 
 class CodeSlates:
@@ -255,11 +309,22 @@ class CodeSlates:
         decoder = ShelfDecoder(walk, self._slate_size, beam_width=1)
         shown = _still_there(self._masses.trie, observation)
         likelihood = _walked_likelihood(walk, decoder, state, shown, slates)
-        return likelihood._replace(click_scores=self.click_scores(state, slates))
+        return likelihood._replace(click_scores=walk.item_scores(slates).float())
 
     def click_scores(self, state: torch.Tensor, items: torch.Tensor) -> torch.Tensor:
         """Return the click scores of any items; see ``SlatePolicy``."""
         return self._masses.head.of_items(state, items).float()
+
+    def item_scores(self, state: torch.Tensor, observation: Observation) -> torch.Tensor:
+        """Return the scores of all items; see ``SlatePolicy``."""
+        scores: torch.Tensor = self._masses.head(state)
+        return scores
+
+    def scores_of(
+        self, state: torch.Tensor, observation: Observation, items: torch.Tensor
+    ) -> torch.Tensor:
+        """Return the scores of given items; see ``SlatePolicy``."""
+        return self._masses.head.of_items(state, items)
 
 
 def _still_there(trie: CodeTrie, observation: Observation) -> torch.Tensor:

@@ -15,6 +15,10 @@ LEAST_SCORE = -1e9
 """Score that stands for an item that may not be shown where a number must be finite."""
 
 
+MANY_ITEMS, BLOCK = 2**16, 256
+"""Items from which the best are searched block by block, and the items of a block."""
+
+
 class SlateSelector:
     """Turns one score per item into ordered slates of distinct items.
 
@@ -103,7 +107,30 @@ class SlateSelector:
             (batch, slate) int64. Distinct items in ``[1, n_items]``, best first on each shelf.
         """
         check_shape("scores", scores, None, self._n_items + 1)
-        return self._top(self._of_live(scores))
+        return self._top(self._of_live(scores), self._share)
+
+    def best(self, scores: torch.Tensor, n: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the live items of highest score, as many as are asked for.
+
+        Args:
+            scores: (batch, item) float32. Column 0 belongs to padding; ``-inf`` for what may not
+                be shown.
+            n: Number of items, divisible by the number of shelves.
+
+        Returns:
+            items: (batch, n) int64. Best first on each shelf; PAD_ID where no more may be shown.
+            scores: (batch, n) float32. Their scores; ``-inf`` where no more may be shown.
+
+        Raises:
+            ValueError: The items do not divide among the shelves.
+        """
+        check_shape("scores", scores, None, self._n_items + 1)
+        if n % self.n_shelves:
+            raise ValueError(f"{n} items do not divide among {self.n_shelves} shelves")
+        live = self._of_live(scores)
+        items = self._top(live, n // self.n_shelves)
+        best = live.gather(1, items)
+        return items.masked_fill(best == -torch.inf, PAD_ID), best
 
     def sample(
         self, logits: torch.Tensor, generator: torch.Generator | None = None
@@ -123,7 +150,7 @@ class SlateSelector:
         """
         check_shape("logits", logits, None, self._n_items + 1)
         waiting = torch.empty_like(logits).exponential_(generator=generator)
-        slates = self._top(self._of_live(logits - waiting.log()))
+        slates = self._top(self._of_live(logits - waiting.log()), self._share)
         return slates, self.log_prob(logits, slates).sum(-1)
 
     def log_prob(self, logits: torch.Tensor, slates: torch.Tensor) -> torch.Tensor:
@@ -179,11 +206,39 @@ class SlateSelector:
             result[:, columns] = logits[:, columns].log_softmax(-1)
         return result
 
-    def _top(self, scores: torch.Tensor) -> torch.Tensor:
+    def _top(self, scores: torch.Tensor, share: int) -> torch.Tensor:
+        """Return (batch, share of all shelves) int64, the best items of each shelf."""
         parts = []
         for group in self._groups:
             if group is None:
-                parts.append(scores[:, PAD_ID + 1 :].topk(self._share, dim=-1).indices + 1)
+                parts.append(_top_places(scores[:, PAD_ID + 1 :], share) + 1)
             else:
-                parts.append(group[scores[:, group].topk(self._share, dim=-1).indices])
+                parts.append(group[scores[:, group].topk(share, dim=-1).indices])
         return torch.cat(parts, dim=-1)
+
+
+def _top_places(scores: torch.Tensor, n: int) -> torch.Tensor:
+    """Return the places of the largest scores, in order.
+
+    Among very many items the largest n lie in the n blocks with the largest maxima, and a maximum
+    is far cheaper than a selection.
+
+    Args:
+        scores: (batch, place) float32.
+        n: Places to return.
+
+    Returns:
+        (batch, n) int64.
+    """
+    batch, size = scores.shape
+    n_blocks = size // BLOCK
+    if size < MANY_ITEMS or n_blocks <= n:
+        return scores.topk(n, dim=-1).indices
+    whole = n_blocks * BLOCK
+    blocks = scores[:, :whole].reshape(batch, n_blocks, BLOCK)
+    # of equal maxima the topmost blocks still hold n of the largest scores
+    chosen = blocks.amax(-1).topk(n, dim=-1).indices
+    places = (chosen.unsqueeze(-1) * BLOCK + torch.arange(BLOCK, device=scores.device)).flatten(1)
+    rest = torch.arange(whole, size, device=scores.device).expand(batch, -1)
+    places = torch.cat([places, rest], dim=1)
+    return places.gather(1, scores.gather(1, places).topk(n, dim=-1).indices)

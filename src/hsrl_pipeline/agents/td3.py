@@ -131,6 +131,16 @@ class DeterministicAgent(TorchAgent[HyperActionSettings]):
         slates = self._selector.greedy(observation.mask_shown(self._actor.score_all(latent)))
         return Action(slates, latent, latent.new_zeros(latent.shape[0]))
 
+    @torch.no_grad()
+    def item_scores(self, observation: Observation) -> torch.Tensor:
+        """Return the scores of all items; see ``ItemScorer``."""
+        return self._actor.score_all(self._actor.head(self._actor.encoder(observation)))
+
+    @torch.no_grad()
+    def scores_of(self, observation: Observation, items: torch.Tensor) -> torch.Tensor:
+        """Return the scores of given items; see ``ItemScorer``."""
+        return self._actor.score_items(self._actor.head(self._actor.encoder(observation)), items)
+
     def _learn(
         self, batch: TransitionBatch, bootstrap: Bootstrap, log: LogBatch | None
     ) -> UpdateStats:

@@ -18,6 +18,7 @@ from hsrl_pipeline.catalogue.live_catalogue import LiveCatalogue
 from hsrl_pipeline.config.agents.shared import AgentSettings, DiscountedSettings
 from hsrl_pipeline.losses.returns import td_target
 from hsrl_pipeline.networks.catalogue_tables import CatalogueTables, TakesCatalogue, WrittenRows
+from hsrl_pipeline.observation import Observation
 from hsrl_pipeline.replay.transitions import TransitionBatch
 from hsrl_pipeline.seeding import derive_seed
 
@@ -247,6 +248,20 @@ class TorchAgent(Generic[SettingsT]):
             raise self._without("logged slates")
         values = bootstrap or self.bootstrap(batch)
         return self._learn(batch, values, log if self.uses_log else None)
+
+    def item_scores(self, observation: Observation) -> torch.Tensor:
+        """Return what greedy slates are ranked by, (batch, item) float32; see ``ItemScorer``."""
+        raise NotImplementedError
+
+    def scores_of(self, observation: Observation, items: torch.Tensor) -> torch.Tensor:
+        """Return the scores of given items, (batch, any) float32; see ``ItemScorer``."""
+        raise NotImplementedError
+
+    @torch.no_grad()
+    def best_items(self, observation: Observation, n: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the live items of highest score and their scores; see ``ItemScorer``."""
+        scores = observation.mask_shown(self.item_scores(observation))
+        return self._selector.best(scores, n)
 
     def _without(self, missing: str) -> ValueError:
         return ValueError(f"{self.name} was updated without {missing}")

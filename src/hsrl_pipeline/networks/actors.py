@@ -285,6 +285,11 @@ class HyperActor(nn.Module):
         scores = latent @ table.t()
         return scores if self.bias is None else scores + self.bias.values
 
+    def score_items(self, latent: torch.Tensor, items: torch.Tensor) -> torch.Tensor:
+        """Score given items, (batch, latent) and (batch, any) int64 to (batch, any) float32."""
+        scores: torch.Tensor = (self.items(items) @ latent.unsqueeze(-1)).squeeze(-1)
+        return scores if self.bias is None else scores + self.bias.values[items]
+
     def click_logits(self, latent: torch.Tensor, slates: torch.Tensor) -> torch.Tensor:
         """Return click log-odds of the items of one slate per session, (batch, slate) float32."""
         scores: torch.Tensor = (self.items(slates) @ latent.unsqueeze(-1)).squeeze(-1)

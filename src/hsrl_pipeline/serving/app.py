@@ -1,0 +1,205 @@
+"""The HTTP server's application."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from fastapi import FastAPI, Request
+from fastapi.responses import PlainTextResponse, Response
+from starlette.exceptions import HTTPException
+
+from hsrl_pipeline.serving.batching import Batcher
+from hsrl_pipeline.serving.catalogue_calls import add_catalogue_calls
+from hsrl_pipeline.serving.error_answers import add_error_answers
+from hsrl_pipeline.serving.event_log import EventLog, ServedSlate
+from hsrl_pipeline.serving.http_layer import MOST_BYTES, AsciiJSON, ServingLayer, serving_of
+from hsrl_pipeline.serving.live_service import LiveService
+from hsrl_pipeline.serving.metrics import ServerMetrics
+from hsrl_pipeline.serving.recommender import Recommendation, Recommender
+from hsrl_pipeline.serving.request_errors import RequestError
+from hsrl_pipeline.serving.requests import RecommendRequest, own_id
+from hsrl_pipeline.serving.schemas import (
+    ERRORS,
+    ErrorBody,
+    FeedbackBody,
+    RecommendAnswer,
+    RecommendBody,
+)
+
+logger = logging.getLogger(__name__)
+
+SECONDS_BETWEEN_WRITES = 2.0
+
+
+@dataclass
+class _Parts:
+    """What the calls of one application share."""
+
+    metrics: ServerMetrics
+    batcher: Batcher
+    service: LiveService
+    events: EventLog | None
+    ready: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def warm_up(self) -> None:
+        await asyncio.to_thread(self.service.now.recommender.warm_up)
+        self.ready.set()
+
+    async def write_events(self, events: EventLog) -> None:
+        while True:
+            await asyncio.sleep(SECONDS_BETWEEN_WRITES)
+            try:
+                await asyncio.to_thread(events.write_due)
+            except OSError as error:
+                logger.error("The events of served slates can't be written: %s", error)
+
+    @asynccontextmanager
+    async def lifespan(self, _: FastAPI) -> AsyncIterator[None]:
+        tasks = [asyncio.create_task(self.warm_up())]
+        if self.events is not None:
+            tasks.append(asyncio.create_task(self.write_events(self.events)))
+        yield
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self.batcher.close()
+        if self.events is not None:
+            self.events.write_due(everything=True)
+
+
+def create_app(
+    recommender: Recommender,
+    *,
+    token: str | None = None,
+    events: EventLog | None = None,
+    most_bytes: int = MOST_BYTES,
+) -> FastAPI:
+    """Return the server's application.
+
+    Args:
+        recommender: What answers first.
+        token: Token of administrative calls; None or empty switches them off.
+        events: Where served slates go; None keeps none.
+        most_bytes: Largest body of a request.
+    """
+    metrics = ServerMetrics()
+    service = LiveService(
+        recommender, lambda outcome: metrics.count("catalogue_swaps", outcome=outcome)
+    )
+    parts = _Parts(metrics, Batcher(metrics.observe_batch), service, events)
+    app = FastAPI(
+        title="hsrl_pipeline",
+        summary="Recommendations of a trained policy, while the catalogue moves.",
+        lifespan=parts.lifespan,
+        default_response_class=AsciiJSON,
+    )
+    app.add_middleware(ServingLayer, metrics=metrics, most_bytes=most_bytes)
+    add_error_answers(app)
+    _add_recommend(app, parts)
+    _add_feedback(app, parts)
+    _add_status(app, parts)
+    add_catalogue_calls(app, service, token)
+    return app
+
+
+def _add_recommend(app: FastAPI, parts: _Parts) -> None:
+    @app.post("/recommend", response_model=RecommendAnswer, responses=ERRORS)
+    async def recommend(body: RecommendBody, request: Request) -> Response:
+        """Recommend items: the best of the candidates, or of the whole live catalogue."""
+        started = time.perf_counter()
+        user_id = _kept_user(body.user_id)
+        recommender = serving_of(request.scope, parts.service).recommender
+        read = recommender.read(
+            RecommendRequest(body.history, body.user, body.candidates, body.exclude, body.n)
+        )
+        answer = await parts.batcher.answer(recommender, read)
+        request_id = uuid.uuid4().hex
+        parts.metrics.count("illegal_items", answer.illegal)
+        parts.metrics.count("unknown_history_ids", answer.unknown_history)
+        if parts.events is not None:
+            parts.events.served(_slate(answer, request_id, user_id))
+        parts.metrics.observe_seconds(time.perf_counter() - started)
+        return AsciiJSON(
+            {
+                "items": answer.items,
+                "scores": answer.scores,
+                "semantic_ids": answer.semantic_ids,
+                "catalogue_version": answer.catalogue_version,
+                "model": answer.model,
+                "request_id": request_id,
+            }
+        )
+
+
+def _add_feedback(app: FastAPI, parts: _Parts) -> None:
+    @app.post("/feedback", responses=ERRORS | {404: {"model": ErrorBody}})
+    async def feedback(body: FeedbackBody) -> dict[str, bool]:
+        """Say what was clicked of a slate; the first word on a slate counts."""
+        events = parts.events
+        if events is None:
+            raise HTTPException(404, "no events are kept: start the server with --events FOLDER")
+        shown = events.items_of(body.request_id)
+        parts.metrics.count("feedback", known=str(shown is not None).lower())
+        if shown is None:
+            raise HTTPException(404, "no slate of this request_id waits for feedback")
+        clicks = {own_id(f"clicks.{place}", value) for place, value in enumerate(body.clicks)}
+        strange = sorted(clicks - set(shown))
+        if strange:
+            raise RequestError("clicks", f"item {strange[0][:100]!r} was not shown")
+        return {"kept": events.clicked(body.request_id, clicks)}
+
+
+def _add_status(app: FastAPI, parts: _Parts) -> None:
+    @app.get("/health")
+    async def health() -> dict[str, str]:
+        """Say that the process runs."""
+        return {"status": "ok"}
+
+    @app.get("/ready", responses={503: {"model": ErrorBody}})
+    async def is_ready() -> dict[str, str]:
+        """Say whether the first answers are behind it."""
+        if not parts.ready.is_set():
+            raise HTTPException(503, "the server is warming up")
+        version = parts.service.now.recommender.version
+        return {"status": "ready", "catalogue_version": version}
+
+    @app.get("/metrics", response_class=PlainTextResponse)
+    async def all_metrics() -> str:
+        """Return counters in Prometheus' text format."""
+        now = parts.service.now.recommender
+        return parts.metrics.text(
+            version=now.version, model=now.model.name, n_live=len(now.catalogue.live_items)
+        )
+
+
+def _slate(answer: Recommendation, request_id: str, user_id: str | None) -> ServedSlate:
+    return ServedSlate(
+        request_id=request_id,
+        user_id=user_id or request_id,
+        time=int(time.time() * 1000),
+        items=answer.items,
+        log_probs=answer.log_probs,
+        catalogue_version=answer.catalogue_version,
+        model=answer.model,
+    )
+
+
+def _kept_user(user_id: str | None) -> str | None:
+    """Return a user's id as events hold it.
+
+    Raises:
+        RequestError: It can't be written as UTF-8.
+    """
+    if user_id is None:
+        return None
+    try:
+        user_id.encode()
+    except UnicodeEncodeError:
+        raise RequestError("user_id", "this is no text that can be kept") from None
+    return user_id.strip()

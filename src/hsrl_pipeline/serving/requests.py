@@ -1,0 +1,209 @@
+"""Requests for recommendations, their checks, and what a policy sees of a batch of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from hsrl_pipeline.catalogue.live_catalogue import LiveCatalogue
+from hsrl_pipeline.observation import Observation
+from hsrl_pipeline.serving.request_errors import RequestError
+from hsrl_pipeline.serving.served_model import ServedModel
+from hsrl_pipeline.shapes import PAD_ID
+
+OwnId = str | int
+
+LONGEST_HISTORY = 10_000
+MOST_CANDIDATES = 100_000
+MOST_EXCLUDED = 10_000
+MOST_ITEMS = 1_000
+"""Largest numbers of ids that a request may carry, and of items it may ask for."""
+
+
+@dataclass(frozen=True)
+class RecommendRequest:
+    """One question, in the user's own ids.
+
+    Attributes:
+        history: Ids of clicked items, oldest first; None for a user without any.
+        user: Features by name; missing ones may be left out.
+        candidates: Ids to choose among; None for the whole live catalogue.
+        exclude: Ids that must not come back.
+        n: Items to recommend; fewer come back where fewer candidates may be shown.
+    """
+
+    history: Sequence[OwnId] | None = None
+    user: Mapping[str, Any] = field(default_factory=dict)
+    candidates: Sequence[OwnId] | None = None
+    exclude: Sequence[OwnId] = ()
+    n: int = 10
+
+
+@dataclass(frozen=True, eq=False)
+class ReadRequest:
+    """A request that is good, in item indices.
+
+    Attributes:
+        history: Known items of the history, the newest last, at most H.
+        categories: Codes of the user's categorical features.
+        numbers: Standardised numeric features.
+        candidates: (candidate,) int64. Live candidates, each once; None for the live catalogue.
+        exclude: Items that must not come back.
+        n: Items to recommend at most.
+        unknown_history: Ids of the history that no item has.
+    """
+
+    history: list[int]
+    categories: list[int]
+    numbers: list[float]
+    candidates: NDArray[np.int64] | None
+    exclude: list[int]
+    n: int
+    unknown_history: int
+
+
+def read_request(
+    request: RecommendRequest, model: ServedModel, catalogue: LiveCatalogue, n_shelves: int = 1
+) -> ReadRequest:
+    """Return a request in item indices.
+
+    An id of the history or of the exclusions that no item has is passed over: it may be an item
+    that this model was never told of. An unknown candidate is refused, because the caller expects
+    it to be ranked; one that is not live is left out.
+
+    Args:
+        request: The question.
+        model: Names and sizes.
+        catalogue: The version that answers.
+        n_shelves: Shelves that items must divide among.
+
+    Raises:
+        RequestError: Something can't be answered; names the field.
+    """
+    index = model.item_index
+    history, unknown = _read_history(request.history, index, model.history_size)
+    categories, numbers = model.users.encode(request.user)
+    _refuse_longer("exclude", request.exclude, MOST_EXCLUDED)
+    excluded = {
+        index.get(own_id(f"exclude.{i}", value), PAD_ID) for i, value in enumerate(request.exclude)
+    }
+    excluded.discard(PAD_ID)
+    candidates = None
+    if request.candidates is not None:
+        candidates = _read_candidates(request.candidates, index, catalogue, excluded)
+    n = request.n
+    n_live = len(catalogue.live_items)
+    if n < 1 or n > min(n_live, MOST_ITEMS):
+        raise RequestError(
+            "n", f"{n} items can't be recommended; ask for 1 to {min(n_live, MOST_ITEMS)}"
+        )
+    if candidates is None and n % n_shelves:
+        raise RequestError("n", f"items of {n_shelves} shelves come in equal numbers of each")
+    if candidates is None and n_live <= len(excluded):
+        left = catalogue.live.copy()
+        left[list(excluded)] = False
+        if not left.any():
+            raise RequestError("exclude", "nothing is left to recommend")
+    return ReadRequest(history, categories, numbers, candidates, sorted(excluded), n, unknown)
+
+
+def observe(requests: Sequence[ReadRequest], history_size: int, responses: bool) -> Observation:
+    """Return what a policy sees of a batch of users at the start of a session.
+
+    Args:
+        requests: The batch.
+        history_size: Length H of the window.
+        responses: Whether the policy reads responses; items of a history are clicks.
+    """
+    batch = len(requests)
+    history = np.zeros((batch, history_size), np.int64)
+    shown = np.zeros((batch, max(len(request.exclude) for request in requests)), np.int64)
+    for row, request in enumerate(requests):
+        if request.history:
+            history[row, -len(request.history) :] = request.history
+        shown[row, : len(request.exclude)] = request.exclude
+    seen = torch.from_numpy(history)
+    return Observation(
+        user_categories=_rows([request.categories for request in requests], torch.int64),
+        user_dense=_rows([request.numbers for request in requests], torch.float32),
+        history=seen,
+        step=torch.zeros(batch, dtype=torch.int64),
+        shown=torch.from_numpy(shown),
+        responses=(seen != PAD_ID).long() if responses else None,
+    )
+
+
+def _rows(values: list[Any], dtype: torch.dtype) -> torch.Tensor:
+    """Return (batch, any); the width may be 0."""
+    return torch.tensor(values, dtype=dtype).reshape(len(values), -1)
+
+
+def _read_history(
+    ids: Sequence[OwnId] | None, index: Mapping[str, int], history_size: int
+) -> tuple[list[int], int]:
+    if ids is None:
+        return [], 0
+    if not len(ids):
+        raise RequestError("history", "it is empty; leave it out for a user without a history")
+    _refuse_longer("history", ids, LONGEST_HISTORY)
+    items = [
+        index.get(own_id(f"history.{place}", value), PAD_ID) for place, value in enumerate(ids)
+    ]
+    known = [item for item in items if item != PAD_ID]
+    return known[-history_size:], len(items) - len(known)
+
+
+def _read_candidates(
+    ids: Sequence[OwnId],
+    index: Mapping[str, int],
+    catalogue: LiveCatalogue,
+    excluded: set[int],
+) -> NDArray[np.int64]:
+    _refuse_longer("candidates", ids, MOST_CANDIDATES)
+    if not len(ids):
+        raise RequestError("candidates", "there are none; leave the field out to search all items")
+    texts = [own_id(f"candidates.{place}", value) for place, value in enumerate(ids)]
+    items = dict.fromkeys(index.get(text, PAD_ID) for text in texts)
+    if PAD_ID in items:
+        unknown = [text for text in texts if text not in index]
+        raise RequestError(
+            "candidates", f"{len(unknown)} are unknown, the first is {unknown[0][:100]!r}"
+        )
+    known = np.fromiter(items, np.int64, len(items))
+    live = known[catalogue.live[known]]
+    if not len(live):
+        raise RequestError("candidates", "none of them is live")
+    allowed = live[~np.isin(live, list(excluded))] if excluded else live
+    if not len(allowed):
+        raise RequestError("exclude", "nothing is left of the live candidates")
+    return allowed
+
+
+def own_id(field: str, value: OwnId) -> str:
+    """Return an id as the canonical tables write it.
+
+    Args:
+        field: Where it stands, for messages.
+        value: Text or a whole number.
+
+    Raises:
+        RequestError: It is something else.
+    """
+    if isinstance(value, str):
+        return value.strip()
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        raise RequestError(field, "an id is text or a whole number")
+    try:
+        return str(value)
+    except ValueError:  # Python writes no number of thousands of digits
+        raise RequestError(field, "this number is too long for an id") from None
+
+
+def _refuse_longer(name: str, ids: Sequence[OwnId], most: int) -> None:
+    if len(ids) > most:
+        raise RequestError(name, f"{len(ids)} ids are too many; at most {most} are read")

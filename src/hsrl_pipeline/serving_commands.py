@@ -1,0 +1,115 @@
+"""Commands around serving: ``kedro serve``, ``kedro register`` and ``kedro champion``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+RUN_OPTIONS = (
+    click.option("--env", help="Environment of the dataset; by default that of kedro run."),
+    click.option("--agent", help="Agent whose policy is meant; by default agent.name."),
+    click.option("--seed", type=int, help="Seed of its run; by default the parameter seed."),
+)
+
+
+def _of_a_run(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options that name a finished run."""
+    for option in reversed(RUN_OPTIONS):
+        command = option(command)
+    return command
+
+
+@click.command()
+@_of_a_run
+@click.option("--model", help="A registered model instead, such as models:/NAME@champion.")
+@click.option("--port", type=click.IntRange(1, 65535), default=8000, show_default=True)
+@click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True)
+@click.option("--explore", is_flag=True, help="Draw items by their scores instead of the best.")
+@click.option("--events", type=click.Path(file_okay=False), help="Folder for served slates.")
+def serve(**options: Any) -> None:
+    """Answer requests for recommendations on 127.0.0.1."""
+    import torch
+
+    from hsrl_pipeline.serving.catalogue_calls import TOKEN_VARIABLE
+    from hsrl_pipeline.serving.event_log import EventLog
+    from hsrl_pipeline.serving.server import refuse_taken_port, run_server
+
+    port = options["port"]
+    refuse_taken_port(port)
+    torch.set_num_threads(options["threads"])
+    if options["model"]:
+        from hsrl_pipeline.tracking.registry import load_served_model
+
+        served = load_served_model(Path.cwd(), options["model"])
+    else:
+        served = _finished_model(options)
+    click.echo(f"{served.name}, version {served.catalogue.version} of the catalogue")
+    click.echo(f"Try it: http://127.0.0.1:{port}/docs (Ctrl+C ends it)")
+    run_server(
+        served,
+        port=port,
+        explore=options["explore"],
+        events=EventLog(Path(options["events"])) if options["events"] else None,
+        token=os.environ.get(TOKEN_VARIABLE),
+    )
+
+
+@click.command()
+@_of_a_run
+def register(**options: Any) -> None:
+    """Enter the policy of a finished run into MLflow's registry, as the challenger."""
+    from hsrl_pipeline.io.served_project import judged_sessions, served_model
+    from hsrl_pipeline.tracking.registry import register as enter
+
+    artifacts = _artifacts(options)
+    model = served_model(artifacts)
+    config = model.policy["config"]
+    known = ("agent", "seed", "regime", "dataset", "dataset_version", "codebook_version")
+    made = enter(
+        Path.cwd(),
+        model,
+        judged_sessions(artifacts),
+        dataset=config["dataset"],
+        tags={name: str(config[name]) for name in known if name in config},
+    )
+    click.echo(f"{made.uri} is the challenger of {made.name}")
+    click.echo(f"Serve it:       make serve MODEL={made.uri}")
+    click.echo(f"Make it champion: kedro champion {made.name}")
+
+
+@click.command()
+@click.argument("name")
+@click.option("--version", help="Number of the version; by default the challenger.")
+@click.option("--force", is_flag=True, help="Do not compare with the champion.")
+def champion(name: str, version: str | None, force: bool) -> None:
+    """Make a version of a registered model the champion, if it is clearly better."""
+    from hsrl_pipeline.tracking.registry import promote
+
+    click.echo(promote(Path.cwd(), name, version, force=force))
+
+
+def _finished_model(options: dict[str, Any]) -> Any:
+    """Return the model of a finished run of this project."""
+    from hsrl_pipeline.io.served_project import served_model
+
+    return served_model(_artifacts(options))
+
+
+def _artifacts(options: dict[str, Any]) -> Any:
+    """Return what the named run has persisted."""
+    from hsrl_pipeline.io.project_artifacts import BASE_DATASET, ProjectArtifacts
+
+    asked: dict[str, Any] = {}
+    if options["agent"]:
+        asked["agent"] = {"name": options["agent"]}
+    if options["seed"] is not None:
+        asked["seed"] = options["seed"]
+    env = options["env"] or os.environ.get("KEDRO_ENV") or BASE_DATASET
+    return ProjectArtifacts(Path.cwd(), env, asked)
+
+
+SERVING_COMMANDS = (serve, register, champion)

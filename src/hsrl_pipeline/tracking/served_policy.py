@@ -1,0 +1,84 @@
+"""The model that MLflow keeps: this file is its code, a safetensors file its content."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import mlflow
+import pandas as pd
+from mlflow.pyfunc.model import PythonModel, PythonModelContext
+
+from hsrl_pipeline.checkpoint import read_checkpoint
+from hsrl_pipeline.serving.recommender import Recommender
+from hsrl_pipeline.serving.request_errors import RequestError
+from hsrl_pipeline.serving.requests import RecommendRequest
+from hsrl_pipeline.serving.served_model import ServedModel
+
+ROWS_TOGETHER = 64
+ANSWERS = ("items", "scores", "semantic_ids", "catalogue_version", "model")
+
+
+class ServedPolicy(PythonModel):
+    """Answers one request per row, in the user's own ids."""
+
+    def load_context(self, context: PythonModelContext) -> None:
+        """Read the model; no code in its file is executed."""
+        served = ServedModel.from_checkpoint(read_checkpoint(context.artifacts["model"]))
+        self._recommender = Recommender(served)
+
+    def predict(
+        self,
+        context: PythonModelContext,
+        model_input: pd.DataFrame,
+        params: dict[str, Any] | None = None,
+    ) -> pd.DataFrame:
+        """Return one answer per row.
+
+        Args:
+            context: Not read.
+            model_input: Columns ``history``, ``user``, ``candidates``, ``exclude`` and ``n``, as in
+                the server's requests; each may be left out, or be null in a row.
+            params: Not read.
+
+        Returns:
+            Columns ``items``, ``scores``, ``semantic_ids``, ``catalogue_version``, ``model``.
+
+        Raises:
+            ValueError: A row can't be answered; names row and field.
+        """
+        columns = {str(name): list(model_input[name]) for name in model_input.columns}
+        requests = [
+            _request({name: values[row] for name, values in columns.items()})
+            for row in range(len(model_input))
+        ]
+        answers: list[Any] = []
+        for start in range(0, len(requests), ROWS_TOGETHER):
+            answers += self._recommender.answer_all(requests[start : start + ROWS_TOGETHER])
+        for row, answer in enumerate(answers):
+            if isinstance(answer, RequestError):
+                raise ValueError(f"row {row}, {answer.field}: {answer.what}")
+        return pd.DataFrame(
+            {name: [getattr(answer, name) for answer in answers] for name in ANSWERS},
+            index=model_input.index,
+        )
+
+
+def _request(row: dict[str, Any]) -> RecommendRequest:
+    """Return the request of a row, in which null stands for a field that was left out."""
+    given = {name: value for name, value in row.items() if not _is_null(value)}
+    user = {k: v for k, v in given.get("user", {}).items() if not _is_null(v)}
+    fields: dict[str, Any] = {
+        name: [str(value) for value in given[name]]
+        for name in ("history", "candidates", "exclude")
+        if name in given
+    }
+    if "n" in given:
+        fields["n"] = int(given["n"])
+    return RecommendRequest(user=user, **fields)
+
+
+def _is_null(value: Any) -> bool:
+    return value is None or (pd.api.types.is_scalar(value) and bool(pd.isna(value)))
+
+
+mlflow.models.set_model(ServedPolicy())
