@@ -164,3 +164,28 @@ def test_grids_are_listed_and_are_no_environment() -> None:
     assert "fig5, fig6" in CliRunner().invoke(cli.experiment, []).output
     with pytest.raises(UserError, match="no environment 'experiments'"):
         cli._check_names({"env": "experiments"})
+
+
+@pytest.mark.parametrize(
+    ("asked", "runs"),
+    [
+        ({}, ["moving"]),
+        ({"pipeline": "__default__"}, ["moving"]),
+        (
+            {"pipelines": ["agent_training", "offline_eval"]},
+            ["moving_training", "moving_evaluation"],
+        ),
+        ({"pipelines": ["ingestion", "moving_catalogue"]}, ["ingestion", "moving_catalogue"]),
+    ],
+)
+def test_a_moving_catalogue_chooses_its_pipelines(asked, runs) -> None:
+    options = {"params": {"catalogue": {"schedule": "moving"}}, **asked}
+    cli._follow_schedule(options)
+    assert options["pipelines"] == runs and options["pipeline"] is None
+
+
+@pytest.mark.parametrize("params", [{}, {"catalogue": {"schedule": "fixed"}}, {"catalogue": 3}])
+def test_a_fixed_catalogue_chooses_none(params) -> None:
+    options = {"params": params, "pipeline": "offline_eval"}
+    cli._follow_schedule(options)
+    assert options == {"params": params, "pipeline": "offline_eval"}

@@ -63,6 +63,8 @@ def chain(monkeypatch) -> dict[str, Pipeline]:
         "sid_tokenization": ("items", "codebook", "fit"),
         "simulator_training": ("items", "simulator", "simulate"),
         "moving_catalogue": ("simulator", "catalogue_schedule", "draw"),
+        "moving_training": ("catalogue_schedule", "timetable_serving", "serve"),
+        "moving_evaluation": ("timetable_serving", "moving_summary", "judge_moving"),
         "agent_training": ("codebook", "trained_policy", "train"),
         "offline_eval": ("trained_policy", "summary", "judge"),
     }
@@ -117,6 +119,29 @@ def test_time_is_charged_to_the_pipeline_of_each_node(chain, monkeypatch, caplog
 @pytest.fixture(scope="module")
 def project(tmp_path_factory) -> Path:
     return tmp_path_factory.mktemp("project")
+
+
+class TestMovingCatalogue:
+    def start(self, chain: Pipeline, **runtime) -> None:
+        hook = ParametersHook()
+        loader = OmegaConfigLoader(
+            str(CONF), env="test", runtime_params=runtime, **CONFIG_LOADER_ARGS
+        )
+        hook.after_context_created(SimpleNamespace(config_loader=loader))
+        hook.before_pipeline_run(chain)
+
+    def test_pipelines_of_a_fixed_catalogue_are_refused(self) -> None:
+        moving = {"catalogue": {"schedule": "moving"}}
+        with pytest.raises(UserError, match="the catalogue is to move"):
+            self.start(Pipeline([node(_same, "items", "trained_policy")]), **moving)
+        self.start(Pipeline([node(_same, "items", "timetable_serving")]), **moving)
+
+    def test_shuffled_codes_need_a_name_of_their_own(self) -> None:
+        chain = Pipeline([node(_same, "items", "timetable_serving")])
+        shuffled = {"catalogue": {"schedule": "moving", "codes": "shuffled"}}
+        with pytest.raises(UserError, match="would take the place of the one with published"):
+            self.start(chain, **shuffled)
+        self.start(chain, **shuffled, agent={"label": "hsrl_shuffled"})
 
 
 class TestParameters:

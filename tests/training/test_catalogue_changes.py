@@ -206,3 +206,38 @@ def test_an_agent_that_stopped_early_takes_the_changes_that_are_left(parts, conf
     trainer.run()
     assert agent.state_dict()["catalogue_version"] == CHANGES[22].version
     assert not agent.policy_state()["encoder.items.id_embedding.weight"][[9, 10, 11]].any()
+
+
+def test_what_watches_sees_the_agent_before_a_change_and_one_that_stopped_at_all_later_times(
+    parts, config
+) -> None:
+    for name, settings, versions in (
+        ("hsrl", SETTINGS["hsrl"], [CHANGES[0], CHANGES[0], CHANGES[15], CHANGES[22]]),
+        ("sl", None, [CHANGES[0], CHANGES[0], CHANGES[15], CHANGES[22]]),
+    ):
+        settings = settings or SupervisedSettings(
+            encoder=EncoderConfig(**ENCODER.model_dump() | {"use_step": False}),
+            early_stopping=EarlyStoppingConfig(check_every=1, patience=1),
+        )
+        agent, sessions, log = parts(settings=settings, name=name, context=launch_context())
+        stopping = None
+        if name == "sl":
+            agent.held_out_loss = lambda batch: torch.tensor(1.0)
+            stopping = EarlyStopping(agent, log)
+        seen = []
+        Trainer(
+            agent,
+            config(),
+            seed=0,
+            device=CPU,
+            sessions=sessions,
+            log=log,
+            stopping=stopping,
+            catalogues=CHANGES,
+            watch=lambda updates, acting, seen=seen: seen.append(
+                (updates, acting.catalogue_version)
+            ),
+            watch_at=(10, 15, 18, 30),
+        ).run()
+        assert [updates for updates, _ in seen] == [10, 15, 18, 30]
+        assert [version for _, version in seen] == [change.version for change in versions]
