@@ -18,6 +18,8 @@ SERVE ?=
 SITE := data/08_reporting/viz
 # what `make run` shortens, for a first look within three minutes
 BRIEF := training.n_iterations=500,evaluation.n_episodes=2000
+# and its few policies through three changes of the catalogue
+MOVING := catalogue.schedule=moving,catalogue.n_changes=3,catalogue.modes=[serving],catalogue.serving_updates=[0],catalogue.references=few,training.n_iterations=150,training.warmup_transitions=100,evaluation.n_episodes=150,agents.hsrl.warm_start_iterations=100
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -58,11 +60,15 @@ $(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.lock
 install: $(VENV)/.installed ## set up .venv for runs
 install-dev: $(VENV)/.installed-dev ## set up .venv for tests and benchmarks
 
-run: install ## the whole chain on the synthetic dataset, then the supervised baseline beside it
+run: install ## the whole chain on the synthetic dataset, the supervised baseline beside it, and a moving catalogue
 	@echo "A short run: $(BRIEF)"
 	@$(BIN)/kedro run --params $(BRIEF),agents.hsrl.warm_start_iterations=250
 	@echo "The supervised baseline, on the same data and simulators:"
 	@$(BIN)/kedro run --pipelines agent_training,offline_eval --params $(BRIEF),agent.name=sl
+	@echo "A catalogue that moves: hsrl learns at launch, then three changes come, without updates:"
+	@$(BIN)/kedro run --pipelines moving_catalogue,moving_training,moving_evaluation --params $(MOVING) > data/08_reporting/moving_run.log 2>&1 || { cat data/08_reporting/moving_run.log; exit 1; }
+	@echo "Beside it hsrl without semantic IDs (hsrl_items), on the same changes:"
+	@$(BIN)/kedro run --pipelines moving_training,moving_evaluation --params $(MOVING),agent.label=hsrl_items,agents.hsrl.action_space=items
 
 test: install-dev lint contracts types pytest ## lint, import contracts, types and all tests
 

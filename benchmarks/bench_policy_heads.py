@@ -216,7 +216,7 @@ def item_scores(head: CodeScores | TriePolicy, state: torch.Tensor) -> torch.Ten
     found = state.new_full((len(state), trie.n_items + 1), -torch.inf)
     items = trie.leaf_items
     shares = trie.log_shares[items]
-    return found.index_copy(1, items, total[:, trie.item_nodes[items, trie.n_levels]] + shares)
+    return found.index_copy(1, items, total[:, trie.paths_of(items)[:, -2]] + shares)
 
 
 def _divergence(log_targets: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:

@@ -37,6 +37,7 @@ from hsrl_pipeline.training.log_sampler import LogSampler
 from hsrl_pipeline.training.side_thread import SideThread
 
 ACTING, BATCH, HISTORY, SLATE, LEVELS, VOCAB = 32, 64, 50, 10, 3, 64
+FIELD_SIZES, HORIZON = (3, 8, 22), 20
 SMALL, LARGE = 3_706, 100_000
 CPU = torch.device("cpu")
 ITERATIONS, REPEATS = 12, 9
@@ -122,7 +123,7 @@ def run() -> list[BenchmarkLine]:
     """Return cost against bare arithmetic, and growth with the catalogue."""
     lines = []
     for threads in (1, 2):
-        with _threads(threads):
+        with some_threads(threads):
             for name in ("hsrl", "hsrl_paper"):
                 one = Iteration(name, SMALL)
                 full, bare = _compare(one.full, one.bare)
@@ -172,7 +173,7 @@ def _growth(name: str, small: Iteration) -> list[BenchmarkLine]:
     """Return how time and working memory grow with the catalogue."""
     large = Iteration(name, LARGE)
     many, few = _compare(large.full, small.full)
-    most, least = _working_megabytes(large.full), _working_megabytes(small.full)
+    most, least = working_megabytes(large.full), working_megabytes(small.full)
     return [
         BenchmarkLine(
             f"training.{name}.iteration.100k_items",
@@ -191,7 +192,7 @@ def _growth(name: str, small: Iteration) -> list[BenchmarkLine]:
     ]
 
 
-def _working_megabytes(call: Callable[[], None]) -> float:
+def working_megabytes(call: Callable[[], None]) -> float:
     """Return the most memory that tensors take during a call beyond those there before it."""
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
         call()
@@ -220,7 +221,8 @@ def _milliseconds(call: Callable[[], None]) -> float:
 
 
 @contextmanager
-def _threads(count: int) -> Iterator[None]:
+def some_threads(count: int) -> Iterator[None]:
+    """Let torch use so many threads for as long as the context lasts."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:
@@ -229,14 +231,14 @@ def _threads(count: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def make_context(rng: np.random.Generator, n_items: int) -> AgentContext:
+def make_context(rng: np.random.Generator, n_items: int, vocab: int = VOCAB) -> AgentContext:
     """Return a catalogue of random codes and vectors."""
-    codes = rng.integers(0, VOCAB, (n_items + 1, LEVELS))
+    codes = rng.integers(0, vocab, (n_items + 1, LEVELS))
     codes[0] = -1
     vectors = rng.normal(size=(n_items + 1, 32)).astype(np.float32)
     vectors[0] = 0.0
     return AgentContext(
-        n_items, SLATE, HISTORY, (3, 8, 22), 0, 20, vectors, codes, (VOCAB,) * LEVELS, CPU, 0
+        n_items, SLATE, HISTORY, FIELD_SIZES, 0, HORIZON, vectors, codes, (vocab,) * LEVELS, CPU, 0
     )
 
 
@@ -258,13 +260,13 @@ def make_log(rng: np.random.Generator, n_items: int, rows: int = 4_000) -> Slate
 
 def make_users(rng: np.random.Generator) -> UserTable:
     """Return 1,000 users with three random categories."""
-    codes = np.stack([rng.integers(0, size, 1_001) for size in (3, 8, 22)], axis=1)
-    return UserTable(codes.astype(np.int64), np.zeros((1_001, 0), np.float32), (3, 8, 22))
+    codes = np.stack([rng.integers(0, size, 1_001) for size in FIELD_SIZES], axis=1)
+    return UserTable(codes.astype(np.int64), np.zeros((1_001, 0), np.float32), FIELD_SIZES)
 
 
 def make_response(n_items: int) -> AttentionResponse:
     """Return a response model with random weights."""
     none = np.zeros(n_items + 1, np.int64)
-    sizes = ResponseSizes(n_items, (3, 8, 22), 0, 0, HISTORY, 32, 4)
+    sizes = ResponseSizes(n_items, FIELD_SIZES, 0, 0, HISTORY, 32, 4)
     content = np.zeros((n_items + 1, 0), np.float32)
     return AttentionResponse(sizes, content, none, none).freeze()

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 import pandas as pd
+import torch
 
 from benchmarks.synthetic_catalogue import SyntheticCatalogue, draw_catalogue
 from hsrl_pipeline.atomic import staged_path
@@ -88,7 +89,7 @@ def _run(
     encoded = time.perf_counter()
     padded = np.pad(codes, ((1, 0), (0, 0)), constant_values=-1)
     trie = CodeTrie(padded, quantizer.vocab_sizes)
-    own = trie.item_nodes[1:, trie.n_levels]
+    own = trie.paths_of(torch.arange(1, len(padded)))[:, -2]
     alone = (trie.n_children(trie.n_levels + 1, own) == 1).numpy()
     usage = level_usage(codes, quantizer.vocab_sizes)
     half, top = len(vectors) // 2, min(1000, len(vectors))

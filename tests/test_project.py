@@ -9,11 +9,12 @@ from kedro.framework.project import configure_project, pipelines
 from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 
-from hsrl_pipeline.pipeline_registry import CHAIN, full_node_name, pipeline_that_makes
+from hsrl_pipeline.pipeline_registry import CHAIN, MOVING_CHAIN, full_node_name, pipeline_that_makes
 
 PROJECT = Path(__file__).parents[1]
 FIVE = set(CHAIN)
-EIGHT = sorted(FIVE | {"agent_search", "moving_catalogue", "reporting"})
+BESIDE = {"agent_search", "moving_catalogue", "moving_evaluation", "moving_training", "reporting"}
+TEN = sorted(FIVE | BESIDE)
 LAYERS = (
     "raw",
     "intermediate",
@@ -62,7 +63,7 @@ def test_listing_the_pipelines_imports_nothing_heavy() -> None:
         text=True,
         check=True,
     )
-    for name in EIGHT:
+    for name in TEN:
         assert f"- {name}" in done.stdout
     assert done.stdout.splitlines()[-1].strip() == "imported:"
 
@@ -86,13 +87,24 @@ def test_the_chain_has_its_five_pipelines_in_an_order_that_runs() -> None:
         later |= pipelines[name].all_outputs()
 
 
-@pytest.mark.parametrize("name", EIGHT)
+def test_the_chain_of_a_moving_catalogue_runs_in_its_order() -> None:
+    assert {node.name for node in pipelines["moving"].nodes} == {
+        node.name for name in MOVING_CHAIN for node in pipelines[name].nodes
+    }
+    later: set[str] = set()
+    for name in reversed(MOVING_CHAIN):
+        assert not later & pipelines[name].inputs(), name
+        later |= pipelines[name].all_outputs()
+    assert not pipelines["moving"].inputs() & pipelines["__default__"].all_outputs()
+
+
+@pytest.mark.parametrize("name", TEN)
 def test_kedro_viz_shows_each_pipeline_as_a_box_of_its_name(name: str) -> None:
     assert {node.namespace for node in pipelines[name].nodes} == {name}
 
 
 def test_namespaces_leave_the_names_of_datasets_and_parameters_alone() -> None:
-    named = {dataset for name in EIGHT for dataset in pipelines[name].datasets()}
+    named = {dataset for name in TEN for dataset in pipelines[name].datasets()}
     assert {"items", "codebook", "simulator_eval", "params:agent", "params:seed"} <= named
     assert not {dataset for dataset in named if "." in dataset}
 
@@ -108,11 +120,11 @@ def test_nodes_can_be_named_without_their_namespace() -> None:
     full = "sid_tokenization.fit_codebook"
     assert full_node_name("fit_codebook") == full_node_name(full) == full
     assert full_node_name("codebook") == "codebook"
-    short = [node._name for name in EIGHT for node in pipelines[name].nodes]
+    short = [node._name for name in TEN for node in pipelines[name].nodes]
     assert len(set(short)) == len(short)
 
 
-@pytest.mark.parametrize("name", EIGHT)
+@pytest.mark.parametrize("name", TEN)
 def test_every_hand_over_is_in_the_catalog(name: str) -> None:
     with KedroSession.create(PROJECT) as session:
         catalog = session.load_context().catalog

@@ -51,6 +51,7 @@ def _with_messages(callback: Callable[..., Any]) -> Callable[..., Any]:
             handler.addFilter(SaidOnceFilter())
         try:
             _check_project()
+            _follow_schedule(options)
             _complete_node_names(options)
             _check_names(options)
             return callback(**options)
@@ -94,6 +95,19 @@ def _check_project() -> None:
             where=here,
             remedy="Move the project to a folder without them.",
         )
+
+
+def _follow_schedule(options: dict[str, Any]) -> None:
+    """Run the pipelines of a catalogue that moves where the parameters ask for one."""
+    from hsrl_pipeline.pipeline_registry import MOVING, MOVING_FORMS
+
+    catalogue = (options.get("params") or {}).get("catalogue")
+    if not isinstance(catalogue, dict) or catalogue.get("schedule") != "moving":
+        return
+    asked = [options["pipeline"]] if options.get("pipeline") else options.get("pipelines") or []
+    named = [MOVING_FORMS.get(name, name) for name in asked if name != "__default__"]
+    options["pipeline"] = None
+    options["pipelines"] = list(dict.fromkeys(named)) or [MOVING]
 
 
 def _complete_node_names(options: dict[str, Any]) -> None:

@@ -11,6 +11,8 @@ from hsrl_pipeline.pipelines import (
     agent_training,
     ingestion,
     moving_catalogue,
+    moving_evaluation,
+    moving_training,
     offline_eval,
     reporting,
     sid_tokenization,
@@ -22,28 +24,52 @@ MAKERS: dict[str, Callable[[], Pipeline]] = {
     "sid_tokenization": sid_tokenization.create_pipeline,
     "simulator_training": simulator_training.create_pipeline,
     "moving_catalogue": moving_catalogue.create_pipeline,
+    "moving_training": moving_training.create_pipeline,
+    "moving_evaluation": moving_evaluation.create_pipeline,
     "agent_training": agent_training.create_pipeline,
     "offline_eval": offline_eval.create_pipeline,
 }
 """The pipelines that others read from, in the order of a run: each after those it reads from."""
 
-CHAIN = {name: create for name, create in MAKERS.items() if name != "moving_catalogue"}
+CHAIN = {name: create for name, create in MAKERS.items() if not name.startswith("moving_")}
 """The pipelines of the whole chain of a fixed catalogue, in the order of a run."""
+
+MOVING = "moving"
+"""The whole chain of a catalogue that moves; ``catalogue.schedule=moving`` asks for it."""
+
+MOVING_CHAIN = {
+    name: MAKERS[name]
+    for name in (
+        "ingestion",
+        "simulator_training",
+        "moving_catalogue",
+        "moving_training",
+        "moving_evaluation",
+    )
+}
+"""Its pipelines, in the order of a run."""
+
+MOVING_FORMS = {
+    "sid_tokenization": "moving_catalogue",
+    "agent_training": "moving_training",
+    "offline_eval": "moving_evaluation",
+}
+"""What takes the place of a pipeline of the fixed catalogue when the catalogue moves."""
 
 
 def register_pipelines() -> dict[str, Pipeline]:
-    """Return the pipelines of the chain, three beside it, and the chain as ``__default__``.
+    """Return all pipelines, the chain as ``__default__``, and that of a catalogue that moves.
 
     The nodes of a pipeline share a namespace of its name, which Kedro-Viz shows as one box that
     unfolds. Datasets and parameters keep their names.
     """
-    chain = {name: create() for name, create in CHAIN.items()}
+    made = {name: create() for name, create in MAKERS.items()}
     return {
-        **chain,
-        "moving_catalogue": moving_catalogue.create_pipeline(),
+        **made,
         "agent_search": agent_search.create_pipeline(),
         "reporting": reporting.create_pipeline(),
-        "__default__": Pipeline(chain.values()),
+        MOVING: Pipeline(made[name] for name in MOVING_CHAIN),
+        "__default__": Pipeline(made[name] for name in CHAIN),
     }
 
 

@@ -272,3 +272,40 @@ def at_launch_untold(variant: str) -> Agent:
     """Return an agent that was never told of a catalogue."""
     name, options = VARIANTS[variant]
     return build_agent(name, make_settings(name, **options), launch_context())
+
+
+def tables_of(agent: Agent) -> dict[str, torch.Tensor]:
+    """Return all that an agent knows of the catalogue, by name; learned weights left out."""
+    modules = {key: part for key, part in vars(agent).items() if isinstance(part, torch.nn.Module)}
+    return {
+        f"{key}.{name}": table
+        for key, part in modules.items()
+        for name, table in part.named_buffers()
+    }
+
+
+@pytest.mark.parametrize(
+    "variant", ["hsrl", "hsrl_codes", "hsrl_trie", "hsrl_items", "hsrl_items_trie", "hsrl_paper"]
+)
+@pytest.mark.parametrize("seed", range(3))
+def test_many_changes_leave_the_tables_of_an_agent_made_after_them(variant: str, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    name, options = VARIANTS[variant]
+    changed = build_agent(name, make_settings(name, **options), launch_context())
+    live, published = set(LAUNCH), set(LAUNCH)
+    every = np.arange(1, N_ITEMS + 1)
+    for _ in range(6):
+        released = rng.choice(sorted(live), rng.integers(0, len(live) - 4))
+        live = live - set(released.tolist()) | set(rng.choice(every, 3).tolist())
+        published |= live
+        catalogue = make_catalogue(sorted(live), sorted(published))
+        changed.set_catalogue(catalogue)
+    tables = {"item_vectors": catalogue.item_vectors, "codes": catalogue.codes}
+    context = AgentContext(**vars(make_context()) | tables)
+    made_now = build_agent(name, make_settings(name, **options), context)
+    made_now.set_catalogue(catalogue)
+
+    found, expected = tables_of(changed), tables_of(made_now)
+    assert found.keys() == expected.keys() and len(found) > 0
+    for key, table in expected.items():
+        assert torch.equal(found[key], table), key

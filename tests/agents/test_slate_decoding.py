@@ -39,7 +39,7 @@ def item_probs(policy, state):
 def among_remaining(policy, probs, shown):
     """Give the share of shown items to the others of their code; also the mass left on none."""
     probs, left_over = probs.clone(), 0.0
-    codes = policy.trie.item_nodes[1:, policy.trie.n_levels]
+    codes = policy.trie.paths_of(torch.arange(1, policy.trie.n_items + 1))[:, -2]
     gone = torch.zeros(len(probs), dtype=torch.bool)
     gone[[item - 1 for item in shown if item]] = True
     for code in codes.unique():

@@ -185,10 +185,13 @@ def test_items_that_sessions_need(shape: tuple, needed: int) -> None:
     ("changed", "message"),
     [
         ({"block_share": 0.1}, "5 blocks of block_share .* are 1.2 of all items"),
-        ({"n_changes": 3}, "change_at lists 5 times, but n_changes is 3"),
+        ({"change_at": (0.5, 0.6, 0.7)}, "change_at lists 3 times, but n_changes is 5"),
         ({"change_at": (0.5, 0.4, 0.6, 0.7, 0.8)}, "does not ascend"),
         ({"change_at": (0.5, 0.6, 0.7, 0.8, 1.0)}, "less than 1"),
         ({"arm": "all"}, "arrivals"),
+        ({"serving_updates": (50, 10)}, r"serving_updates \[50, 10\] does not ascend"),
+        ({"modes": ()}, "is empty or names one twice"),
+        ({"codes": "dealt"}, "published"),
     ],
 )
 def test_settings_that_do_not_go_together_are_refused(changed: dict, message: str) -> None:

@@ -87,12 +87,14 @@ def test_choices_down_the_trie_multiply_to_the_softmax(vocab_sizes: tuple[int, .
     masses = make_masses(vocab_sizes)
     walk, trie = masses.walk(STATES), masses.trie
     item = 12
+    path = trie.paths_of(torch.tensor(item))
+    slots = trie.slots_on(path)
     total = torch.zeros(len(STATES))
     for level in range(1, trie.n_levels + 1):
-        nodes = trie.item_nodes[item, level - 1].expand(len(STATES), 1)
+        nodes = path[level - 1].expand(len(STATES), 1)
         log_probs, children, _ = walk.choose(level, STATES.unsqueeze(1), nodes)
-        slot = trie.item_slots[item, level - 1]
-        assert (children[:, 0, slot] == trie.item_nodes[item, level]).all()
+        slot = slots[level - 1]
+        assert (children[:, 0, slot] == path[level]).all()
         torch.testing.assert_close(log_probs.exp().sum(-1), torch.ones(len(STATES), 1))
         total = total + log_probs[:, 0, slot]
     total = total + trie.log_shares[item]
@@ -119,6 +121,34 @@ def test_likelihood_and_gradient_are_those_of_the_catalogue_wide_softmax() -> No
 
     for found, expected in zip(*results, strict=True):
         torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("vocab_sizes", VOCABS)
+@pytest.mark.parametrize("shelves", [False, True])
+def test_gradients_are_those_of_a_softmax_per_shelf(
+    vocab_sizes: tuple[int, ...], shelves: bool
+) -> None:
+    masses = make_masses(vocab_sizes, shelves=shelves)
+    of = [[item for item in range(first, N_ITEMS + 1, 2)] for first in (1, 2)]
+    groups = of if shelves else [sorted(of[0] + of[1])]
+    asked = torch.tensor([12, 5, 33])
+    walk = masses.walk(STATES)
+    found = walk.item_log_prob(STATES, asked.expand(len(STATES), -1))
+    scores = masses.head(STATES)
+    expected = torch.zeros_like(scores)
+    for group in groups:
+        members = torch.tensor([item for item in group if item != WITHOUT_CODE])
+        expected = expected.index_copy(1, members, scores[:, members].log_softmax(-1))
+
+    gradients = []
+    for log_prob in (found, expected[:, asked]):
+        masses.head.zero_grad()
+        (log_prob * STATES[:, :3]).sum().backward()
+        gradients.append([weight.grad.clone() for weight in masses.head.parameters()])
+
+    torch.testing.assert_close(found, expected[:, asked])
+    for own, other in zip(*gradients, strict=True):
+        torch.testing.assert_close(own, other, atol=1e-4, rtol=1e-4)
 
 
 def test_draws_come_as_often_as_their_likelihood_says() -> None:

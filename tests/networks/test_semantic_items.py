@@ -65,7 +65,8 @@ def walked_log_probs(items, log_probs):
     trie, walk = items.trie, ItemWalk(items, log_probs)
     batch = len(log_probs[0])
     total = torch.zeros(batch, trie.n_items)
-    nodes, slots = (table[1:].expand(batch, -1, -1) for table in (trie.item_nodes, trie.item_slots))
+    paths = trie.paths_of(torch.arange(1, trie.n_items + 1))
+    nodes, slots = (table.expand(batch, -1, -1) for table in (paths, trie.slots_on(paths)))
     context = torch.zeros(batch, trie.n_items, 0)
     for level in range(1, items.n_levels + 1):
         choices, children, codes = walk.choose(level, context, nodes[..., level - 1])

@@ -42,7 +42,7 @@ def test_likelihood_by_hand():
     log_prob = policy.item_log_prob(state, torch.tensor([[2, 4, 1]]))
     expected = torch.stack([first[0] + second[1], first[0] + second[0], first[1] - math.log(2)])
     torch.testing.assert_close(log_prob[0], expected)
-    nodes = policy.trie.item_nodes[[2, 4, 1]]
+    nodes = policy.trie.paths_of(torch.tensor([2, 4, 1]))
     assert policy.trie.n_children(1, nodes[:, 0]).tolist() == [3, 3, 3]
     assert policy.trie.n_children(2, nodes[:, 1]).tolist() == [2, 2, 1]
     choices, _, _ = policy.choose(2, context[None], nodes[:1, 1])
@@ -131,5 +131,7 @@ def test_a_shared_code_is_scored_by_the_mean_vector_of_its_items():
         trie = CodeTrie(CODES, (3, 4), priors=weights)
         policy = TriePolicy(4, (3, 4), trie, item_vectors=vectors)
         mean = expected[0] * vectors[1] + expected[1] * vectors[3]
-        torch.testing.assert_close(policy.leaf_vectors[trie.item_nodes[1, 2]], mean)
-        torch.testing.assert_close(policy.leaf_vectors[trie.item_nodes[5, 2]], vectors[5])
+        torch.testing.assert_close(policy.leaf_vectors[trie.paths_of(torch.tensor(1))[2]], mean)
+        torch.testing.assert_close(
+            policy.leaf_vectors[trie.paths_of(torch.tensor(5))[2]], vectors[5]
+        )

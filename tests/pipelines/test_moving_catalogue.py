@@ -17,6 +17,7 @@ from hsrl_pipeline.catalogue.changes import apply_change
 from hsrl_pipeline.config.catalogue import CatalogueConfig
 from hsrl_pipeline.config.session import CandidatesConfig, SessionConfig
 from hsrl_pipeline.config.sid import SidConfig
+from hsrl_pipeline.config.simulator import SimulatorConfig
 from hsrl_pipeline.errors import UserError
 from hsrl_pipeline.io.atomic_datasets import AtomicJSONDataset, AtomicParquetDataset
 from hsrl_pipeline.io.checkpoint_dataset import CheckpointDataset
@@ -33,8 +34,9 @@ MADE = {
     "launch_item_priors": (AtomicParquetDataset, "parquet"),
     "arriving_items": (CheckpointDataset, "safetensors"),
     "catalogue_changes": (AtomicJSONDataset, "json"),
+    "launch_response": (CheckpointDataset, "safetensors"),
 }
-SETTINGS = CatalogueConfig(schedule="moving", stratum_size=10, best_of=6)
+SETTINGS = CatalogueConfig(schedule="moving", stratum_size=10, best_of=6, references="few")
 SIMULATOR = make_simulator(1)
 
 
@@ -50,6 +52,7 @@ def run(
         "catalogue": SETTINGS,
         "session": SessionConfig(horizon=6, history_size=8),
         "candidates": CandidatesConfig(),
+        "simulator": SimulatorConfig(),
         "sid": SidConfig(n_levels=2, vocab_size=8, n_restarts=1, priors={"recency": 1.0}),
         "seed": 0,
         **parameters,

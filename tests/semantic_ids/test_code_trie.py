@@ -13,13 +13,15 @@ VOCAB = (3, 4)
 
 def walk(trie, item):
     """Follow an item's slots from its root and return the codes met and the item found."""
-    node, codes = trie.item_nodes[item, 0], []
+    path = trie.paths_of(torch.tensor(item))
+    slots = trie.slots_on(path)
+    node, codes = path[0], []
     for level in range(1, trie.n_levels + 2):
         children, child_codes, valid = trie.branches(level, node)
-        slot = trie.item_slots[item, level - 1]
+        slot = slots[level - 1]
         assert valid[slot]
         node = children[slot]
-        assert node == trie.item_nodes[item, level]
+        assert node == path[level]
         codes.append(int(child_codes[slot]))
     return codes[:-1], int(trie.leaf_items[node])
 
@@ -51,7 +53,7 @@ def test_shelves_have_roots_of_their_own():
     trie = CodeTrie(CODES, VOCAB, np.array([0, 1, 2, 2, 1, 1, 2]))
     assert trie.n_roots == 2
     below = {
-        root: {item for item in (1, 2, 3, 4, 6) if trie.item_nodes[item, 0] == root}
+        root: {item for item in (1, 2, 3, 4, 6) if trie.paths_of(torch.tensor(item))[0] == root}
         for root in (0, 1)
     }
     assert below == {0: {1, 4}, 1: {2, 3, 6}}

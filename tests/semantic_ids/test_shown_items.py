@@ -58,7 +58,7 @@ def test_agrees_with_a_count_of_every_prefix(seed):
         shown[row, :count] = rng.permutation(40)[:count] + 1
         rng.shuffle(shown[row])
     found = ShownItems(trie, torch.from_numpy(shown), torch.zeros(6, dtype=torch.int64))
-    paths = trie.item_nodes.numpy()
+    paths = trie.paths_of(torch.arange(trie.n_items + 1)).numpy()
     for level in range(1, 4):
         parents = np.unique(paths[1:, level - 1])
         nodes = torch.from_numpy(rng.permutation(parents)).expand(6, -1).contiguous()

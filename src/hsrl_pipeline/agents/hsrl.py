@@ -73,7 +73,9 @@ class HsrlAgent(TorchAgent[HsrlSettings]):
         self._slate_size = context.slate_size
         self._shelves, self._item_priors = context.shelves, context.item_priors
         self._shelf_of = torch.from_numpy(shelf_of).to(context.device)
-        self._take_live(codes)
+        codes_alone = settings.policy_head == "codes"
+        trie = self._make_trie(context.codes) if codes_alone else None
+        self._take_live(self._live, trie)
         self._target_encoder = self._add_target("encoder", encoder)
         self._target_critic = self._add_target("critic", critic)
         self._add_optimizer(
@@ -87,40 +89,47 @@ class HsrlAgent(TorchAgent[HsrlSettings]):
         """Whether updates still belong to the warm start."""
         return self._n_updates < self._settings.warm_start_iterations
 
-    def _take_live(self, codes: np.ndarray) -> None:
-        """Recommend the items that have codes, (item, level) int64, from now on."""
+    def _take_live(self, live: np.ndarray, trie: CodeTrie | None) -> None:
+        """Recommend live items, (item,) bool, from now on.
+
+        Args:
+            live: (item,) bool. Row 0 is False.
+            trie: Their codes, where the head scores codes alone.
+        """
         head, own = self._head, self._settings
-        _, sizes = _decided_codes(codes, self._vocab_sizes, own)
-        live = np.flatnonzero((codes >= 0).all(axis=1))
         self._slates: SlatePolicy
-        if isinstance(head, CodeScores) and own.policy_head == "codes":
-            trie = CodeTrie(codes, sizes, self._shelves, self._item_priors)
+        if isinstance(head, TriePolicy):
+            self._slates = TrieSlates(head, self._slate_size, own.beam_width)
+        elif trie is not None:
             self._masses = CodeMasses(head, trie).to(self._device)
             self._slates = CodeSlates(self._masses, self._selector, self._slate_size)
-        elif isinstance(head, CodeScores):
-            self._slates = CatalogueSlates(head, self._selector)
         else:
-            self._slates = TrieSlates(head, self._slate_size, own.beam_width)
-        self._live_items = torch.from_numpy(live).to(self._device)
+            self._slates = CatalogueSlates(head, self._selector)
+        live_items = np.flatnonzero(live)
+        self._live_items = torch.from_numpy(live_items).to(self._device)
         # the entropy is that of one item of a shelf, averaged over shelves
-        shelf_of = self._shelf_of.cpu().numpy()[live]
-        self._most_entropy = float(np.log(np.unique(shelf_of, return_counts=True)[1]).mean())
+        sizes = torch.bincount(self._shelf_of[self._live_items]).cpu().numpy()
+        self._most_entropy = float(np.log(sizes[sizes > 0]).mean())
 
     def _take_catalogue(self, tables: CatalogueTables) -> list[WrittenRows]:
         """Bring the head to the live items, and the draw of doubtful ones with it."""
         own, head = self._settings, self._head
         written: list[WrittenRows] = []
         as_items = own.action_space == "items"
-        codes, sizes = _decided_codes(tables.live_codes, self._vocab_sizes, own)
+        trie = None if own.policy_head == "look_up" else self._make_trie(tables.live_codes)
         if isinstance(head, CodeScores):
             written += head.set_items(tables, own.new_items if as_items else None)
-        else:
-            trie = CodeTrie(codes, sizes, self._shelves, self._item_priors)
+        elif trie is not None:
             head.set_trie(trie.to(self._device), tables.item_vectors)
             if as_items:
                 written += start_rows(head.heads[0], tables, own.new_items)  # type: ignore[arg-type]
-        self._take_live(codes)
+        self._take_live(tables.catalogue.live, trie)
         return written
+
+    def _make_trie(self, codes: np.ndarray) -> CodeTrie:
+        """Return the trie of what is decided, of the items that have codes, (item, level) int64."""
+        decided, sizes = _decided_codes(codes, self._vocab_sizes, self._settings)
+        return CodeTrie(decided, sizes, self._shelves, self._item_priors)
 
     @torch.no_grad()
     def act(

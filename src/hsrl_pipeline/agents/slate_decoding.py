@@ -269,7 +269,7 @@ class ShelfDecoder:
             return nothing
         log_prob = self._policy.item_log_prob(state, shown, shown)
         probability = log_prob.exp().masked_fill(shown == PAD_ID, 0.0)
-        shelves = self._policy.trie.item_nodes[shown, 0]
+        shelves = self._policy.trie.paths_of(shown)[..., 0]
         return nothing.to(probability.dtype).scatter_add(1, shelves, probability)
 
     def positions_log_prob(

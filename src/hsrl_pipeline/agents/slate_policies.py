@@ -187,8 +187,7 @@ class TrieSlates:
         self._decoder = ShelfDecoder(head, slate_size, beam_width)
         self._beam_width = beam_width
         trie = head.trie
-        shelf_sizes = torch.bincount(trie.item_nodes[trie.leaf_items, 0], minlength=trie.n_roots)
-        self._log_shelf_sizes = shelf_sizes.log().to(trie.log_shares)
+        self._log_shelf_sizes = trie.n_items_below(0).log().to(trie.log_shares)
 
     @property
     def has_code(self) -> torch.Tensor:
@@ -259,7 +258,7 @@ class TrieSlates:
 
     def _log_n_items(self, items: torch.Tensor) -> torch.Tensor:
         """Return the log of how many items each item's shelf has: what an even draw divides by."""
-        return self._log_shelf_sizes[self._head.trie.item_nodes[items, 0]]
+        return self._log_shelf_sizes[self._head.trie.paths_of(items)[..., 0]]
 
 
 class CodeSlates:
@@ -310,7 +309,7 @@ class CodeSlates:
         decoder = ShelfDecoder(walk, self._slate_size, beam_width=1)
         shown = _still_there(self._masses.trie, observation)
         likelihood = _walked_likelihood(walk, decoder, state, shown, slates)
-        return likelihood._replace(click_scores=self.click_scores(state, slates))
+        return likelihood._replace(click_scores=walk.item_scores(slates).float())
 
     def click_scores(self, state: torch.Tensor, items: torch.Tensor) -> torch.Tensor:
         """Return the click scores of any items; see ``SlatePolicy``."""

@@ -79,7 +79,9 @@ def draw_schedule(
         live[added], live[released] = True, False
         refuse_shortage(live, n_needed, shelves, f"catalogue, change {number}")
         steps.append(Step(added, released))
-    return CatalogueSchedule(n_items, launch, tuple(steps), config.change_at, dict(metadata or {}))
+    return CatalogueSchedule(
+        n_items, launch, tuple(steps), config.change_times, dict(metadata or {})
+    )
 
 
 def draw_for_dataset(
@@ -129,7 +131,7 @@ def draw_for_dataset(
             "dataset_version": info.version,
             "simulator_train_version": simulator_version,
             "seed": seed,
-            "settings": config.model_dump(mode="json", exclude={"schedule"}),
+            "settings": config.drawn_from,
         },
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 from typing_extensions import Self
@@ -10,6 +10,10 @@ from typing_extensions import Self
 from hsrl_pipeline.config.base import FrozenConfig
 
 ChangeAt = Annotated[float, Field(gt=0.0, lt=1.0)]
+Updates = Annotated[int, Field(ge=0, le=10_000_000)]
+
+OF_A_RUN = ("schedule", "modes", "serving_updates", "codes", "references")
+"""Fields that say what a run does on a schedule; all others say how the schedule is drawn."""
 
 
 class CatalogueConfig(FrozenConfig):
@@ -50,11 +54,48 @@ class CatalogueConfig(FrozenConfig):
         "release_times",
         description="Order in which items arrive: by release time where the log has one, or drawn",
     )
-    change_at: tuple[ChangeAt, ...] = Field(
-        (0.5, 0.6, 0.7, 0.8, 0.9),
+    change_at: tuple[ChangeAt, ...] | None = Field(
+        None,
         description="When each change comes in training, as a share of training.n_iterations, in "
-        "(0, 1), ascending",
+        "(0, 1), ascending; null spreads them evenly over its second half",
     )
+    modes: tuple[Literal["training", "serving"], ...] = Field(
+        ("training", "serving"),
+        description="How policies live through the changes: training, where changes come while an "
+        "agent learns; serving, where it has learned at launch",
+    )
+    serving_updates: tuple[Updates, ...] = Field(
+        (0, 500),
+        description="Updates after each change at which policies are judged, ascending; right "
+        "after the change they are always judged, as a frozen policy",
+    )
+    codes: Literal["published", "shuffled"] = Field(
+        "published",
+        description="Semantic IDs as published, or dealt out by the seed among the items of the "
+        "launch and of each arriving block: codes of the same shape without meaning (a control)",
+    )
+    references: Literal["all", "few"] = Field(
+        "all",
+        description="Policies that do not learn: all of them, or few, without those that have to "
+        "be fitted under every version or on what is known at launch",
+    )
+
+    @property
+    def change_times(self) -> tuple[float, ...]:
+        """When each change comes, as a share of the training."""
+        if self.change_at is not None:
+            return self.change_at
+        return tuple(0.5 + 0.5 * number / self.n_changes for number in range(self.n_changes))
+
+    @property
+    def drawn_from(self) -> dict[str, Any]:
+        """The parameters that decide the schedule, as JSON-able values."""
+        return self.model_dump(mode="json", exclude=set(OF_A_RUN))
+
+    @property
+    def updates_after_change(self) -> tuple[int, ...]:
+        """Numbers of updates after each change at which policies are judged, without 0."""
+        return tuple(updates for updates in self.serving_updates if updates)
 
     @model_validator(mode="after")
     def _check_consistency(self) -> Self:
@@ -64,10 +105,15 @@ class CatalogueConfig(FrozenConfig):
                 f"launch_share ({self.launch_share}) and {self.n_changes} blocks of block_share "
                 f"({self.block_share}) are {total:.3g} of all items, at most 1 is there"
             )
-        if len(self.change_at) != self.n_changes:
+        times = list(self.change_times)
+        if len(times) != self.n_changes:
             raise ValueError(
-                f"change_at lists {len(self.change_at)} times, but n_changes is {self.n_changes}"
+                f"change_at lists {len(times)} times, but n_changes is {self.n_changes}"
             )
-        if list(self.change_at) != sorted(set(self.change_at)):
-            raise ValueError(f"change_at {list(self.change_at)} does not ascend")
+        if times != sorted(set(times)):
+            raise ValueError(f"change_at {times} does not ascend")
+        if not self.modes or len(set(self.modes)) < len(self.modes):
+            raise ValueError(f"modes {list(self.modes)} is empty or names one twice")
+        if list(self.serving_updates) != sorted(set(self.serving_updates)):
+            raise ValueError(f"serving_updates {list(self.serving_updates)} does not ascend")
         return self

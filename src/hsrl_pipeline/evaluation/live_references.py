@@ -68,6 +68,7 @@ def live_references(
     training_setting: EvaluationSetting,
     *,
     same_knowledge: UserResponseModel | None = None,
+    fit_best_now: bool = True,
 ) -> list[Policy]:
     """Return the policies that do not learn, under the catalogue of a setting.
 
@@ -79,6 +80,7 @@ def live_references(
         training_setting: Sessions of training users under the catalogue that is live now.
         same_knowledge: A response model that knows what policies know; None leaves its reference
             out.
+        fit_best_now: Whether a static slate is fitted with full knowledge under the catalogue.
 
     Returns:
         ``random``, ``popular``, ``static_slate`` (the order of the launch),
@@ -92,14 +94,15 @@ def live_references(
     if catalogue is None:
         raise ValueError("references under a moving catalogue need a setting with a catalogue")
     selector = live_selector(sessions, catalogue)
-    best_now = fit_static_slate(full_knowledge, selector, training_setting)
-    best_now.name = "static_slate_full_knowledge"
     policies: list[Policy] = [
         RandomPolicy(selector, sessions.n_items),
         popularity_policy(clicks, selector, sessions.device),
         static_slate_of_launch(order_of_launch, launch, selector),
-        best_now,
     ]
+    if fit_best_now:
+        best_now = fit_static_slate(full_knowledge, selector, training_setting)
+        best_now.name = "static_slate_full_knowledge"
+        policies.append(best_now)
     if same_knowledge is not None:
         name = "greedy_same_knowledge"
         policies.append(GreedyPolicy(name, selector, same_knowledge, published_only=True))

@@ -85,7 +85,7 @@ class _Oracle:
         return Action(slates, scores.new_empty((len(slates), 0)), scores.new_zeros(len(slates)))
 
 
-class _Blindfolded:
+class Blindfolded:
     """Shows a policy everything but the number of the user, unless it must know the user."""
 
     def __init__(self, policy: Policy) -> None:
@@ -98,6 +98,7 @@ class _Blindfolded:
     def act(
         self, observation: Observation, *, explore: bool, generator: torch.Generator | None = None
     ) -> Action:
+        """Act on what the policy may see."""
         dense = observation.user_dense
         # what tells the simulators who a user is comes after the number that true users go by
         hidden = dense.shape[1] - 1 - int(self.identified)
@@ -134,7 +135,7 @@ def roll_out_on_truth(
     response = TrueResponse(truth, setting.sessions.device)
     identified = replace(setting, pool=identify_users(setting.pool))
     blindfolded: dict[str, Callable[[], Policy]] = {
-        name: lambda make=make: _Blindfolded(make())  # type: ignore[misc]
+        name: lambda make=make: Blindfolded(make())  # type: ignore[misc]
         for name, make in policies.items()
     }
     blindfolded[ORACLE] = lambda: _Oracle(response, selector)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from hsrl_pipeline.errors import UserError
 from hsrl_pipeline.experiment_runs.plan import GRIDS, Planner, SharedStep
-from hsrl_pipeline.experiment_runs.stages import TRIAL, Stage
+from hsrl_pipeline.experiment_runs.stages import TRIALS, Stage
 from hsrl_pipeline.experiment_runs.step import LOG, Step, run_step
 from hsrl_pipeline.experiments.grid import read_grid
 from hsrl_pipeline.experiments.grid_file import Size
@@ -137,7 +137,7 @@ class _GridRun:
     def run(self, dataset: str | None) -> GridOutcome:
         planner, grid = self._planner, self._planner.grid
         made: set[str] = set()
-        shared = [stage for stage in planner.stages.values() if stage.name != TRIAL]
+        shared = [stage for stage in planner.stages.values() if stage.name not in TRIALS]
         while wave := [
             stage for stage in shared if stage.name not in made and made >= {*stage.reads}
         ]:
@@ -183,7 +183,9 @@ class _GridRun:
             if number in self._errors:
                 continue
             made = self._made.setdefault(number, {})
-            asked = [planner.shared(stage, trial, made) for stage in wave]
+            asked = [
+                planner.shared(stage, trial, made) for stage in wave if planner.reads(trial, stage)
+            ]
             for shared in asked:
                 name = shared.step.folder.name
                 made[shared.stage.name] = steps.setdefault(name, shared)

@@ -12,7 +12,7 @@ from typing import Any
 
 from hsrl_pipeline.config.root import validate_parameters
 from hsrl_pipeline.errors import UserError
-from hsrl_pipeline.experiment_runs.stages import TRIAL, Stage, project_stages
+from hsrl_pipeline.experiment_runs.stages import MOVING_TRIAL, TRIAL, Stage, project_stages
 from hsrl_pipeline.experiment_runs.step import Step
 from hsrl_pipeline.experiments.trial import Grid, Trial
 from hsrl_pipeline.experiments.versions import behaviour_version, commit_of, settings_key
@@ -99,6 +99,18 @@ class Planner:
         merged = _merged(self._base(trial.dataset)[0], trial.overrides())
         return validate_parameters(merged).model_dump(mode="json")
 
+    def trial_stage(self, trial: Trial) -> Stage:
+        """Return the stage that a trial is: of a fixed catalogue, or of one that moves."""
+        moving = self.parameters(trial)["catalogue"]["schedule"] == "moving"
+        return self.stages[MOVING_TRIAL if moving else TRIAL]
+
+    def reads(self, trial: Trial, stage: Stage) -> bool:
+        """Return whether a trial reads from a shared stage, at first or second hand."""
+        sources = self.trial_stage(trial).reads
+        return stage.name in sources or any(
+            stage.name in self.stages[name].reads for name in sources
+        )
+
     def dataset_name(self, environment: str) -> str:
         """Return the name of an environment's data."""
         return self._base(environment)[1]
@@ -145,7 +157,7 @@ class Planner:
             trial: The trial.
             made: Steps of the stages that it reads from, done.
         """
-        stage = self.stages[TRIAL]
+        stage = self.trial_stage(trial)
         parameters = self.parameters(trial)
         own = {name: parameters[name] for name in sorted(stage.parameters)}
         own["agents"] = {trial.agent: parameters["agents"][trial.agent]}

@@ -6,18 +6,25 @@ from dataclasses import dataclass
 
 from kedro.pipeline import Pipeline
 
-from hsrl_pipeline.pipeline_registry import CHAIN
+from hsrl_pipeline.pipeline_registry import MAKERS
 
 TRIAL = "trial"
 """The stage of training and judging one agent."""
+
+MOVING_TRIAL = "moving_trial"
+"""The same through a catalogue that moves."""
 
 PIPELINES_OF = {
     "ingestion": ("ingestion",),
     "sid_tokenization": ("sid_tokenization",),
     "simulator_training": ("simulator_training",),
+    "moving_catalogue": ("moving_catalogue",),
     TRIAL: ("agent_training", "offline_eval"),
+    MOVING_TRIAL: ("moving_training", "moving_evaluation"),
 }
-"""Stages in an order that runs: all but the last are made once and shared by trials."""
+"""Stages in an order that runs: all but those of trials are made once and shared by trials."""
+
+TRIALS = (TRIAL, MOVING_TRIAL)
 
 PREFIX = "params:"
 
@@ -62,5 +69,5 @@ def project_stages() -> dict[str, Stage]:
 
 
 def pipeline_of(names: tuple[str, ...]) -> Pipeline:
-    """Return several pipelines of the chain as one."""
-    return Pipeline([CHAIN[name]() for name in names])
+    """Return several pipelines as one."""
+    return Pipeline([MAKERS[name]() for name in names])

@@ -157,24 +157,32 @@ def _keep_facts(step: Step, context: KedroContext) -> None:
 def _keep_result(step: Step, context: KedroContext, seconds: float) -> None:
     import pandas as pd
 
+    from hsrl_pipeline.experiments.moving_rows import rows_of_moving
     from hsrl_pipeline.experiments.trial_tables import LEVEL_WEIGHT
     from hsrl_pipeline.io.shared_tables import SummaryDataset
 
     assert step.trial is not None
     paths = _paths(context)
+    store = ExperimentStore(step.store)
+    result = {**step.trial, "seconds": seconds, "level_weights": []}
+    if "moving_evaluation" in step.pipelines:
+        moving = pd.read_csv(step.folder / paths["moving_summary"])
+        areas = pd.read_csv(step.folder / paths["moving_regret"])
+        result |= {
+            "rows": rows_of_moving(moving),
+            "moving": moving.to_dict("records"),
+            "areas": areas.to_dict("records"),
+        }
+        store.save_result(step.trial["key"], result)
+        return
     summary = SummaryDataset(filepath=str(step.folder / paths["summary"])).load()
     history = pd.read_parquet(step.folder / paths["training_history"])
     weights = [name for name in history.columns if name.startswith(LEVEL_WEIGHT)]
     thinned = history.iloc[:: max(1, len(history) // CURVE_POINTS)]
-    ExperimentStore(step.store).save_result(
-        step.trial["key"],
-        {
-            **step.trial,
-            "seconds": seconds,
-            "rows": summary.to_dict("records"),
-            "level_weights": thinned[["iteration", *weights]].to_dict("records") if weights else [],
-        },
-    )
+    result["rows"] = summary.to_dict("records")
+    if weights:
+        result["level_weights"] = thinned[["iteration", *weights]].to_dict("records")
+    store.save_result(step.trial["key"], result)
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -72,7 +73,7 @@ def trial_table(store: ExperimentStore) -> pd.DataFrame:
                 "variant": entry.variant,
                 "agent": entry.agent,
                 "seed": entry.seed,
-                **{name: own["eval"][name] for name in MEASURES},
+                **_measured(own["eval"]),
                 "train_total_reward": own["train"]["total_reward"],
                 "axes": json.dumps(entry.axes),
                 "settings": json.dumps(result["overrides"]),
@@ -133,11 +134,13 @@ def reference_table(store: ExperimentStore) -> pd.DataFrame:
     for experiment, entry, result in _finished(store):
         for name in REFERENCE_NAMES:
             own = _rows_of(result, name)
+            if not own:
+                continue  # under a moving catalogue there are other references
             rows.append(
                 {
                     **_place(experiment, entry),
                     "policy": name,
-                    **{measure: own["eval"][measure] for measure in MEASURES},
+                    **_measured(own["eval"]),
                     "train_total_reward": own["train"]["total_reward"],
                     "total_reward_ci_low": own["eval"]["total_reward_ci_low"],
                     "total_reward_ci_high": own["eval"]["total_reward_ci_high"],
@@ -166,6 +169,11 @@ def _place(experiment: Experiment, entry: TrialEntry) -> dict[str, str]:
         "dataset": entry.dataset,
         "regime": entry.regime,
     }
+
+
+def _measured(row: Mapping[str, Any]) -> dict[str, float]:
+    """Return the measures of a row; NaN where a trial does not measure one."""
+    return {name: row.get(name, math.nan) for name in MEASURES}
 
 
 def _rows_of(result: Mapping[str, Any], policy: str) -> dict[str, Mapping[str, Any]]:

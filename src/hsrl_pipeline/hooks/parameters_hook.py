@@ -8,6 +8,7 @@ from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
 from kedro.pipeline import Pipeline
 
+from hsrl_pipeline.config.catalogue import CatalogueConfig
 from hsrl_pipeline.errors import UserError
 
 
@@ -16,6 +17,8 @@ class ParametersHook:
 
     def __init__(self) -> None:
         self._regime = self._policy_regime = "repeats"
+        self._catalogue = CatalogueConfig()
+        self._label: str | None = None
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
@@ -42,6 +45,7 @@ class ParametersHook:
                 " by --params, label only to give one: parameters.yml does not name files.",
             )
         self._regime = tree.candidates.regime
+        self._catalogue, self._label = tree.catalogue, tree.agent.label
         self._policy_regime = tree.evaluation.policy_regime or self._regime
         history = Path(context.config_loader["catalog"]["training_history"]["filepath"])
         folder = history.parent.parent.name
@@ -58,8 +62,23 @@ class ParametersHook:
         """Refuse to train in one regime and judge a policy of the other in the same run.
 
         Raises:
-            UserError: The trained policy would take the place of another regime's.
+            UserError: The trained policy would take the place of another regime's or variant's, or
+                the catalogue is to move and the pipeline does not know it.
         """
+        if self._catalogue.schedule == "moving" and "trained_policy" in pipeline.datasets():
+            raise UserError(
+                "the catalogue is to move, but these pipelines have all items live all the time",
+                where="catalogue.schedule",
+                remedy="Give catalogue.schedule=moving by --params without --pipeline, or run "
+                "--pipeline moving: parameters.yml does not choose pipelines.",
+            )
+        shuffled = self._catalogue.codes == "shuffled" and self._label is None
+        if shuffled and "timetable_serving" in pipeline.datasets():
+            raise UserError(
+                "a run with shuffled codes would take the place of the one with published codes",
+                where="catalogue.codes",
+                remedy="Name it: --params catalogue.codes=shuffled,agent.label=hsrl_shuffled",
+            )
         if "trained_policy" in pipeline.all_outputs() and self._policy_regime != self._regime:
             raise UserError(
                 f"a run that trains in the regime {self._regime} cannot judge a policy of the "

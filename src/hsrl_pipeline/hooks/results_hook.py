@@ -11,7 +11,7 @@ from kedro.framework.hooks import hook_impl
 from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 
-from hsrl_pipeline.config.session import REGIMES, Regime
+from hsrl_pipeline.config.session import REGIMES, CandidatesConfig, Regime
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,18 +33,22 @@ class ResultsHook:
     def __init__(self) -> None:
         self._project = Path()
         self._dataset = ""
+        self._conf: Any = None
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
         """Remember the project and the dataset."""
         self._project = Path(context.project_path)
         self._dataset = str(context.config_loader["globals"]["dataset"])
+        self._conf = context.config_loader
 
     @hook_impl
     def after_pipeline_run(
         self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog
     ) -> None:
         """Print the table if the run wrote to it."""
+        if "moving_summary" in pipeline.all_outputs():
+            self._show_moving(catalog)
         if "summary" not in pipeline.all_outputs():
             return
         from rich.console import Console
@@ -75,6 +79,31 @@ class ResultsHook:
             highlight=False,
             soft_wrap=True,
         )
+
+    def _show_moving(self, catalog: DataCatalog) -> None:
+        """Print what policies earn through a moving catalogue, and where more stands."""
+        from rich.console import Console
+
+        from hsrl_pipeline.hooks.moving_results import moving_table
+
+        summary: Any = catalog.get("moving_summary")
+        plot: Any = catalog.get("moving_plot")
+        regret: Any = catalog.load("moving_regret")
+        parameters = self._conf["parameters"]
+        run = {
+            "seed": parameters["seed"],
+            "regime": CandidatesConfig.model_validate(parameters["candidates"]).regime,
+            "arm": parameters["catalogue"]["arm"],
+        }
+        console = Console()
+        console.width = max(console.width, NARROWEST)
+        console.print()
+        console.print(moving_table(summary.load(), regret, self._dataset, run))
+        for what, dataset in (("All columns:", summary), ("Picture:    ", plot)):
+            path = Path(str(dataset._filepath))
+            if path.is_absolute():
+                path = path.relative_to(self._project)
+            console.print(f"{what}    {path}", highlight=False)
 
 
 def _dataset_version(catalog: DataCatalog) -> str | None:

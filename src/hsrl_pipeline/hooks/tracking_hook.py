@@ -61,7 +61,7 @@ class TrackingHook:
         label = self._label
         seed = str(self._parameters["seed"])
         names = run_params.get("pipeline_names") or ["__default__"]
-        uses_agent = "trained_policy" in pipeline.datasets()
+        uses_agent = bool({"trained_policy", "timetable_serving"} & pipeline.datasets())
         self._context = _context_of(pipeline)
         run = TrackedRun(
             self._project,
@@ -170,15 +170,16 @@ class TrackingHook:
 
     def _tag_codebook(self, dataset_name: str, data: Any) -> None:
         run = active_run()
-        if run is not None and dataset_name == "codebook":
+        if run is not None and dataset_name in ("codebook", "launch_codebook"):
             run.set_tag("codebook_version", str(data.version))
 
 
 def _context_of(pipeline: Pipeline) -> str:
     """Return what a run does with the data; nothing for one that concerns several datasets."""
-    if "trained_policy" in pipeline.all_outputs():
+    policies = {"trained_policy", "timetable_serving"}
+    if policies & pipeline.all_outputs():
         return "training"
-    if "trained_policy" in pipeline.inputs():
+    if policies & pipeline.inputs():
         return "evaluation"
     if "dataset_info" in pipeline.all_outputs():
         return "ingestion"

@@ -233,6 +233,16 @@ class KeyedCsvDataset(UpsertTableDataset):
         return TablePreview(self.load().head(PREVIEW_ROWS).to_dict(orient="split"))
 
 
+class KeyedParquetDataset(KeyedCsvDataset):
+    """The same in one parquet file."""
+
+    def _read(self, path: Path) -> pd.DataFrame:
+        return pd.read_parquet(path)
+
+    def _write(self, table: pd.DataFrame, path: Path) -> None:
+        table.to_parquet(path, index=False)
+
+
 def _read_csv(path: Path) -> pd.DataFrame:
     """Return a table as it was written: versions as text, numbers to the last digit."""
     # Versions are hexadecimal; one made of digits alone, or like 12e5, must stay text.

@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
-from torch.nn import functional as F
 
 from hsrl_pipeline.catalogue.live_catalogue import LiveCatalogue
 from hsrl_pipeline.config.agents.shared import NewItemRule
@@ -18,8 +17,8 @@ from hsrl_pipeline.config.agents.shared import NewItemRule
 PENALTIES = 10.0 ** torch.arange(-6, 5, dtype=torch.float64)
 """Ridge penalties tried, as shares of the mean eigenvalue; the mean alone is tried too."""
 
-ROWS_AT_A_TIME = 2**16
-"""Known items whose weights are looked at together."""
+ROWS_AT_A_TIME = 2**12
+"""Known items whose weights are looked at together: about what the cache of a core holds."""
 
 
 class WrittenRows(NamedTuple):
@@ -90,13 +89,16 @@ class CatalogueTables:
         return np.where(self.catalogue.live[:, None], self.catalogue.codes, -1)
 
     @torch.no_grad()
-    def predict(self, weights: Sequence[torch.Tensor], rule: NewItemRule) -> torch.Tensor:
+    def predict(
+        self, weights: Sequence[torch.Tensor], rule: NewItemRule, *, first_item: int = 0
+    ) -> torch.Tensor:
         """Return what the weights of new items should be, going by those of known ones.
 
         Args:
             weights: Each (item, any) or (item,) float32. They are predicted together.
             rule: ``mean`` of the known rows, or what a ridge regression of them on the item
                 vectors says of the new vectors.
+            first_item: Item that row 0 of the weights belongs to.
 
         Returns:
             (new, all) float32, the weights side by side. Zeros where nothing is known.
@@ -106,7 +108,7 @@ class CatalogueTables:
             return weights[0].new_zeros(len(self.new), width)
         moments = Moments(self.item_vectors.shape[1], width, self.new.device)
         for items in torch.split(self.known, ROWS_AT_A_TIME):
-            rows = [weight[items].reshape(len(items), -1) for weight in weights]
+            rows = [weight[items - first_item].reshape(len(items), -1) for weight in weights]
             moments.add(self.item_vectors[items], torch.cat(rows, dim=1))
         if rule == "mean":
             predicted = moments.output_mean.expand(len(self.new), -1)
@@ -212,9 +214,7 @@ def start_rows(
     if not len(tables.new):
         return []
     biases = head.bias if extra is None else head.bias + extra[1:]
-    # row 0 stands for padding, which nobody reads
-    weights = [F.pad(head.weight, (0, 0, 1, 0)), F.pad(biases, (1, 0))]
-    predicted = tables.predict(weights, rule)
+    predicted = tables.predict([head.weight, biases], rule, first_item=1)
     places = tables.new - 1
     head.weight[places] = predicted[:, :-1]
     head.bias[places] = predicted[:, -1]

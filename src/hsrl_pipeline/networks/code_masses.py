@@ -7,8 +7,11 @@ cost the same for a thousand items and for a million.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from hsrl_pipeline.networks.code_scores import CodeScores
 from hsrl_pipeline.semantic_ids.code_trie import CodeTrie
@@ -19,6 +22,9 @@ MOST_LEVELS = 3
 
 NOTHING = -1e30
 """Log-mass of codes without items: finite, so that gradients beside it stay defined."""
+
+LARGEST_EXPONENT = 80.0
+"""Numbers whose exponentials float32 holds, and sums of thousands of them."""
 
 
 class CodeMasses(nn.Module):
@@ -32,7 +38,7 @@ class CodeMasses(nn.Module):
         ValueError: Items have scores of their own, or semantic IDs have more than three levels.
     """
 
-    counts: torch.Tensor
+    without_items: torch.Tensor
 
     def __init__(self, head: CodeScores, trie: CodeTrie) -> None:
         super().__init__()
@@ -44,19 +50,26 @@ class CodeMasses(nn.Module):
             )
         self.head = head
         self.trie = trie
-        path = torch.empty(trie.n_roots, 0, dtype=torch.int64)
-        root = torch.arange(trie.n_roots)
+        root, path = torch.arange(trie.n_roots), torch.empty(trie.n_roots, 0, dtype=torch.int64)
         for level in range(1, trie.n_levels + 1):
-            n_children = trie.get_buffer(f"n_children_{level}").cpu()
-            parents = torch.arange(len(n_children)).repeat_interleave(n_children)
+            parents = trie.get_buffer(f"parent_{level}").cpu()
             code = trie.get_buffer(f"code_{level}").cpu().unsqueeze(1)
-            path, root = torch.cat([path[parents], code], dim=1), root[parents]
-            self.register_buffer(f"root_{level}", root, persistent=False)
-            self.register_buffer(f"first_code_{level}", path[:, 0].clone(), persistent=False)
-        counts = torch.zeros(trie.n_roots, *trie.vocab_sizes)
-        n_items = trie.get_buffer(f"n_children_{trie.n_levels + 1}").cpu()
-        counts[(root, *path.unbind(1))] = n_items.to(counts.dtype)
-        self.register_buffer("counts", counts, persistent=False)
+            root, path = root[parents], torch.cat([path[parents], code], dim=1)
+            self._keep(f"root_{level}", root)
+            self._keep(f"first_code_{level}", path[:, 0].clone())
+        n_items = trie.get_buffer(f"n_children_{trie.n_levels + 1}").cpu().float()
+        # first code, third code, root and second code: as the matrices that walks multiply by
+        first, *further = trie.vocab_sizes
+        counts = torch.zeros(first, *further[1:], trie.n_roots, *further[:1])
+        counts[(path[:, 0], *path[:, 2:].unbind(1), root, *path[:, 1:2].unbind(1))] = n_items
+        if len(further) == 2:
+            self._keep("counts", counts.flatten(2))
+            counts = counts.sum(1)
+            self._keep("least", (counts > 0) * torch.finfo(counts.dtype).tiny)
+        else:
+            self._keep("log_counts", counts.log())
+        of_first_codes = counts.sum(-1) if further else counts
+        self._keep("without_items", of_first_codes.t() == 0)
 
     def walk(self, state: torch.Tensor) -> CodeWalk:
         """Return the distribution over items in given states.
@@ -72,6 +85,9 @@ class CodeMasses(nn.Module):
             nodes
         ]
 
+    def _keep(self, name: str, values: torch.Tensor) -> None:
+        self.register_buffer(name, values, persistent=False)
+
 
 class CodeWalk:
     """One softmax over the items of each shelf, as choices on the way down the trie.
@@ -83,7 +99,8 @@ class CodeWalk:
         M_2(z1, z2) = exp(a_2[z1, z2]) sum_z3 M_3(z1, z2, z3)
         M_1(z1) = exp(a_1[z1]) sum_z2 M_2(z1, z2)
 
-    The inner sum is a matrix product per first code, of the codes' scores with their counts.
+    The innermost sum is a matrix product per first code, of the third codes' weights with how many
+    items lie below each pair of codes.
 
     Args:
         masses: Counts of the codes.
@@ -93,28 +110,24 @@ class CodeWalk:
     def __init__(self, masses: CodeMasses, state: torch.Tensor) -> None:
         self.trie = masses.trie
         self._masses = masses
-        first, *further = masses.head.code_scores(state)
-        self._scores = [first, *further]
-        counts = masses.counts
-        existing = counts > 0
-        below = counts.log().masked_fill(~existing, NOTHING)
-        if len(further) == 2:
-            largest = further[1].amax(-1, keepdim=True).detach()
-            weights = (further[1] - largest).exp().transpose(0, 1)
-            n_roots, n_first, n_second, n_third = counts.shape
-            table = counts.permute(1, 3, 0, 2).reshape(n_first, n_third, n_roots * n_second)
-            sums = (weights @ table).view(n_first, -1, n_roots, n_second)
-            tiny = torch.finfo(sums.dtype).tiny
-            logs = sums.clamp(min=tiny).log().permute(1, 2, 0, 3) + largest.unsqueeze(1)
-            existing = existing.any(-1)
-            below = logs.masked_fill(~existing, NOTHING)
-        self._second: torch.Tensor | None = None
-        if further:
-            self._second = further[0].unsqueeze(1) + below
-            existing = existing.any(-1)
-            below = self._second.logsumexp(-1).masked_fill(~existing, NOTHING)
-        self._first = first.unsqueeze(1) + below
-        self._total = self._first.logsumexp(-1)
+        self._first = masses.head.first_scores(state)
+        self._contexts = masses.head.contexts(state)
+        self._further = masses.head.further_scores(self._contexts)
+        self._asked: tuple[torch.Tensor, torch.Tensor] | None = None
+        if len(self._further) == 2:
+            below, self._pairs = _MassBelow.apply(  # type: ignore[no-untyped-call]
+                *self._further, masses.get_buffer("counts"), masses.get_buffer("least")
+            )
+        elif self._further:
+            self._pairs = masses.get_buffer("log_counts").unsqueeze(1)
+            # finite where nothing exists, so that gradients beside it stay defined
+            of_pairs = self._further[0].unsqueeze(2) + self._pairs.clamp(min=NOTHING)
+            below = of_pairs.logsumexp(-1)
+        else:
+            below = masses.get_buffer("log_counts").unsqueeze(1)
+        below = below.permute(1, 2, 0).masked_fill(masses.without_items, NOTHING)
+        self._of_first_codes = self._first.unsqueeze(1) + below
+        self._total = self._of_first_codes.logsumexp(-1)
 
     def enter(self, state: torch.Tensor, roots: torch.Tensor) -> torch.Tensor:
         """Return the state as it is: shelves are told apart by the masses below their roots."""
@@ -141,13 +154,12 @@ class CodeWalk:
         rows = torch.arange(len(context), device=context.device)
         rows = (rows // (len(context) // len(self._total))).unsqueeze(1)
         if level == 1:
-            table = self._first[rows, nodes]
+            table = self._of_first_codes[rows, nodes]
         else:
             root, first_code = self._masses.branch(level - 1, nodes)
-            if level == 2 and self._second is not None:
-                table = self._second[rows, root, first_code]
-            else:
-                table = self._scores[-1][rows, first_code]
+            table = _rows_of(self._further[level - 2], first_code, rows)
+            if level == 2:
+                table = table + _rows_of(self._pairs, first_code, rows % self._pairs.shape[1], root)
         scores = table.gather(-1, codes)
         if level == 3:
             n_items = self.trie.n_children(level + 1, children)
@@ -172,14 +184,83 @@ class CodeWalk:
         Returns:
             (batch, any) float32. 0 for PAD_ID; without meaning for items without a semantic ID.
         """
-        first_code, *further = self._masses.head.codes[items].unbind(-1)
-        scores = self._scores[0].gather(1, first_code)
-        rows = torch.arange(len(items), device=items.device).unsqueeze(1)
-        for table, code in zip(self._scores[1:], further, strict=True):
-            scores = scores + table[rows, first_code, code]
-        path = self.trie.item_nodes[items]
+        path = self.trie.paths_of(items)
         n_items = self.trie.n_children(self.trie.n_levels + 1, path[..., -2])
         total = self._total.gather(1, path[..., 0])
-        shares = self.trie.item_log_shares(items, shown).to(scores.dtype)
-        log_prob = scores + n_items.to(scores.dtype).log() + shares - total
+        shares = self.trie.item_log_shares(items, shown).to(total.dtype)
+        log_prob: torch.Tensor = self.code_scores(items) + shares - total
+        log_prob = log_prob + n_items.to(total.dtype).log()
         return log_prob.masked_fill(items == PAD_ID, 0.0)
+
+    def item_scores(self, items: torch.Tensor) -> torch.Tensor:
+        """Return (batch, any) float32, the scores of items, (batch, any) int64, as of the head."""
+        scores, priors = self.code_scores(items), self._masses.head.item_priors
+        total: torch.Tensor = scores if priors is None else scores + priors[items]
+        return total
+
+    def code_scores(self, items: torch.Tensor) -> torch.Tensor:
+        """Return (batch, any) float32, the scores of the codes of items, (batch, any) int64."""
+        if self._asked is None or self._asked[0] is not items:
+            first_code, *further = self._masses.head.codes[items].unbind(-1)
+            scores: torch.Tensor = self._first.gather(1, first_code)
+            if further:
+                rows = torch.arange(len(items), device=items.device).unsqueeze(1)
+                contexts = _rows_of(self._contexts, first_code, rows)
+                scores = scores + self._masses.head.scores_in_contexts(contexts, further)
+            # the items of a slate are asked for twice: for their likelihood and their clicks
+            self._asked = items, scores
+        return self._asked[1]
+
+
+def _rows_of(table: torch.Tensor, *places: torch.Tensor) -> torch.Tensor:
+    """Return (..., last axis) of a table, at one (...) int64 place per other axis."""
+    at = places[0]
+    for place, size in zip(places[1:], table.shape[1:-1], strict=True):
+        at = at * size + place
+    return F.embedding(at, table.flatten(0, -2))
+
+
+class _MassBelow(torch.autograd.Function):
+    """Log-masses of first codes, and of pairs of codes without the second code's own score.
+
+    Written out because every table is large: a pass less is time won, and of the pairs' sums only
+    what the gradient needs is kept.
+    """
+
+    @staticmethod
+    @torch.amp.custom_fwd(  # type: ignore[untyped-decorator]
+        device_type="cuda", cast_inputs=torch.float32
+    )
+    def forward(
+        ctx: Any,
+        second: torch.Tensor,
+        third: torch.Tensor,
+        counts: torch.Tensor,
+        least: torch.Tensor,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return (first code, batch, root) and (first code, batch, root, second code) float32.
+
+        ``-inf`` where no item is. Of pairs, only differences under one first code have a meaning.
+        """
+        n_first, batch, n_second = second.shape
+        largest = third.amax(-1, keepdim=True)
+        weights = (third - largest).exp_()
+        sums = torch.bmm(weights, counts).view(n_first, batch, -1, n_second)
+        # existing codes that are all but ruled out keep a mass, others have none
+        sums += least.unsqueeze(1)
+        log_sums = sums.log()
+        scores = log_sums + second.unsqueeze(2)
+        mass = scores.logsumexp(-1)
+        ctx.save_for_backward(second, weights, counts, sums, mass)
+        ctx.mark_non_differentiable(log_sums)
+        return mass + largest, log_sums
+
+    @staticmethod
+    @torch.amp.custom_bwd(device_type="cuda")  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        second, weights, counts, sums, mass = ctx.saved_tensors
+        # the shares of pairs in the mass, divided by their sums; other pairs meet counts of 0
+        shares = second.unsqueeze(2) - mass.masked_fill(mass == -torch.inf, torch.inf).unsqueeze(-1)
+        shares.clamp_(max=LARGEST_EXPONENT).exp_().mul_(gradients[0].unsqueeze(-1))
+        of_weights = torch.bmm(shares.flatten(2), counts.mT)
+        return shares.mul_(sums).sum(2), of_weights.mul_(weights), None, None

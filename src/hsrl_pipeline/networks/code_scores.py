@@ -6,6 +6,8 @@ are: one normaliser over the items that may be shown makes a distribution of the
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -238,22 +240,51 @@ class CodeScores(nn.Module):
                 for weight in layer.parameters():
                     weight.mul_(INITIAL_SCORE_SHARE)
 
-    def code_scores(self, state: torch.Tensor) -> list[torch.Tensor]:
-        """Return what codes add to the scores of their items.
+    def first_scores(self, state: torch.Tensor) -> torch.Tensor:
+        """Return (batch, vocab) float32, what first codes add to the scores of their items."""
+        scores: torch.Tensor = self.heads[0](state) / self._temperature
+        return scores
+
+    def contexts(self, state: torch.Tensor) -> torch.Tensor:
+        """Return what states mean under each first code, (vocab, batch, context) float32.
+
+        What is done under each first code apart from the others finds its numbers side by side.
 
         Args:
             state: (batch, embed) float32. c_0.
+        """
+        if self.expand is None:
+            return state.new_empty(int(self.heads[0].out_features), len(state), 0)  # type: ignore[arg-type]
+        return self._contexts(self.expand(state), by_code=True)
+
+    def further_scores(self, contexts: torch.Tensor) -> list[torch.Tensor]:
+        """Return what further codes add to the scores of their items, level by level.
+
+        Args:
+            contexts: (..., context) float32. Those of first codes.
 
         Returns:
-            One table per level: (batch, vocab) float32 for first codes, and for every further
-            level (batch, vocab, vocab) float32, first code before the level's own.
+            Per level from 2 on (..., vocab) float32.
         """
-        first = self.heads[0](state) / self._temperature
-        if self.expand is None:
-            return [first]
-        sizes = [int(head.out_features) for head in self.heads[1:]]  # type: ignore[arg-type]
-        further = self._further(state) / self._temperature
-        return [first, *torch.split(further, sizes, dim=-1)]
+        return [
+            F.linear(contexts, head.weight / self._temperature, head.bias / self._temperature)  # type: ignore[operator,arg-type]
+            for head in self.heads[1:]
+        ]
+
+    def scores_in_contexts(
+        self, contexts: torch.Tensor, codes: Sequence[torch.Tensor]
+    ) -> torch.Tensor:
+        """Return (...) float32, what given further codes add to the score of an item.
+
+        Args:
+            contexts: (..., context) float32. That of each item's first code.
+            codes: Per level from 2 on (...) int64.
+        """
+        total = contexts.new_zeros(contexts.shape[:-1])
+        for head, code in zip(self.heads[1:], codes, strict=True):
+            products = contexts * F.embedding(code, head.weight)  # type: ignore[arg-type]
+            total = total + products.sum(-1) + head.bias[code]  # type: ignore[index]
+        return total / self._temperature
 
     def _tables(self, state: torch.Tensor) -> torch.Tensor:
         """Return (batch, cell) float32, the scores of first codes and of pairs (first, further)."""
@@ -267,15 +298,28 @@ class CodeScores(nn.Module):
 
     def _further(self, state: torch.Tensor) -> torch.Tensor:
         """Return (batch, vocab, cell) float32, the scores of further codes under first ones."""
-        assert self.expand is not None and self.code_embedding is not None
-        assert self.norm is not None
-        context = self.expand(state).unsqueeze(1)
-        if self.gate is not None:
-            context = context * (1.0 + GATE_GAIN * self.gate)
-        contexts = self.norm(context - EMBEDDING_GAIN * self.code_embedding)
+        assert self.expand is not None
+        contexts = self._contexts(self.expand(state))
         weight = torch.cat([head.weight for head in self.heads[1:]])  # type: ignore[misc]
         bias = torch.cat([head.bias for head in self.heads[1:]])  # type: ignore[misc]
         return F.linear(contexts, weight, bias)
+
+    def _contexts(self, projected: torch.Tensor, *, by_code: bool = False) -> torch.Tensor:
+        """Return (batch, vocab, context) float32, what states mean under first codes.
+
+        Args:
+            projected: (batch, context) float32.
+            by_code: Have the first code before the batch.
+        """
+        assert self.code_embedding is not None and self.norm is not None
+        context = projected.unsqueeze(0 if by_code else 1)
+        codes = 1 if by_code else 0
+        if self.gate is not None:
+            context = context * (1.0 + GATE_GAIN * self.gate.unsqueeze(codes))
+        contexts: torch.Tensor = self.norm(
+            context - EMBEDDING_GAIN * self.code_embedding.unsqueeze(codes)
+        )
+        return contexts
 
 
 def _centred(

@@ -48,10 +48,6 @@ class SemanticItems(nn.Module):
         self.trie = CodeTrie(codes, vocab_sizes, shelves, priors)
         self.n_levels = len(vocab_sizes)
         self._keep("codes", torch.from_numpy(np.where(codes < 0, 0, codes)).long())
-        for level in range(1, self.n_levels + 2):
-            n_children = self.trie.get_buffer(f"n_children_{level}")
-            parents = torch.arange(len(n_children)).repeat_interleave(n_children)
-            self._keep(f"parent_{level}", parents)
         shares = self.trie.log_shares.masked_fill(~self.trie.has_code, -torch.inf)
         self._keep("log_shares", shares)
         self._keep("followed", self._followed_by(vocab_sizes[-1]))
@@ -78,7 +74,7 @@ class SemanticItems(nn.Module):
         scores = partial.new_full((batch, self.trie.n_items + 1), -torch.inf)
         scores[:, items] = partial[:, self._parents(self.n_levels + 1)] + self.log_shares[items]
         if shown is not None and self.trie.has_collisions:
-            nodes = self.trie.item_nodes[shown, self.n_levels]
+            nodes = self.trie.paths_of(shown)[..., -2]
             siblings, log_shares = self.trie.leaf_choice(nodes, shown)
             of_siblings = partial.gather(1, nodes).unsqueeze(-1) + log_shares
             scores.scatter_(1, siblings.flatten(1), of_siblings.flatten(1))
@@ -136,7 +132,7 @@ class SemanticItems(nn.Module):
         return self.trie.get_buffer(f"code_{level}")
 
     def _parents(self, level: int) -> torch.Tensor:
-        return self.get_buffer(f"parent_{level}")
+        return self.trie.get_buffer(f"parent_{level}")
 
     def _followed_by(self, vocab_size: int) -> torch.Tensor:
         """Return (node, vocab) float64: 1 where a prefix of L - 1 codes goes on with a code."""
@@ -216,6 +212,6 @@ class ItemWalk:
         Returns:
             (batch, any) float32.
         """
-        roots = self.trie.item_nodes[items, 0]
+        roots = self.trie.paths_of(items)[..., 0]
         total = self._masses[0].t().gather(1, roots).log()
         return self._items.log_prob(self._log_probs, items, shown) - total.to(state.dtype)

@@ -204,7 +204,8 @@ class TriePolicy(nn.Module):
         log_shares = trie.item_log_shares(items, shown).to(state.dtype)
         rows, places = (items != PAD_ID).nonzero(as_tuple=True)
         listed = items[rows, places]
-        paths, slots = trie.item_nodes[listed], trie.item_slots[listed]
+        paths = trie.paths_of(listed)
+        slots = trie.slots_on(paths)
         log_prob, context = log_shares[rows, places], self.enter(state[rows], paths[:, 0])
         for level in range(1, trie.n_levels + 1):
             nodes = paths[:, level - 1]
@@ -223,8 +224,8 @@ class TriePolicy(nn.Module):
 
 def _leaf_vectors(trie: CodeTrie, item_vectors: torch.Tensor) -> torch.Tensor:
     """Return (leaf, vector) float32, the mean vector of the items of each code, by their shares."""
-    leaves = trie.item_nodes[trie.leaf_items, -2]
-    leaf_vectors = item_vectors.new_zeros(int(leaves.max()) + 1, item_vectors.shape[1])
     shares = trie.log_shares[trie.leaf_items].exp().to(item_vectors.dtype)
-    weighted = shares.unsqueeze(1) * item_vectors[trie.leaf_items]
-    return leaf_vectors.index_add_(0, leaves, weighted)
+    first = trie.get_buffer(f"first_{trie.n_levels + 1}")
+    return F.embedding_bag(
+        trie.leaf_items, item_vectors, first, mode="sum", per_sample_weights=shares
+    )

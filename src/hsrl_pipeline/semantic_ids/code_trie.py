@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from hsrl_pipeline.semantic_ids.item_shares import share_out
+from hsrl_pipeline.semantic_ids.leaf_order import mark_first_leaves, order_by_codes
 from hsrl_pipeline.shapes import PAD_ID, check_shape
 
 NO_NODE = -1
@@ -41,8 +42,7 @@ class CodeTrie(nn.Module):
             item. Or no item has a semantic ID.
     """
 
-    item_nodes: torch.Tensor
-    item_slots: torch.Tensor
+    leaf_of: torch.Tensor
     leaf_items: torch.Tensor
     has_code: torch.Tensor
     log_shares: torch.Tensor
@@ -59,36 +59,38 @@ class CodeTrie(nn.Module):
         self.n_items = len(codes) - 1
         self.n_levels = len(vocab_sizes)
         self.vocab_sizes = tuple(vocab_sizes)
-        shelf = np.ones(len(live), np.int64) if shelves is None else shelves[live]
-        names, root = np.unique(shelf, return_inverse=True)
-        self.n_roots = len(names)
-        node = root.ravel().astype(np.int64)
-        nodes, slots, widths = [node], [], []
-        steps = [*codes[live].T, live]
-        sizes = [*self.vocab_sizes, len(codes)]
-        for level, (code, size) in enumerate(zip(steps, sizes, strict=True), start=1):
-            n_parents = int(node.max()) + 1
-            edges, child = np.unique(node * size + code, return_inverse=True)
-            n_children = np.bincount(edges // size, minlength=n_parents)
-            first = np.concatenate([[0], n_children.cumsum()[:-1]])
-            child = child.ravel().astype(np.int64)
-            slots.append(child - first[node])
+        roots = None
+        if shelves is not None:
+            roots = np.unique(shelves[live], return_inverse=True)[1].ravel().astype(np.int64)
+        leaf_items = order_by_codes(live, roots, codes, self.vocab_sizes)
+        leaf_roots = None if roots is None else np.sort(roots)
+        marks = mark_first_leaves(leaf_items, leaf_roots, codes)
+        starts = [*map(np.flatnonzero, marks), np.arange(len(leaf_items))]
+        self.n_roots = len(starts[0])
+        widths = []
+        for level in range(1, self.n_levels + 2):
+            first = np.flatnonzero(marks[level - 1][starts[level]])
+            n_children = np.diff(first, append=len(starts[level]))
             widths.append(int(n_children.max()))
             self._keep(f"first_{level}", first)
             self._keep(f"n_children_{level}", n_children)
-            self._keep(f"code_{level}", edges % size)
-            node = child
-            nodes.append(node)
+            self._keep(f"parent_{level}", np.arange(len(first)).repeat(n_children))
+            added = leaf_items[starts[level]]
+            self._keep(
+                f"code_{level}", codes[added, level - 1] if level <= self.n_levels else added
+            )
         self.widths = tuple(widths)
-        self._keep("item_nodes", _by_item(nodes, live, len(codes)))
-        self._keep("item_slots", _by_item(slots, live, len(codes)))
-        leaf_items = live[np.argsort(node)]
+        for level, places in enumerate(starts[:-1]):
+            self._keep(f"leaves_{level}", np.append(places, len(leaf_items)))
+        leaf_of = np.zeros(len(codes), np.int64)
+        leaf_of[leaf_items] = starts[-1]
+        self._keep("leaf_of", leaf_of)
         self._keep("leaf_items", leaf_items)
         has_code = np.zeros(len(codes), bool)
         has_code[live] = True
         self._keep("has_code", has_code)
         log_shares = np.zeros(len(codes), np.float32)
-        log_shares[leaf_items] = share_out(priors, leaf_items, len(codes), first)
+        log_shares[leaf_items] = share_out(priors, leaf_items, len(codes), starts[-2])
         self._keep("log_shares", log_shares)
 
     @property
@@ -116,13 +118,43 @@ class CodeTrie(nn.Module):
         children = (first + slots).masked_fill_(~valid, 0)
         return children, self.get_buffer(f"code_{level}")[children], valid
 
+    def paths_of(self, items: torch.Tensor) -> torch.Tensor:
+        """Return the nodes on the way from the root to items.
+
+        Args:
+            items: (...) int64.
+
+        Returns:
+            (..., level + 2) int64. Nodes of levels 0 to ``L + 1``; 0 for items without a semantic
+            ID.
+        """
+        nodes = [self.leaf_of[items]]
+        for level in range(self.n_levels + 1, 0, -1):
+            nodes.append(self.get_buffer(f"parent_{level}")[nodes[-1]])
+        return torch.stack(nodes[::-1], dim=-1)
+
+    def slots_on(self, paths: torch.Tensor) -> torch.Tensor:
+        """Return which child of the node before it each node of a path is.
+
+        Args:
+            paths: (..., level + 2) int64. Nodes of levels 0 to ``L + 1``.
+
+        Returns:
+            (..., level + 1) int64. Slots at levels 1 to ``L + 1``.
+        """
+        firsts = [
+            self.get_buffer(f"first_{level}")[paths[..., level - 1]]
+            for level in range(1, self.n_levels + 2)
+        ]
+        return paths[..., 1:] - torch.stack(firsts, dim=-1)
+
     def n_children(self, level: int, nodes: torch.Tensor) -> torch.Tensor:
         """Return (...) int64, how many children of ``level`` the nodes above it have."""
         return self.get_buffer(f"n_children_{level}")[nodes]
 
     def n_items_below(self, level: int) -> torch.Tensor:
-        """Return (node,) int64, how many items lie below each node of a level from 1 to L."""
-        return self._first_leaves[level - 1].diff()
+        """Return (node,) int64, how many items lie below each node of a level from 0 to L."""
+        return self.get_buffer(f"leaves_{level}").diff()
 
     def nodes_of(self, codes: torch.Tensor, roots: torch.Tensor | None = None) -> torch.Tensor:
         """Return the node that each prefix leads to.
@@ -172,7 +204,7 @@ class CodeTrie(nn.Module):
         exact = torch.ones_like(roots, dtype=torch.bool)
         for level in range(1, self.n_levels + 1):
             after, at, found = self._step(level, nodes, codes[..., level - 1])
-            places = torch.where(exact, self._first_leaves[level - 1][after], places)
+            places = torch.where(exact, self.get_buffer(f"leaves_{level}")[after], places)
             exact = exact & found
             nodes = torch.where(found, at, nodes)
         return places
@@ -219,8 +251,9 @@ class CodeTrie(nn.Module):
         """
         if shown is None or not shown.shape[1] or not self.has_collisions:
             return self.log_shares[items]
-        _, log_shares = self.leaf_choice(self.item_nodes[items, self.n_levels], shown)
-        own = log_shares.gather(-1, self.item_slots[items, self.n_levels].unsqueeze(-1))[..., 0]
+        paths = self.paths_of(items)
+        _, log_shares = self.leaf_choice(paths[..., -2], shown)
+        own = log_shares.gather(-1, self.slots_on(paths)[..., -1:])[..., 0]
         return own.masked_fill(~self.has_code[items], 0.0)
 
     def _step(
@@ -244,25 +277,12 @@ class CodeTrie(nn.Module):
         """
         edges = []
         for level, size in enumerate(self.vocab_sizes, start=1):
-            n_children = self.get_buffer(f"n_children_{level}")
-            parents = torch.arange(len(n_children), device=n_children.device)
-            codes = self.get_buffer(f"code_{level}")
-            edges.append(parents.repeat_interleave(n_children) * size + codes)
+            parents = self.get_buffer(f"parent_{level}")
+            edges.append(parents * size + self.get_buffer(f"code_{level}"))
         return edges
 
-    @cached_property
-    def _first_leaves(self) -> list[torch.Tensor]:
-        """Per level 1 to L (node + 1,) int64: place of the first item below each node."""
-        below = torch.arange(len(self.leaf_items) + 1, device=self.leaf_items.device)
-        places: list[torch.Tensor] = []
-        for level in range(self.n_levels + 1, 1, -1):
-            first = self.get_buffer(f"first_{level}")
-            below = below[nn.functional.pad(first, (0, 1), value=len(below) - 1)]
-            places.insert(0, below)
-        return places
-
     def _keep(self, name: str, values: NDArray[np.generic]) -> None:
-        self.register_buffer(name, torch.from_numpy(np.ascontiguousarray(values)), persistent=False)
+        self.register_buffer(name, torch.from_numpy(values), persistent=False)
 
 
 def check_codes(codes: NDArray[np.int64], vocab_sizes: tuple[int, ...]) -> NDArray[np.int64]:
@@ -279,11 +299,17 @@ def check_codes(codes: NDArray[np.int64], vocab_sizes: tuple[int, ...]) -> NDArr
         ValueError: A code lies outside its level's vocabulary, or no item has a semantic ID.
     """
     check_shape("codes", codes, None, len(vocab_sizes))
-    absent = (codes == -1).all(axis=1)
+    absent = codes[:, 0] == -1
+    within = np.ones(len(codes), bool)
+    # column by column: a row has too few codes to be worth a loop of its own
+    for column, size in zip(codes.T, vocab_sizes, strict=True):
+        absent &= column == -1
+        within &= (column >= 0) & (column < size)
     absent[PAD_ID] = True
-    wrong = ((codes < 0) | (codes >= np.asarray(vocab_sizes))) & ~absent[:, None]
+    wrong = ~(within | absent)
     if wrong.any():
-        item, level = np.argwhere(wrong)[0]
+        item = wrong.argmax()
+        level = ((codes[item] < 0) | (codes[item] >= vocab_sizes)).argmax()
         raise ValueError(
             f"item {item} has code {codes[item, level]} at level {level + 1}, "
             f"expected one in [0, {vocab_sizes[level]})"
@@ -291,12 +317,3 @@ def check_codes(codes: NDArray[np.int64], vocab_sizes: tuple[int, ...]) -> NDArr
     if absent.all():
         raise ValueError("no item has a semantic ID")
     return np.flatnonzero(~absent)
-
-
-def _by_item(
-    columns: list[NDArray[np.int64]], live: NDArray[np.int64], rows: int
-) -> NDArray[np.int64]:
-    """Return (item, column) with zeros for padding and items without a semantic ID."""
-    table = np.zeros((rows, len(columns)), np.int64)
-    table[live] = np.stack(columns, axis=1)
-    return table

@@ -28,15 +28,14 @@ def share_out(
     Raises:
         ValueError: There is not one finite prior per row; names the item.
     """
-    if priors is None:
-        scores = np.zeros(len(items))
-    else:
-        check_shape("priors", priors, n_rows)
-        wrong = np.flatnonzero(~np.isfinite(priors))
-        if len(wrong):
-            raise ValueError(f"item {wrong[0]} has prior {priors[wrong[0]]}, expected a number")
-        scores = priors[items].astype(np.float64)
     sizes = np.diff(np.append(starts, len(items)))
+    if priors is None:
+        return (0.0 - np.log(sizes)).repeat(sizes)
+    check_shape("priors", priors, n_rows)
+    wrong = np.flatnonzero(~np.isfinite(priors))
+    if len(wrong):
+        raise ValueError(f"item {wrong[0]} has prior {priors[wrong[0]]}, expected a number")
+    scores = priors[items].astype(np.float64)
     shifted = scores - np.maximum.reduceat(scores, starts).repeat(sizes)
     total = np.add.reduceat(np.exp(shifted), starts)
     log_shares: NDArray[np.float64] = shifted - np.log(total).repeat(sizes)

@@ -27,7 +27,7 @@ class ShownItems:
 
     def __init__(self, trie: CodeTrie, shown: torch.Tensor, roots: torch.Tensor) -> None:
         self._trie = trie
-        nodes = trie.item_nodes[shown]
+        nodes = trie.paths_of(shown)
         counted = trie.has_code[shown] & (shown != PAD_ID) & (nodes[..., 0] == roots.unsqueeze(1))
         leaves = nodes[..., -1].masked_fill(~counted, len(trie.leaf_items))
         most = int(counted.sum(1).max()) if len(shown) else 0
@@ -35,10 +35,8 @@ class ShownItems:
         valid = leaves < len(trie.leaf_items)
         items = trie.leaf_items[leaves.clamp(max=len(trie.leaf_items) - 1)]
         # free places come last at every level, as they do among the leaves
-        self._nodes = [
-            trie.item_nodes[items, level].masked_fill(~valid, torch.iinfo(torch.int64).max)
-            for level in range(trie.n_levels + 1)
-        ]
+        paths = trie.paths_of(items).masked_fill(~valid.unsqueeze(-1), torch.iinfo(torch.int64).max)
+        self._nodes = [nodes.contiguous() for nodes in paths.unbind(-1)[:-1]]
         self._dead = []
         touched = []
         places = torch.arange(most, device=shown.device)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
 import pandas as pd
 
+from hsrl_pipeline.agents.base import Agent
 from hsrl_pipeline.agents.policy_checkpoint import agent_context, describe_policy, priors_in_use
+from hsrl_pipeline.agents.policy_snapshots import PolicySnapshots
 from hsrl_pipeline.agents.registry import build_agent
 from hsrl_pipeline.catalogue.live_catalogue import LiveCatalogue
 from hsrl_pipeline.config.agents.shared import AgentSettings
@@ -39,6 +41,9 @@ def train_agent(
     on_metrics: MetricStream | None = None,
     checkpoints: CheckpointStore | None = None,
     catalogues: Mapping[int, LiveCatalogue] | None = None,
+    snapshots: PolicySnapshots | None = None,
+    kept_at: Collection[int] = (),
+    facts: Mapping[str, Any] | None = None,
 ) -> tuple[dict[str, Any], pd.DataFrame]:
     """Build an agent and its sessions, train it and describe the result.
 
@@ -54,6 +59,9 @@ def train_agent(
         checkpoints: Keeps the state to resume from.
         catalogues: Versions of a moving catalogue by iteration, as for ``Trainer``; item vectors
             and codebook of the data are then those of the launch.
+        snapshots: Keeps the policy as it was after some numbers of updates.
+        kept_at: These numbers; at one of a change, the policy is kept before it.
+        facts: Further JSON-able facts that belong to the run's identity and its checkpoints.
 
     Returns:
         The policy checkpoint (``describe_policy``) and the training curves.
@@ -81,7 +89,14 @@ def train_agent(
         "item_vectors_version": data.item_vectors_version,
         "codebook_version": data.codebook.version,
         "simulator_train_version": checkpoint_version(simulator),
+        **(facts or {}),
     }
+
+    def keep(updates: int, trained: Agent) -> None:
+        assert snapshots is not None  # nothing is watched then
+        described = {**provenance, "n_iterations": str(updates)}
+        snapshots.save(updates, describe_policy(trained, settings, context, described))
+
     trainer = Trainer(
         agent,
         training,
@@ -99,8 +114,10 @@ def train_agent(
             "candidates": sessions.candidates.model_dump(mode="json", exclude_none=True),
         },
         catalogues=catalogues,
+        watch=keep,
+        watch_at=() if snapshots is None else kept_at,
     )
+    provenance["regime"] = sessions.candidates.regime
     history = trainer.run(on_metrics, checkpoints)
     provenance["n_iterations"] = str(training.n_iterations)
-    provenance["regime"] = sessions.candidates.regime
     return describe_policy(agent, settings, context, provenance), history

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import pandas as pd
@@ -28,6 +28,7 @@ from hsrl_pipeline.training.side_thread import SideThread
 logger = logging.getLogger(__name__)
 
 MetricStream = Callable[[int, Mapping[str, float]], None]
+Watch = Callable[[int, Agent], None]
 
 
 class Trainer:
@@ -44,6 +45,9 @@ class Trainer:
         identity: Further JSON-able facts that a resumed run must share with the interrupted one.
         catalogues: Versions of a moving catalogue by the number of updates done when each is set;
             0 is the launch. Without any, the catalogue stays as agent and sessions know it.
+        watch: Called with the agent after the numbers of updates in ``watch_at``, before a change
+            that comes then. An agent that has stopped early is shown for all later numbers.
+        watch_at: Numbers of updates.
 
     Raises:
         ValueError: The agent needs sessions or a log that was not given.
@@ -61,6 +65,8 @@ class Trainer:
         stopping: EarlyStopping | None = None,
         identity: Mapping[str, Any] | None = None,
         catalogues: Mapping[int, LiveCatalogue] | None = None,
+        watch: Watch | None = None,
+        watch_at: Collection[int] = (),
     ) -> None:
         interacts = agent.experience != "log"
         if interacts and sessions is None:
@@ -75,6 +81,7 @@ class Trainer:
         self._stopping = stopping
         self._sessions = sessions if interacts else None
         self._catalogues = dict(sorted((catalogues or {}).items()))
+        self._watch, self._watch_at = watch, frozenset(watch_at)
         self._collector: Collector | None = None
         self._collapse: CollapseMonitor | None = None
         if interacts and sessions is not None:
@@ -223,6 +230,7 @@ class Trainer:
 
     def _prepare(self) -> None:
         """Do what comes before the next update alone: a change of the catalogue, the warm-up."""
+        self._show(self._iteration)
         if self._iteration in self._catalogues:
             self._set_catalogue(self._catalogues[self._iteration])
         if self._iteration == 0 and self._collector is not None:
@@ -232,9 +240,15 @@ class Trainer:
         if self._stopping is not None:
             self._stopping.restore()
         # an agent that has stopped early takes the changes that are left without learning
-        for at, catalogue in self._catalogues.items():
-            if self._iteration <= at < self._config.n_iterations:
-                self._agent.set_catalogue(catalogue)
+        for at in sorted({*self._catalogues, *self._watch_at}):
+            if at >= self._iteration:
+                self._show(at)
+                if at in self._catalogues and at < self._config.n_iterations:
+                    self._agent.set_catalogue(self._catalogues[at])
+
+    def _show(self, updates: int) -> None:
+        if self._watch is not None and updates in self._watch_at:
+            self._watch(updates, self._agent)
 
     def _update(self, beside: SideThread) -> None:
         config = self._config

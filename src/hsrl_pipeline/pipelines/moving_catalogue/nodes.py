@@ -8,6 +8,7 @@ import hsrl_pipeline.pipelines.lazy_pandas as pd
 from hsrl_pipeline.config.catalogue import CatalogueConfig
 from hsrl_pipeline.config.session import CandidatesConfig, SessionConfig
 from hsrl_pipeline.config.sid import SidConfig
+from hsrl_pipeline.config.simulator import SimulatorConfig
 
 
 def draw_catalogue_schedule(
@@ -242,6 +243,58 @@ def publish_arriving_items(
         "changes": [change.to_dict() for change, _ in changes],
     }
     return {"config": sources, "state": arriving.to_state()}, document
+
+
+def fit_launch_knowledge(
+    *,
+    users: pd.DataFrame,
+    items: pd.DataFrame,
+    slates: pd.DataFrame,
+    timeline: pd.DataFrame,
+    dataset_info: dict[str, Any],
+    catalogue_schedule: dict[str, Any],
+    catalogue: CatalogueConfig,
+    simulator: SimulatorConfig,
+    session: SessionConfig,
+    seed: int,
+) -> dict[str, Any]:
+    """Fit a response model of somebody who knows the launch alone, for a reference.
+
+    Args:
+        users: Canonical table.
+        items: Canonical table.
+        slates: Canonical table; the training split alone is used.
+        timeline: Canonical table.
+        dataset_info: Sizes and field names.
+        catalogue_schedule: Document of the schedule.
+        catalogue: Whether it is wanted.
+        simulator: Parameters of the simulators.
+        session: History window.
+        seed: Seed of the run.
+
+    Returns:
+        Checkpoint of the response model; without arrays where it is not wanted.
+    """
+    from hsrl_pipeline.catalogue import CatalogueSchedule
+    from hsrl_pipeline.data.slate_log import DatasetInfo, ItemTable, SlateLog, UserTable
+    from hsrl_pipeline.provenance import with_provenance
+    from hsrl_pipeline.simulator.response.launch_response import fit_launch_response
+
+    info = DatasetInfo.from_dict(dataset_info)
+    schedule = CatalogueSchedule.from_document(catalogue_schedule)
+    fitted: dict[str, Any] = {"config": {}, "state": {}}
+    if catalogue.references == "all":
+        fitted = fit_launch_response(
+            SlateLog.from_frames(slates, timeline),
+            UserTable.from_frame(users, info),
+            ItemTable.from_frame(items, info),
+            schedule.launched,
+            simulator,
+            history_size=session.history_size,
+            seed=seed,
+        )
+    sources = {"catalogue_schedule_version": schedule.version}
+    return with_provenance({**fitted, "config": {**fitted["config"], **sources}}, info.version)
 
 
 def _vectors(item_vectors: dict[str, Any]) -> Any:

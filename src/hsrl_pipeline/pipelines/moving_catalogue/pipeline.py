@@ -8,6 +8,7 @@ from hsrl_pipeline.pipelines.moving_catalogue.nodes import (
     build_launch_vectors,
     draw_catalogue_schedule,
     fit_launch_codebook,
+    fit_launch_knowledge,
     publish_arriving_items,
     score_launch_priors,
 )
@@ -79,6 +80,20 @@ def create_pipeline(**_: object) -> Pipeline:
                 },
                 outputs=["arriving_items", "catalogue_changes"],
                 name="publish_arriving_items",
+            ),
+            node(
+                fit_launch_knowledge,
+                inputs={
+                    **LOG_INPUTS,
+                    "users": "users",
+                    "catalogue_schedule": "catalogue_schedule",
+                    "catalogue": "params:catalogue",
+                    "simulator": "params:simulator",
+                    "session": "params:session",
+                    "seed": "params:seed",
+                },
+                outputs="launch_response",
+                name="fit_launch_knowledge",
             ),
         ],
         namespace="moving_catalogue",

@@ -63,7 +63,7 @@ class SemanticTokenDecoder:
         self._slate_size = slate_size
         self._trie = CodeTrie(codes, vocab_sizes, shelves, priors)
         items = self._trie.leaf_items.numpy()
-        sizes = np.bincount(self._trie.item_nodes[self._trie.leaf_items, 0].numpy())
+        sizes = self._trie.n_items_below(0).numpy()
         n_shelves = 1 if shelves is None else len(np.unique(shelves[1:]))
         if slate_size % n_shelves:
             raise ValueError(f"slate_size {slate_size} does not divide among {n_shelves} shelves")
@@ -72,7 +72,7 @@ class SemanticTokenDecoder:
         if fewest < self._share:
             raise ValueError(f"{fewest} items have a code, a slate needs {self._share}")
 
-        code = self._trie.item_nodes[self._trie.leaf_items, self._trie.n_levels].numpy()
+        code = self._trie.get_buffer(f"parent_{self._trie.n_levels + 1}").numpy()
         order = np.lexsort((items, -self._trie.log_shares.numpy()[items], code))
         ends = np.cumsum(sizes)
         slot_shelf = np.repeat(np.arange(n_shelves), self._share)

@@ -1,0 +1,73 @@
+"""One agent through all changes of a catalogue: while it learns, or after it has learned."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from hsrl_pipeline.agents.policy_snapshots import PolicySnapshots
+from hsrl_pipeline.catalogue.timetable import Timetable
+from hsrl_pipeline.config.agents.shared import AgentSettings
+from hsrl_pipeline.config.training import TrainingConfig
+from hsrl_pipeline.simulator.moving_world import MovingWorld
+from hsrl_pipeline.simulator.session_setting import SessionSetting
+from hsrl_pipeline.training.agent_training import train_agent
+from hsrl_pipeline.training.checkpoint_store import CheckpointStore
+from hsrl_pipeline.training.trainer import MetricStream
+
+
+def train_through_changes(
+    world: MovingWorld,
+    simulator: Mapping[str, Any],
+    settings: AgentSettings,
+    timetable: Timetable,
+    *,
+    agent_name: str,
+    training: TrainingConfig,
+    sessions: SessionSetting,
+    seed: int,
+    snapshots: PolicySnapshots,
+    on_metrics: MetricStream | None = None,
+    checkpoints: CheckpointStore | None = None,
+) -> tuple[dict[str, Any], pd.DataFrame]:
+    """Train an agent under the versions of a catalogue, and keep it at the times of its judging.
+
+    It learns from the log as it is known at launch. Training continues a killed run where
+    ``training.resume`` says so; policies that were kept before stay then.
+
+    Args:
+        world: Data and versions of the catalogue.
+        simulator: Checkpoint of the training simulator.
+        settings: Settings of the agent.
+        timetable: When the catalogue changes and when the policy is kept.
+        agent_name: Registered name of the agent.
+        training: Batch sizes and resume; the length is that of the timetable.
+        sessions: Rules of the sessions and the device to train on.
+        seed: Seed of the run.
+        snapshots: Keeps the policies.
+        on_metrics: Called with each point of the training curves.
+        checkpoints: Keeps the state to resume from.
+
+    Returns:
+        The policy checkpoint at the end and the training curves.
+    """
+    if not training.resume:
+        snapshots.discard()
+    later = dict(zip(timetable.change_at, world.versions[1:], strict=False))
+    return train_agent(
+        world.known_at_launch,
+        simulator,
+        settings,
+        agent_name=agent_name,
+        training=training.model_copy(update={"n_iterations": timetable.n_iterations}),
+        sessions=sessions,
+        seed=seed,
+        on_metrics=on_metrics,
+        checkpoints=checkpoints,
+        catalogues={0: world.versions[0], **later},
+        snapshots=snapshots,
+        kept_at=timetable.kept_at,
+        facts={"catalogue_schedule_version": world.schedule.version},
+    )
