@@ -188,8 +188,9 @@ class CodeWalk:
         n_items = self.trie.n_children(self.trie.n_levels + 1, path[..., -2])
         total = self._total.gather(1, path[..., 0])
         shares = self.trie.item_log_shares(items, shown).to(total.dtype)
-        log_prob: torch.Tensor = self.code_scores(items) + shares - total
-        log_prob = log_prob + n_items.to(total.dtype).log()
+        log_prob: torch.Tensor = (
+            self.code_scores(items) + n_items.to(total.dtype).log() + shares - total
+        )
         return log_prob.masked_fill(items == PAD_ID, 0.0)
 
     def item_scores(self, items: torch.Tensor) -> torch.Tensor:
