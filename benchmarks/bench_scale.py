@@ -47,7 +47,7 @@ POLICIES: dict[str, dict[str, Any]] = {
     "flat": {"action_space": "items"},
 }
 FLAT, CODES = "flat", "codes"
-REPEATS = 5
+REPEATS = 3
 CHANGE_VOCAB, CHANGED_SHARE, NEEDED = 256, 0.01, 60
 ALLOWED_SECONDS, ALLOWED_SHARE, ALLOWED_GROWTH = 1.0, 0.25, 1.1
 
@@ -61,7 +61,7 @@ def run() -> Iterator[BenchmarkLine]:
             yield change_line(policy, SIZES[-1])
 
 
-def growth_lines(sizes: tuple[int, ...], repeats: int = 5 * REPEATS) -> Iterator[BenchmarkLine]:
+def growth_lines(sizes: tuple[int, ...], repeats: int = 8 * REPEATS) -> Iterator[BenchmarkLine]:
     """Yield how long an iteration of ``codes`` takes at each size, all sizes in turns.
 
     Args:

@@ -9,7 +9,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hsrl_pipeline.agents.slate_selection import SlateSelector
+from hsrl_pipeline.agents.slate_selection import MANY_ITEMS, SlateSelector
+from hsrl_pipeline.shapes import PAD_ID
 
 LOGITS = torch.log(torch.tensor([[9.0, 0.4, 0.3, 0.2, 0.1]]))
 
@@ -143,3 +144,21 @@ def test_a_shelf_with_too_few_live_items_is_refused():
     with pytest.raises(ValueError, match="a shelf holds 0 live items, a slate needs 1 of it"):
         selector.set_live(np.array([False, True, True, False, False]))
     assert selector.greedy(torch.arange(5.0)[None]).tolist() == [[1, 4]]
+
+
+@pytest.mark.parametrize("place", ["spread", "one block", "at the end"])
+def test_the_best_of_very_many_items_are_those_of_a_full_selection(place: str) -> None:
+    n_items, n = MANY_ITEMS + 100, 20
+    scores = torch.rand((3, n_items + 1), generator=torch.Generator().manual_seed(0))
+    if place == "one block":
+        scores[:, 1001:1031] += 1.0
+    if place == "at the end":
+        scores[:, -30:] += 1.0
+    scores[2] = -torch.inf
+    scores[2, [5, 70_000 - 5_000]] = 0.0
+    items, best = SlateSelector(n_items, 10).best(scores, n)
+    expected = scores[:2, 1:].topk(n)
+    assert torch.equal(items[:2], expected.indices + 1)
+    assert torch.equal(best[:2], expected.values)
+    assert items[2, :2].tolist() == [5, 65_000]
+    assert (items[2, 2:] == PAD_ID).all()

@@ -19,7 +19,7 @@ from hsrl_pipeline.semantic_ids.codebook import Codebook
 from hsrl_pipeline.semantic_ids.residual_quantizer import QuantizerSettings, fit_residual_quantizer
 from hsrl_pipeline.simulator.response.recorded import record_answers
 
-from ..pipelines.offline_eval_inputs import INFO, N_ITEMS, SLATE, make_inputs
+from ..pipelines.offline_eval_inputs import INFO, N_ITEMS, SLATE, make_inputs, make_personal
 
 ID = "hsrl_pipeline/SlateRec-v0"
 SHORT = {"session": {"history_size": 8, "horizon": 6}}
@@ -194,6 +194,23 @@ def test_recorded_answers_can_be_played_against(judged_project):
 def test_recorded_answers_have_people_of_their_own(judged_project):
     with pytest.raises(UserError, match="do not start from the split 'test'"):
         make(judged_project, simulator="eval", split="test")
+
+
+def test_users_without_training_rows_are_met_with_what_they_answered_before(project, tmp_path):
+    shutil.copytree(project, tmp_path / "p")
+    path = tmp_path / "p/data/06_models/synthetic/simulator_train"
+    CheckpointDataset(filepath=str(path)).save(make_personal(1, known=range(1, 7)))
+
+    def numbers(**overrides):
+        parameters = SHORT | {"evaluation": overrides}
+        options = {"simulator": "train", "split": "test", "parameters": parameters}
+        return gymnasium.make(
+            ID, project=tmp_path / "p", **options
+        ).unwrapped.sessions._pool.numbers
+
+    # the users 7 and 8 have 8 and 4 test slates; the first of each has nothing before it
+    assert numbers().tolist() == [7, *range(9, 16), 8, *range(16, 19)]
+    assert numbers(infer_tastes=False) is None
 
 
 ALWAYS = np.arange(1, SLATE + 1)

@@ -165,3 +165,14 @@ def test_a_code_outside_its_vocabulary_is_refused() -> None:
     codes[3, 1] = 9
     with pytest.raises(ValueError, match="item 3 has code 9"):
         make_scores(codes)
+
+
+@pytest.mark.parametrize("options", [{}, {"item_vectors": None, "item_deviations": False}])
+def test_a_few_states_have_the_scores_that_they_have_among_many(options: dict[str, Any]) -> None:
+    scores = make_scores(**options)
+    with torch.no_grad():
+        together = scores(STATES)
+        for row in range(len(STATES) - 1):
+            few = scores(STATES[row : row + 2])
+            torch.testing.assert_close(few, together[row : row + 2], rtol=1e-5, atol=1e-6)
+    assert (scores(STATES[:1])[0] == -torch.inf).nonzero().flatten().tolist() == [0, 5]

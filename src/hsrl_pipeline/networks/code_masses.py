@@ -188,13 +188,16 @@ class CodeWalk:
         n_items = self.trie.n_children(self.trie.n_levels + 1, path[..., -2])
         total = self._total.gather(1, path[..., 0])
         shares = self.trie.item_log_shares(items, shown).to(total.dtype)
-        log_prob = self.code_scores(items) + n_items.to(total.dtype).log() + shares - total
+        log_prob: torch.Tensor = (
+            self.code_scores(items) + n_items.to(total.dtype).log() + shares - total
+        )
         return log_prob.masked_fill(items == PAD_ID, 0.0)
 
     def item_scores(self, items: torch.Tensor) -> torch.Tensor:
         """Return (batch, any) float32, the scores of items, (batch, any) int64, as of the head."""
         scores, priors = self.code_scores(items), self._masses.head.item_priors
-        return scores if priors is None else scores + priors[items]
+        total: torch.Tensor = scores if priors is None else scores + priors[items]
+        return total
 
     def code_scores(self, items: torch.Tensor) -> torch.Tensor:
         """Return (batch, any) float32, the scores of the codes of items, (batch, any) int64."""
@@ -226,7 +229,9 @@ class _MassBelow(torch.autograd.Function):
     """
 
     @staticmethod
-    @torch.amp.custom_fwd(device_type="cuda", cast_inputs=torch.float32)
+    @torch.amp.custom_fwd(  # type: ignore[untyped-decorator]
+        device_type="cuda", cast_inputs=torch.float32
+    )
     def forward(
         ctx: Any,
         second: torch.Tensor,
@@ -252,7 +257,7 @@ class _MassBelow(torch.autograd.Function):
         return mass + largest, log_sums
 
     @staticmethod
-    @torch.amp.custom_bwd(device_type="cuda")
+    @torch.amp.custom_bwd(device_type="cuda")  # type: ignore[untyped-decorator]
     def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         second, weights, counts, sums, mass = ctx.saved_tensors
         # the shares of pairs in the mass, divided by their sums; other pairs meet counts of 0
