@@ -19,7 +19,7 @@ SITE := data/08_reporting/viz
 # what `make run` shortens, for a first look within three minutes
 BRIEF := training.n_iterations=500,evaluation.n_episodes=2000
 # and its few policies through three changes of the catalogue
-MOVING := catalogue.schedule=moving,catalogue.n_changes=3,catalogue.modes=[serving],catalogue.serving_updates=[0],catalogue.references=few,training.n_iterations=150,training.warmup_transitions=100,evaluation.n_episodes=150,agents.hsrl.warm_start_iterations=100
+MOVING := catalogue.schedule=moving,catalogue.n_changes=3,catalogue.modes=[serving],catalogue.serving_updates=[0],catalogue.references=few,training.n_iterations=100,training.warmup_transitions=100,evaluation.n_episodes=100,agents.hsrl.warm_start_iterations=70
 
 VENV := .venv
 BIN := $(VENV)/bin
