@@ -211,14 +211,12 @@ def test_an_agent_that_stopped_early_takes_the_changes_that_are_left(parts, conf
 def test_what_watches_sees_the_agent_before_a_change_and_one_that_stopped_at_all_later_times(
     parts, config
 ) -> None:
-    for name, settings, versions in (
-        ("hsrl", SETTINGS["hsrl"], [CHANGES[0], CHANGES[0], CHANGES[15], CHANGES[22]]),
-        ("sl", None, [CHANGES[0], CHANGES[0], CHANGES[15], CHANGES[22]]),
-    ):
-        settings = settings or SupervisedSettings(
-            encoder=EncoderConfig(**ENCODER.model_dump() | {"use_step": False}),
-            early_stopping=EarlyStoppingConfig(check_every=1, patience=1),
-        )
+    stops_early = SupervisedSettings(
+        encoder=EncoderConfig(**ENCODER.model_dump() | {"use_step": False}),
+        early_stopping=EarlyStoppingConfig(check_every=1, patience=1),
+    )
+    versions = [CHANGES[0], CHANGES[0], CHANGES[15], CHANGES[22]]
+    for name, settings in (("hsrl", SETTINGS["hsrl"]), ("sl", stops_early)):
         agent, sessions, log = parts(settings=settings, name=name, context=launch_context())
         stopping = None
         if name == "sl":
