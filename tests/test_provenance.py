@@ -18,6 +18,7 @@ from hsrl_pipeline.semantic_ids.residual_quantizer import QuantizerSettings, fit
 OF_D1 = {"dataset_version": "d1"}
 OF_LAUNCH = {**OF_D1, "catalogue_schedule_version": "k1"}
 OF_ALL_LAUNCHED = {**OF_LAUNCH, "item_vectors_version": "lv1", "codebook_version": "lc1"}
+OF_MOVING_RUN = {**OF_ALL_LAUNCHED, "simulator_train_version": "s1"}
 FACTS = {
     "dataset_info": {"version": "d1"},
     "users": OF_D1,
@@ -38,6 +39,9 @@ FACTS = {
     "launch_item_priors": OF_LAUNCH,
     "arriving_items": OF_ALL_LAUNCHED,
     "catalogue_changes": OF_ALL_LAUNCHED,
+    "launch_response": OF_LAUNCH,
+    "timetable_training": OF_MOVING_RUN,
+    "timetable_serving": OF_MOVING_RUN,
     "trained_policy": {
         **OF_D1,
         "item_vectors_version": "v1",
@@ -95,9 +99,11 @@ def test_all_that_is_stale_is_one_message_with_the_pipelines_in_order():
     assert message_of(facts, " --env ml1m") == (
         "item_vectors, item_vectorizer, codebook, item_priors, simulator_train, simulator_eval, "
         "catalogue_schedule, launch_item_vectors, launch_item_vectorizer, launch_codebook, "
-        "launch_item_priors, arriving_items, catalogue_changes, trained_policy "
+        "launch_item_priors, arriving_items, catalogue_changes, launch_response, "
+        "timetable_training, timetable_serving, trained_policy "
         "were made from dataset version d1, this is d2. Run first: kedro run --pipelines "
-        "sid_tokenization,simulator_training,moving_catalogue,agent_training --env ml1m"
+        "sid_tokenization,simulator_training,moving_catalogue,moving_training,agent_training "
+        "--env ml1m"
     )
 
 

@@ -69,13 +69,13 @@ ORIGINS = {
     "launch_codebook": Origin("moving_catalogue", (*OF_LAUNCH, "launch_item_vectors")),
     "launch_item_priors": Origin("moving_catalogue", OF_LAUNCH),
     "arriving_items": Origin("moving_catalogue", OF_ALL_LAUNCHED),
-    "launch_response": Origin("moving_catalogue", OF_LAUNCH),
     "catalogue_changes": Origin("moving_catalogue", OF_ALL_LAUNCHED),
+    "launch_response": Origin("moving_catalogue", OF_LAUNCH),
+    "timetable_training": Origin("moving_training", later_sources=OF_MOVING_RUN),
+    "timetable_serving": Origin("moving_training", later_sources=OF_MOVING_RUN),
     "trained_policy": Origin(
         "agent_training", ("dataset_info", "codebook"), ("item_vectors", "simulator_train")
     ),
-    "timetable_training": Origin("moving_training", later_sources=OF_MOVING_RUN),
-    "timetable_serving": Origin("moving_training", later_sources=OF_MOVING_RUN),
 }
 """Artifacts by catalog name, in the order in which the pipelines make them."""
 

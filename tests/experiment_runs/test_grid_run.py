@@ -216,14 +216,16 @@ def test_stages_follow_from_the_pipelines() -> None:
         "ingestion": set(),
         "sid_tokenization": {"ingestion"},
         "simulator_training": {"ingestion"},
+        "moving_catalogue": {"ingestion", "simulator_training"},
         "trial": {"ingestion", "sid_tokenization", "simulator_training"},
+        "moving_trial": {"ingestion", "simulator_training", "moving_catalogue"},
     }
     assert stages["simulator_training"].parameters == {"simulator", "session", "seed"}
 
 
 @pytest.mark.parametrize("size", SIZES)
 def test_the_ready_grids_name_what_exists(size) -> None:
-    assert {"table2", "table3", "fig5", "fig6"} <= set(grid_names(CONF))
+    assert {"table2", "table3", "fig5", "fig6", "moving"} <= set(grid_names(CONF))
     for name in grid_names(CONF):
         path = CONF / "experiments" / f"{name}.yml"
         grid = read_grid(path, size)
