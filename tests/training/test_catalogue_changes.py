@@ -211,15 +211,15 @@ def test_an_agent_that_stopped_early_takes_the_changes_that_are_left(parts, conf
 def test_what_watches_sees_the_agent_before_a_change_and_one_that_stopped_at_all_later_times(
     parts, config
 ) -> None:
-    early = SupervisedSettings(
+    stops_early = SupervisedSettings(
         encoder=EncoderConfig(**ENCODER.model_dump() | {"use_step": False}),
         early_stopping=EarlyStoppingConfig(check_every=1, patience=1),
     )
-    for name, settings in (("hsrl", SETTINGS["hsrl"]), ("sl", early)):
+    versions = [CHANGES[0], CHANGES[0], CHANGES[15], CHANGES[22]]
+    for name, settings in (("hsrl", SETTINGS["hsrl"]), ("sl", stops_early)):
         agent, sessions, log = parts(settings=settings, name=name, context=launch_context())
         stopping = None
         if name == "sl":
-            # a loss that never falls ends training at once
             agent.held_out_loss = lambda batch: torch.tensor(1.0)
             stopping = EarlyStopping(agent, log)
         seen = []
@@ -237,5 +237,5 @@ def test_what_watches_sees_the_agent_before_a_change_and_one_that_stopped_at_all
             ),
             watch_at=(10, 15, 18, 30),
         ).run()
-        under = {10: 0, 15: 0, 18: 15, 30: 22}
-        assert seen == [(updates, CHANGES[at].version) for updates, at in under.items()]
+        assert [updates for updates, _ in seen] == [10, 15, 18, 30]
+        assert [version for _, version in seen] == [change.version for change in versions]
