@@ -2,42 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING
 
-from kedro.io import AbstractDataset, DatasetError
+from hsrl_pipeline.io.store_dataset import StoreDataset
 
 if TYPE_CHECKING:
     from hsrl_pipeline.agents.policy_snapshots import FilePolicySnapshots
 
 
-class PolicySnapshotsDataset(AbstractDataset[NoReturn, "FilePolicySnapshots"]):
-    """Loads a ``FilePolicySnapshots`` on a folder, which need not exist.
+class PolicySnapshotsDataset(StoreDataset["FilePolicySnapshots"]):
+    """Loads a ``FilePolicySnapshots`` on a folder."""
 
-    Args:
-        filepath: The folder.
-        metadata: Read by Kedro-Viz.
-    """
-
-    def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
-        self._filepath = filepath
-        self.metadata = metadata
+    WRITER = "policies are kept by the training loop"
 
     def load(self) -> FilePolicySnapshots:
         """Return the store."""
         from hsrl_pipeline.agents.policy_snapshots import FilePolicySnapshots
 
         return FilePolicySnapshots(self._filepath)
-
-    def save(self, data: NoReturn) -> None:
-        """Refuse: policies are kept through the store.
-
-        Raises:
-            DatasetError: Always.
-        """
-        raise DatasetError("policies are kept by the training loop")
-
-    def _exists(self) -> bool:
-        return True
-
-    def _describe(self) -> dict[str, Any]:
-        return {"filepath": self._filepath}

@@ -2,42 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING
 
-from kedro.io import AbstractDataset, DatasetError
+from hsrl_pipeline.io.store_dataset import StoreDataset
 
 if TYPE_CHECKING:
     from hsrl_pipeline.evaluation.kept_rollouts import FileReferenceRecords
 
 
-class ReferenceRecordsDataset(AbstractDataset[NoReturn, "FileReferenceRecords"]):
-    """Loads a ``FileReferenceRecords`` on a folder, which need not exist.
+class ReferenceRecordsDataset(StoreDataset["FileReferenceRecords"]):
+    """Loads a ``FileReferenceRecords`` on a folder."""
 
-    Args:
-        filepath: The folder.
-        metadata: Read by Kedro-Viz.
-    """
-
-    def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
-        self._filepath = filepath
-        self.metadata = metadata
+    WRITER = "sessions of references are written by the evaluation"
 
     def load(self) -> FileReferenceRecords:
         """Return the store."""
         from hsrl_pipeline.evaluation.kept_rollouts import FileReferenceRecords
 
         return FileReferenceRecords(self._filepath)
-
-    def save(self, data: NoReturn) -> None:
-        """Refuse: sessions are kept through the store.
-
-        Raises:
-            DatasetError: Always.
-        """
-        raise DatasetError("sessions of references are written by the evaluation")
-
-    def _exists(self) -> bool:
-        return True
-
-    def _describe(self) -> dict[str, Any]:
-        return {"filepath": self._filepath}

@@ -2,42 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING
 
-from kedro.io import AbstractDataset, DatasetError
+from hsrl_pipeline.io.store_dataset import StoreDataset
 
 if TYPE_CHECKING:
     from hsrl_pipeline.training.checkpoint_store import FileCheckpointStore
 
 
-class TrainingCheckpointDataset(AbstractDataset[NoReturn, "FileCheckpointStore"]):
-    """Loads a ``FileCheckpointStore`` on a path; the file need not exist.
+class TrainingCheckpointDataset(StoreDataset["FileCheckpointStore"]):
+    """Loads a ``FileCheckpointStore`` on a file."""
 
-    Args:
-        filepath: The checkpoint file.
-        metadata: Read by Kedro-Viz.
-    """
-
-    def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
-        self._filepath = filepath
-        self.metadata = metadata
+    WRITER = "training checkpoints are written by the training loop"
 
     def load(self) -> FileCheckpointStore:
         """Return the store."""
         from hsrl_pipeline.training.checkpoint_store import FileCheckpointStore
 
         return FileCheckpointStore(self._filepath)
-
-    def save(self, data: NoReturn) -> None:
-        """Refuse: states are kept through the store.
-
-        Raises:
-            DatasetError: Always.
-        """
-        raise DatasetError("training checkpoints are written by the training loop")
-
-    def _exists(self) -> bool:
-        return True
-
-    def _describe(self) -> dict[str, Any]:
-        return {"filepath": self._filepath}
