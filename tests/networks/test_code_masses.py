@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from hsrl_pipeline.agents.slate_policies import CatalogueSlates, CodeSlates
+from hsrl_pipeline.agents.slate_policies import CatalogueSlates
 from hsrl_pipeline.agents.slate_selection import SlateSelector
+from hsrl_pipeline.agents.walked_slates import CodeSlates
 from hsrl_pipeline.networks.code_masses import CodeMasses
 from hsrl_pipeline.networks.code_scores import CodeScores
 from hsrl_pipeline.observation import Observation

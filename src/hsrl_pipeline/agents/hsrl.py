@@ -18,14 +18,9 @@ from torch.nn import functional as F
 
 from hsrl_pipeline.agents.base import Action, AgentContext, Bootstrap, LogBatch, UpdateStats
 from hsrl_pipeline.agents.encoding import build_state_encoder, initial_weights
-from hsrl_pipeline.agents.slate_policies import (
-    CatalogueSlates,
-    CodeSlates,
-    SlateLikelihood,
-    SlatePolicy,
-    TrieSlates,
-)
+from hsrl_pipeline.agents.slate_policies import CatalogueSlates, SlateLikelihood, SlatePolicy
 from hsrl_pipeline.agents.torch_agent import TorchAgent
+from hsrl_pipeline.agents.walked_slates import CodeSlates, TrieSlates
 from hsrl_pipeline.config.agents.hsrl import HsrlSettings
 from hsrl_pipeline.losses.returns import clipped_advantage
 from hsrl_pipeline.losses.slate_likelihood import own_click_advantage

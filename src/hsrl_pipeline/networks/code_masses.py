@@ -13,6 +13,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from hsrl_pipeline.networks.catalogue_walk import CatalogueWalk, state_of_rows
 from hsrl_pipeline.networks.code_scores import CodeScores
 from hsrl_pipeline.semantic_ids.code_trie import CodeTrie
 from hsrl_pipeline.shapes import PAD_ID
@@ -81,15 +82,17 @@ class CodeMasses(nn.Module):
 
     def branch(self, level: int, nodes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return root and first code, (...) int64 each, of nodes of a level from 1 to L."""
-        return self.get_buffer(f"root_{level}")[nodes], self.get_buffer(f"first_code_{level}")[
-            nodes
-        ]
+        roots, first_codes = (
+            self.get_buffer(f"root_{level}"),
+            self.get_buffer(f"first_code_{level}"),
+        )
+        return roots[nodes], first_codes[nodes]
 
     def _keep(self, name: str, values: torch.Tensor) -> None:
         self.register_buffer(name, values, persistent=False)
 
 
-class CodeWalk:
+class CodeWalk(CatalogueWalk):
     """One softmax over the items of each shelf, as choices on the way down the trie.
 
     At every prefix a code counts with the mass of all items below it, so that the choices multiply
@@ -129,10 +132,6 @@ class CodeWalk:
         self._of_first_codes = self._first.unsqueeze(1) + below
         self._total = self._of_first_codes.logsumexp(-1)
 
-    def enter(self, state: torch.Tensor, roots: torch.Tensor) -> torch.Tensor:
-        """Return the state as it is: shelves are told apart by the masses below their roots."""
-        return state
-
     def choose(
         self, level: int, context: torch.Tensor, nodes: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -151,8 +150,7 @@ class CodeWalk:
         """
         nodes = nodes.expand(context.shape[:2])
         children, codes, valid = self.trie.branches(level, nodes)
-        rows = torch.arange(len(context), device=context.device)
-        rows = (rows // (len(context) // len(self._total))).unsqueeze(1)
+        rows = state_of_rows(context, len(self._total))
         if level == 1:
             table = self._of_first_codes[rows, nodes]
         else:
@@ -165,10 +163,6 @@ class CodeWalk:
             n_items = self.trie.n_children(level + 1, children)
             scores = scores + n_items.to(scores.dtype).log()
         return scores.masked_fill(~valid, -torch.inf).log_softmax(-1), children, codes
-
-    def refine(self, level: int, context: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:
-        """Return the context as it is: the scores of all codes are known."""
-        return context
 
     def item_log_prob(
         self, state: torch.Tensor, items: torch.Tensor, shown: torch.Tensor | None = None

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from hsrl_pipeline.networks.catalogue_walk import CatalogueWalk, state_of_rows
 from hsrl_pipeline.semantic_ids.code_trie import CodeTrie
 
 LARGEST_DENSE = 2**24
@@ -148,12 +149,12 @@ class SemanticItems(nn.Module):
         self.register_buffer(name, values, persistent=False)
 
 
-class ItemWalk:
+class ItemWalk(CatalogueWalk):
     """Eq. 14 over existing items alone, as choices on the way down the trie.
 
     At every prefix a code counts with its own probability times the mass below it, so the choices
     multiply to the item's likelihood divided by that of all items: a walk draws from the
-    catalogue without a look at each of its items.
+    catalogue without a look at each of its items. In Eq. 11-14 no level depends on the codes taken.
 
     Args:
         items: The catalogue's items.
@@ -165,10 +166,6 @@ class ItemWalk:
         self._items = items
         self._log_probs = level_log_probs
         self._masses = items.masses(level_log_probs)
-
-    def enter(self, state: torch.Tensor, roots: torch.Tensor) -> torch.Tensor:
-        """Return the state as it is: shelves are told apart by the masses below their roots."""
-        return state
 
     def choose(
         self, level: int, context: torch.Tensor, nodes: torch.Tensor
@@ -188,16 +185,11 @@ class ItemWalk:
         """
         children, codes, valid = self.trie.branches(level, nodes.expand(context.shape[:2]))
         log_probs = self._log_probs[level - 1]
-        rows = torch.arange(len(context), device=context.device)
-        rows = (rows // (len(context) // len(log_probs))).view(-1, 1, 1)
+        rows = state_of_rows(context, len(log_probs)).unsqueeze(2)
         scores = log_probs[rows, codes]
         if level < self._items.n_levels:
             scores = scores + self._masses[level][children, rows].log().to(scores.dtype)
         return scores.masked_fill(~valid, -torch.inf).log_softmax(-1), children, codes
-
-    def refine(self, level: int, context: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:
-        """Return the context as it is: in Eq. 11-14 no level depends on the codes taken."""
-        return context
 
     def item_log_prob(
         self, state: torch.Tensor, items: torch.Tensor, shown: torch.Tensor | None = None
