@@ -136,8 +136,9 @@ class _EnvParts:
         )
 
     def _vectors(self) -> np.ndarray:
-        vectors = self._artifacts.load("item_vectors")["state"]["vectors"]
-        return np.asarray(vectors, dtype=np.float32)
+        from hsrl_pipeline.semantic_ids.vector_checkpoints import vectors_of
+
+        return vectors_of(self._artifacts.load("item_vectors"))
 
 
 def make_slate_env(

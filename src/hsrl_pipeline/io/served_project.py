@@ -29,6 +29,7 @@ def served_model(artifacts: ProjectArtifacts, name: str | None = None) -> Served
     from hsrl_pipeline.config.root import validate_parameters
     from hsrl_pipeline.data.slate_log import DatasetInfo, ItemTable
     from hsrl_pipeline.semantic_ids.item_priors import prior_table
+    from hsrl_pipeline.semantic_ids.vector_checkpoints import vectors_of
 
     artifacts.check_together(
         "dataset_info", "users", "items", "item_vectors", "codebook", "trained_policy"
@@ -37,7 +38,7 @@ def served_model(artifacts: ProjectArtifacts, name: str | None = None) -> Served
     info = DatasetInfo.from_dict(artifacts.load("dataset_info"))
     policy = artifacts.load("trained_policy")
     items = ItemTable.from_frame(artifacts.load("items"), info)
-    vectors = np.asarray(artifacts.load("item_vectors")["state"]["vectors"], dtype=np.float32)
+    vectors = vectors_of(artifacts.load("item_vectors"))
     codes = np.ascontiguousarray(artifacts.load("codebook").codes, dtype=np.int64)
     catalogue = everything_live(np.ascontiguousarray(vectors), codes)
     config = policy["config"]

@@ -5,6 +5,8 @@ A prior is a log-odds: under one code, an item whose prior is larger by 1 is sho
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -48,6 +50,33 @@ def score_items(
             scores = scores + weight * _ranks(items[column].astype("float64"))
     padded[index] = scores
     return padded
+
+
+def prior_frame(
+    items: pd.DataFrame,
+    log: SlateLog,
+    config: DecodingPriorConfig,
+    *,
+    sources: Mapping[str, str],
+    known: NDArray[np.bool_] | None = None,
+) -> pd.DataFrame:
+    """Return the priors as the table that is kept.
+
+    Args:
+        items: Canonical table.
+        log: Logged slates, as for ``score_items``.
+        config: Weights.
+        sources: Versions of what the priors are made from, for the ``attrs`` of the table.
+        known: (item,) bool. Items that are ranked; None for all.
+
+    Returns:
+        Columns ``item_index`` and ``prior``, one row per item.
+    """
+    scores = score_items(items, log, config, known)
+    index = items["item_index"].to_numpy()
+    priors = pd.DataFrame({"item_index": index, "prior": scores[index]})
+    priors.attrs.update(sources)
+    return priors
 
 
 def prior_table(priors: pd.DataFrame, n_items: int) -> NDArray[np.float32]:

@@ -6,19 +6,16 @@ are rotated onto their principal axes, cut to the wanted width and scaled to uni
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hsrl_pipeline.config.sid import ItemVectorConfig
-from hsrl_pipeline.data.slate_log import DatasetInfo, ItemTable, SlateLog
+from hsrl_pipeline.data.slate_log import ItemTable, SlateLog
 from hsrl_pipeline.errors import UserError
-from hsrl_pipeline.provenance import with_provenance
 from hsrl_pipeline.seeding import derive_seed
 from hsrl_pipeline.semantic_ids.blocks import single_threaded_libraries
-from hsrl_pipeline.semantic_ids.item_facts import FactColumns
 from hsrl_pipeline.semantic_ids.item_vectorizer import (
     FloatMatrix,
     ItemVectorizer,
@@ -151,34 +148,6 @@ def fit_item_vectors(
         axes=axes,
     )
     return FittedVectors(vectorizer, vectors)
-
-
-def fitted_checkpoints(
-    fitted: FittedVectors,
-    facts: FactColumns,
-    info: DatasetInfo,
-    sources: Mapping[str, Any] | None = None,
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the checkpoints of item vectors and of their transform, with their provenance.
-
-    Args:
-        fitted: Vectors and transform.
-        facts: How facts of the items table became columns; kept with the transform.
-        info: The dataset they were fitted on.
-        sources: More fields on what they were made from, for both.
-
-    Returns:
-        One with ``vectors`` (item, embed) float32, and one for `ItemVectorizer.from_checkpoint`,
-        whose config holds ``facts`` and the version of the vectors.
-    """
-    described = fitted.vectorizer.to_checkpoint()
-    config = {"dataset": info.dataset, **described["config"], **(sources or {})}
-    vectors = with_provenance(
-        {"config": config, "state": {"vectors": fitted.vectors}}, info.version
-    )
-    of_vectors = {"facts": facts.to_dict(), "item_vectors_version": vectors["config"]["version"]}
-    vectorizer = {"config": {**config, **of_vectors}, "state": described["state"]}
-    return vectors, with_provenance(vectorizer, info.version)
 
 
 def _fit_titles(titles: NDArray[np.object_], seed: int) -> tuple[TitleSpace, FloatMatrix]:

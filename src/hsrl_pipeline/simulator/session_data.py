@@ -15,6 +15,7 @@ from hsrl_pipeline.config.session import CandidatesConfig, RewardConfig, Session
 from hsrl_pipeline.data.slate_log import DatasetInfo, ItemTable, SlateLog, UserTable
 from hsrl_pipeline.provenance import provenance_of
 from hsrl_pipeline.semantic_ids.item_priors import prior_table
+from hsrl_pipeline.semantic_ids.vector_checkpoints import vectors_of
 from hsrl_pipeline.simulator.judge_pool import pool_for_judge
 from hsrl_pipeline.simulator.newcomers import AnswersBefore
 from hsrl_pipeline.simulator.response.base import UserResponseModel
@@ -85,7 +86,7 @@ class SessionData:
             info=info,
             users=UserTable.from_frame(users, info),
             log=SlateLog.from_frames(slates, timeline),
-            item_vectors=np.asarray(item_vectors["state"]["vectors"], dtype=np.float32),
+            item_vectors=vectors_of(item_vectors),
             shelves=ItemTable.from_frame(items, info).shelves,
             codebook=codebook,
             item_priors=None if item_priors is None else prior_table(item_priors, info.n_items),

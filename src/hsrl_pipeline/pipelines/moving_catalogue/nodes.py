@@ -92,23 +92,19 @@ def build_launch_vectors(
         launch; and that of the transform that makes vectors of those.
     """
     from hsrl_pipeline.catalogue import CatalogueSchedule, withhold
-    from hsrl_pipeline.data.slate_log import DatasetInfo, ItemTable, SlateLog
-    from hsrl_pipeline.semantic_ids.item_facts import FactColumns
-    from hsrl_pipeline.semantic_ids.item_vectors import fit_item_vectors, fitted_checkpoints
+    from hsrl_pipeline.data.slate_log import DatasetInfo, SlateLog
+    from hsrl_pipeline.semantic_ids.vector_checkpoints import vector_checkpoints
 
-    info = DatasetInfo.from_dict(dataset_info)
     schedule = CatalogueSchedule.from_document(catalogue_schedule)
-    facts = FactColumns.fit(items, schedule.launched)
-    fitted = fit_item_vectors(
-        ItemTable.from_frame(items, info),
+    return vector_checkpoints(
+        items,
         withhold(SlateLog.from_frames(slates, timeline), schedule.launched),
+        DatasetInfo.from_dict(dataset_info),
         sid.vectors,
         seed=seed,
-        facts=facts.table(items),
         known=schedule.launched,
+        sources={"catalogue_schedule_version": schedule.version},
     )
-    sources = {"catalogue_schedule_version": schedule.version}
-    return fitted_checkpoints(fitted, facts, info, sources)
 
 
 def fit_launch_codebook(
@@ -130,10 +126,11 @@ def fit_launch_codebook(
     """
     from hsrl_pipeline.catalogue import CatalogueSchedule
     from hsrl_pipeline.semantic_ids.tokenization import tokenize
+    from hsrl_pipeline.semantic_ids.vector_checkpoints import vectors_of
 
     schedule = CatalogueSchedule.from_document(catalogue_schedule)
     return tokenize(
-        _vectors(launch_item_vectors),
+        vectors_of(launch_item_vectors),
         sid,
         seed=seed,
         provenance={
@@ -171,16 +168,19 @@ def score_launch_priors(
     from hsrl_pipeline.catalogue import CatalogueSchedule, withhold
     from hsrl_pipeline.data.slate_log import SlateLog
     from hsrl_pipeline.provenance import DATASET_VERSION
-    from hsrl_pipeline.semantic_ids.item_priors import score_items
+    from hsrl_pipeline.semantic_ids.item_priors import prior_frame
 
     schedule = CatalogueSchedule.from_document(catalogue_schedule)
-    log = withhold(SlateLog.from_frames(slates, timeline), schedule.launched)
-    scores = score_items(items, log, sid.priors, known=schedule.launched)
-    index = items["item_index"].to_numpy()
-    priors = pd.DataFrame({"item_index": index, "prior": scores[index]})
-    priors.attrs[DATASET_VERSION] = dataset_info["version"]
-    priors.attrs["catalogue_schedule_version"] = schedule.version
-    return priors
+    return prior_frame(
+        items,
+        withhold(SlateLog.from_frames(slates, timeline), schedule.launched),
+        sid.priors,
+        known=schedule.launched,
+        sources={
+            DATASET_VERSION: dataset_info["version"],
+            "catalogue_schedule_version": schedule.version,
+        },
+    )
 
 
 def publish_arriving_items(
@@ -216,6 +216,7 @@ def publish_arriving_items(
     from hsrl_pipeline.semantic_ids.item_facts import FactColumns
     from hsrl_pipeline.semantic_ids.item_vectorizer import ItemVectorizer
     from hsrl_pipeline.semantic_ids.publishing import publish_arrivals
+    from hsrl_pipeline.semantic_ids.vector_checkpoints import vectors_of
 
     info = DatasetInfo.from_dict(dataset_info)
     schedule = CatalogueSchedule.from_document(catalogue_schedule)
@@ -228,7 +229,9 @@ def publish_arriving_items(
         ItemVectorizer.from_checkpoint(launch_item_vectorizer),
         launch_codebook,
     )
-    launch = LiveCatalogue(schedule.launched, _vectors(launch_item_vectors), launch_codebook.codes)
+    launch = LiveCatalogue(
+        schedule.launched, vectors_of(launch_item_vectors), launch_codebook.codes
+    )
     n_needed, shelves = needed_by_sessions(info, table.shelves, session, candidates)
     changes = list(versions_of(schedule, launch, arriving, n_needed=n_needed, shelves=shelves))
     sources = {
@@ -295,9 +298,3 @@ def fit_launch_knowledge(
         )
     sources = {"catalogue_schedule_version": schedule.version}
     return with_provenance({**fitted, "config": {**fitted["config"], **sources}}, info.version)
-
-
-def _vectors(item_vectors: dict[str, Any]) -> Any:
-    import numpy as np
-
-    return np.asarray(item_vectors["state"]["vectors"], dtype=np.float32)

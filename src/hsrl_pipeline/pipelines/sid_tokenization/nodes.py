@@ -31,20 +31,16 @@ def build_vectors(
         Checkpoint with ``vectors`` (item, embed) float32, row 0 zero; and that of the transform
         that makes vectors of items that come later.
     """
-    from hsrl_pipeline.data.slate_log import DatasetInfo, ItemTable, SlateLog
-    from hsrl_pipeline.semantic_ids.item_facts import FactColumns
-    from hsrl_pipeline.semantic_ids.item_vectors import fit_item_vectors, fitted_checkpoints
+    from hsrl_pipeline.data.slate_log import DatasetInfo, SlateLog
+    from hsrl_pipeline.semantic_ids.vector_checkpoints import vector_checkpoints
 
-    info = DatasetInfo.from_dict(dataset_info)
-    facts = FactColumns.fit(items)
-    fitted = fit_item_vectors(
-        ItemTable.from_frame(items, info),
+    return vector_checkpoints(
+        items,
         SlateLog.from_frames(slates, timeline),
+        DatasetInfo.from_dict(dataset_info),
         sid.vectors,
         seed=seed,
-        facts=facts.table(items),
     )
-    return fitted_checkpoints(fitted, facts, info)
 
 
 def fit_codebook(item_vectors: dict[str, Any], sid: SidConfig, seed: int) -> Any:
@@ -59,9 +55,10 @@ def fit_codebook(item_vectors: dict[str, Any], sid: SidConfig, seed: int) -> Any
         The frozen codebook.
     """
     from hsrl_pipeline.semantic_ids.tokenization import tokenize
+    from hsrl_pipeline.semantic_ids.vector_checkpoints import vectors_of
 
     return tokenize(
-        _vectors(item_vectors),
+        vectors_of(item_vectors),
         sid,
         seed=seed,
         provenance={
@@ -94,13 +91,14 @@ def score_item_priors(
     """
     from hsrl_pipeline.data.slate_log import SlateLog
     from hsrl_pipeline.provenance import DATASET_VERSION
-    from hsrl_pipeline.semantic_ids.item_priors import score_items
+    from hsrl_pipeline.semantic_ids.item_priors import prior_frame
 
-    scores = score_items(items, SlateLog.from_frames(slates, timeline), sid.priors)
-    index = items["item_index"].to_numpy()
-    priors = pd.DataFrame({"item_index": index, "prior": scores[index]})
-    priors.attrs[DATASET_VERSION] = dataset_info["version"]
-    return priors
+    return prior_frame(
+        items,
+        SlateLog.from_frames(slates, timeline),
+        sid.priors,
+        sources={DATASET_VERSION: dataset_info["version"]},
+    )
 
 
 def diagnose_semantic_ids(
@@ -124,8 +122,9 @@ def diagnose_semantic_ids(
     )
     from hsrl_pipeline.semantic_ids.reports.examples import list_prefix_examples
     from hsrl_pipeline.semantic_ids.reports.plots import plot_diagnostics
+    from hsrl_pipeline.semantic_ids.vector_checkpoints import vectors_of
 
-    diagnostics = diagnose(codebook, _vectors(item_vectors), seed=seed)
+    diagnostics = diagnose(codebook, vectors_of(item_vectors), seed=seed)
     warn_of_idle_level(diagnostics)
     return (
         diagnostics,
@@ -151,13 +150,7 @@ def compare_semantic_ids(
     """
     from hsrl_pipeline.semantic_ids.reports.comparison import compare_codebooks
     from hsrl_pipeline.semantic_ids.reports.plots import plot_comparison
+    from hsrl_pipeline.semantic_ids.vector_checkpoints import vectors_of
 
-    comparison = compare_codebooks(codebook, _vectors(item_vectors), sid, seed=seed)
+    comparison = compare_codebooks(codebook, vectors_of(item_vectors), sid, seed=seed)
     return comparison, plot_comparison(comparison)
-
-
-def _vectors(item_vectors: dict[str, Any]) -> Any:
-    """Return the (item, embed) float32 numpy array of the checkpoint."""
-    import numpy as np
-
-    return np.asarray(item_vectors["state"]["vectors"], dtype=np.float32)
