@@ -4,8 +4,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hsrl_pipeline.semantic_ids.code_trie import NO_NODE, CodeTrie, check_codes
+from hsrl_pipeline.semantic_ids.code_trie import NO_NODE, CodeTrie
 from hsrl_pipeline.semantic_ids.codebook import Codebook
+from hsrl_pipeline.semantic_ids.valid_codes import check_codes
 
 CODES = np.array([[-1, -1], [1, 0], [0, 2], [1, 0], [0, 1], [-1, -1], [2, 2]])
 VOCAB = (3, 4)

@@ -17,7 +17,12 @@ from hsrl_pipeline.agents.slate_selection import SlateSelector
 from hsrl_pipeline.catalogue.live_catalogue import LiveCatalogue
 from hsrl_pipeline.config.agents.shared import AgentSettings, DiscountedSettings
 from hsrl_pipeline.losses.returns import td_target
-from hsrl_pipeline.networks.catalogue_tables import CatalogueTables, TakesCatalogue, WrittenRows
+from hsrl_pipeline.networks.catalogue_tables import (
+    CatalogueTables,
+    TakesCatalogue,
+    WrittenRows,
+    forget_rows,
+)
 from hsrl_pipeline.observation import Observation
 from hsrl_pipeline.replay.transitions import TransitionBatch
 from hsrl_pipeline.seeding import derive_seed
@@ -115,7 +120,7 @@ class TorchAgent(Generic[SettingsT]):
             if isinstance(part, TakesCatalogue):
                 written += part.set_catalogue(tables)
         for optimizer in self._optimizers.values():
-            _forget(optimizer, written)
+            forget_rows(optimizer, written)
         self._published = self._published | catalogue.published
         self._live = catalogue.live
         self._catalogue_version = catalogue.version
@@ -366,11 +371,3 @@ class TorchAgent(Generic[SettingsT]):
         generator = torch.Generator(self._device)
         generator.manual_seed((self._seed + update) % 2**63)
         return generator
-
-
-def _forget(optimizer: torch.optim.Optimizer, written: list[WrittenRows]) -> None:
-    """Zero the moments of rows that were set, as if they had never been stepped."""
-    for parameter, rows in written:
-        if parameter in optimizer.state:
-            for moment in ("exp_avg", "exp_avg_sq"):
-                optimizer.state[parameter][moment][rows] = 0.0

@@ -33,6 +33,14 @@ class WrittenRows(NamedTuple):
     rows: torch.Tensor
 
 
+def forget_rows(optimizer: torch.optim.Optimizer, written: list[WrittenRows]) -> None:
+    """Zero the moments of rows that were set, as if they had never been stepped."""
+    for parameter, rows in written:
+        if parameter in optimizer.state:
+            for moment in ("exp_avg", "exp_avg_sq"):
+                optimizer.state[parameter][moment][rows] = 0.0
+
+
 @dataclass(frozen=True, eq=False)
 class CatalogueTables:
     """A version of the catalogue on the device of the networks, and what came with it.

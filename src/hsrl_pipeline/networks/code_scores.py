@@ -16,8 +16,8 @@ from torch.nn import functional as F
 
 from hsrl_pipeline.config.agents.shared import NewItemRule
 from hsrl_pipeline.networks.catalogue_tables import CatalogueTables, WrittenRows, start_rows
-from hsrl_pipeline.semantic_ids.code_trie import check_codes
 from hsrl_pipeline.semantic_ids.item_shares import share_out
+from hsrl_pipeline.semantic_ids.valid_codes import check_codes
 from hsrl_pipeline.shapes import check_shape
 
 INITIAL_SCORE_SHARE = 0.1
