@@ -1,4 +1,4 @@
-"""The chain on a CUDA device: every agent trains and is judged there, and its policy works without one.
+"""The chain on a CUDA device: agents train and are judged there, and policies work without one.
 
 Skipped on machines without CUDA. On one that has it: `pytest -m gpu`.
 """
