@@ -8,6 +8,10 @@ if TYPE_CHECKING:
     from hsrl_pipeline.evaluation.bootstrap import bootstrap_intervals as bootstrap_intervals
     from hsrl_pipeline.evaluation.comparison import paired_differences as paired_differences
     from hsrl_pipeline.evaluation.comparison import train_eval_gap as train_eval_gap
+    from hsrl_pipeline.evaluation.confidence_sequence import difference_terms as difference_terms
+    from hsrl_pipeline.evaluation.confidence_sequence import (
+        sequential_intervals as sequential_intervals,
+    )
     from hsrl_pipeline.evaluation.off_policy import LoggedChoices as LoggedChoices
     from hsrl_pipeline.evaluation.off_policy import estimate_click_rate as estimate_click_rate
     from hsrl_pipeline.evaluation.policy_evaluation import evaluate_agent as evaluate_agent
@@ -25,6 +29,7 @@ else:
         {
             ".bootstrap": ["bootstrap_intervals"],
             ".comparison": ["paired_differences", "train_eval_gap"],
+            ".confidence_sequence": ["difference_terms", "sequential_intervals"],
             ".off_policy": ["LoggedChoices", "estimate_click_rate"],
             ".policy_evaluation": ["evaluate_agent"],
             ".ranking_metrics": ["recall_and_ndcg"],

@@ -10,9 +10,9 @@ import pandas as pd
 
 from hsrl_pipeline.experiments.comparison_tables import OVERALL
 from hsrl_pipeline.experiments.findings import findings, interval
-from hsrl_pipeline.experiments.html import bullets, element, page, picture, table
 from hsrl_pipeline.experiments.plots import plot_level_weights, plot_part
 from hsrl_pipeline.experiments.store import Experiment, ExperimentStore
+from hsrl_pipeline.html_page import bullets, element, page, picture, table
 
 TITLE = "Experiments"
 

@@ -1,4 +1,4 @@
-"""The few pieces of HTML that the report is made of."""
+"""The few pieces of HTML that reports are made of."""
 
 from __future__ import annotations
 
