@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from hsrl_pipeline.config.root import validate_parameters
 from hsrl_pipeline.errors import UserError
 from hsrl_pipeline.io.project_artifacts import BASE_DATASET, ProjectArtifacts
+from hsrl_pipeline.io.project_sessions import project_sessions
 from hsrl_pipeline.seeding import fresh_seed
 
 if TYPE_CHECKING:
@@ -42,57 +42,17 @@ class _EnvParts:
         parameters: Mapping[str, Any] | None,
         device: str,
     ) -> None:
-        import torch
-
-        from hsrl_pipeline.data.slate_log import DatasetInfo, ItemTable, SlateLog, UserTable
-        from hsrl_pipeline.simulator.judge_pool import pool_for_judge
-        from hsrl_pipeline.simulator.newcomers import AnswersBefore, introduce
-        from hsrl_pipeline.simulator.response.checkpoint import build_response_model
-        from hsrl_pipeline.simulator.response.recorded import RecordedResponse
-        from hsrl_pipeline.simulator.response.user_identity import users_as_read
-        from hsrl_pipeline.simulator.session_setting import SessionSetting
         from hsrl_pipeline.simulator.slate_env import SlateSessions
 
         _refuse_unknown("simulator", simulator, ("train", "eval"))
         stream = fresh_seed() if seed is None else _checked_seed(seed)
-        artifacts = ProjectArtifacts(project, dataset, parameters)
-        artifacts.check_together("dataset_info", "items", "users", f"simulator_{simulator}")
-        rules = validate_parameters(artifacts.parameters)
-        self._artifacts = artifacts
-        self._info = DatasetInfo.from_dict(artifacts.load("dataset_info"))
-        items = ItemTable.from_frame(artifacts.load("items"), self._info)
-        self._setting = SessionSetting(
-            session=rules.session,
-            reward=rules.reward,
-            candidates=rules.candidates,
-            slate_size=self._info.slate_size,
-            n_items=self._info.n_items,
-            shelves=items.shelves,
-            device=torch.device(device),
-        )
-        log = SlateLog.from_frames(artifacts.load("slates"), artifacts.load("timeline"))
-        splits = {"train": log.train, "test": log.test, "all": log}
-        chosen = split or ("train" if simulator == "train" else rules.evaluation.split)
-        _refuse_unknown("split", chosen, tuple(splits))
-        response = artifacts.load(f"simulator_{simulator}")
-        users = UserTable.from_frame(artifacts.load("users"), self._info)
-        self._info, users = users_as_read(self._info, users, response)
-        self.category_sizes = users.category_sizes
-        judge = build_response_model(response, device)
-        if isinstance(judge, RecordedResponse) and split is not None:
-            raise UserError(
-                f"Sessions judged by recorded answers do not start from the split {split!r}",
-                where="split",
-                remedy="Leave it out: they start from the people whose answers are recorded.",
-            )
-        pool = pool_for_judge(judge, splits[chosen], log, users, self._setting.session)
-        if rules.evaluation.infer_tastes:
-            before = AnswersBefore.of_judge(judge, splits[chosen], log)
-            introduced, pool = introduce({simulator: judge}, pool, before)
-            judge = introduced[simulator]
+        self._artifacts = ProjectArtifacts(project, dataset, parameters)
+        parts = project_sessions(self._artifacts, simulator, split=split, device=device)
+        self._info, self._setting = parts.info, parts.setting
+        self.category_sizes = parts.users.category_sizes
         self.sessions: SlateSessions = SlateSessions(
-            judge,
-            pool,
+            parts.judge,
+            parts.pool,
             self._setting,
             batch_size=n_sessions,
             seed=stream,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -51,6 +51,10 @@ class NumberScale:
         """Return the standardised number."""
         return (value - self.mean) / self.spread if self.spread else 0.0
 
+    def undo(self, standard: float) -> float:
+        """Return the number that is standardised to this one."""
+        return self.mean + self.spread * standard
+
 
 @dataclass(frozen=True)
 class UserEncoder:
@@ -94,6 +98,19 @@ class UserEncoder:
         ]
         numbers = [_number(name, user.get(name), scale) for name, scale in self.numbers.items()]
         return codes, numbers
+
+    def decode(self, codes: Sequence[int], numbers: Sequence[float]) -> dict[str, Any]:
+        """Return the features of which `encode` makes these codes and numbers.
+
+        Args:
+            codes: Codes of the categorical features in their order; 0 is left out, and so are
+                codes beyond the features that are known by name.
+            numbers: Standardised numbers in their order.
+        """
+        named = zip(self.categories.items(), codes, strict=False)
+        user: dict[str, Any] = {name: values[code - 1] for (name, values), code in named if code}
+        scaled = zip(self.numbers.items(), numbers, strict=True)
+        return user | {name: scale.undo(number) for (name, scale), number in scaled}
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as JSON-able values; lists, because the order of features counts."""
