@@ -1,4 +1,4 @@
-"""Commands around serving: ``kedro serve``, ``kedro register`` and ``kedro champion``."""
+"""Commands around serving: ``kedro serve``, ``register``, ``champion`` and ``ab``."""
 
 from __future__ import annotations
 
@@ -92,6 +92,30 @@ def champion(name: str, version: str | None, force: bool) -> None:
     click.echo(promote(Path.cwd(), name, version, force=force))
 
 
+@click.command()
+@click.argument("a")
+@click.argument("b")
+@click.option("--env", help="Environment of the dataset; by default that of kedro run.")
+@click.option("--sessions", type=click.IntRange(min=100), default=2000, show_default=True)
+@click.option("--clients", type=click.IntRange(1, 64), default=8, show_default=True)
+@click.option("--seed", type=click.IntRange(min=0), help="Who comes; by default evaluation.seed.")
+@click.option("--moving", is_flag=True, help="Move the catalogue as the project's schedule does.")
+@click.option("--changes", type=click.Path(dir_okay=False), help="JSON file of other changes.")
+@click.option("--explore", is_flag=True, help="Draw items by their scores instead of the best.")
+@click.option("--events", type=click.Path(file_okay=False), help="Folder for served slates.")
+@click.option("--output", type=click.Path(file_okay=False), help="Folder of the report.")
+def ab(a: str, b: str, **options: Any) -> None:
+    """Let simulated users visit two models through the server, and compare them.
+
+    A and B are agents of finished runs (hsrl, or sl:1 for the run with seed 1), or registered
+    models such as models:/NAME@champion.
+    """
+    from hsrl_pipeline.ab_command import compare_models
+
+    for line in compare_models(Path.cwd(), a, b, options | {"env": _dataset(options["env"])}):
+        click.echo(line)
+
+
 def _finished_model(options: dict[str, Any]) -> Any:
     """Return the model of a finished run of this project."""
     from hsrl_pipeline.io.served_project import served_model
@@ -101,15 +125,21 @@ def _finished_model(options: dict[str, Any]) -> Any:
 
 def _artifacts(options: dict[str, Any]) -> Any:
     """Return what the named run has persisted."""
-    from hsrl_pipeline.io.project_artifacts import BASE_DATASET, ProjectArtifacts
+    from hsrl_pipeline.io.project_artifacts import ProjectArtifacts
 
     asked: dict[str, Any] = {}
     if options["agent"]:
         asked["agent"] = {"name": options["agent"]}
     if options["seed"] is not None:
         asked["seed"] = options["seed"]
-    env = options["env"] or os.environ.get("KEDRO_ENV") or BASE_DATASET
-    return ProjectArtifacts(Path.cwd(), env, asked)
+    return ProjectArtifacts(Path.cwd(), _dataset(options["env"]), asked)
 
 
-SERVING_COMMANDS = (serve, register, champion)
+def _dataset(env: str | None) -> str:
+    """Return the environment that is meant."""
+    from hsrl_pipeline.io.project_artifacts import BASE_DATASET
+
+    return env or os.environ.get("KEDRO_ENV") or BASE_DATASET
+
+
+SERVING_COMMANDS = (serve, register, champion, ab)

@@ -1,4 +1,4 @@
-"""The model that a finished project serves, from what its pipelines have persisted."""
+"""What a finished project serves, and who visits it, from what its pipelines have persisted."""
 
 from __future__ import annotations
 
@@ -8,11 +8,16 @@ import numpy as np
 
 from hsrl_pipeline.errors import UserError
 from hsrl_pipeline.io.project_artifacts import ProjectArtifacts
+from hsrl_pipeline.io.project_sessions import project_sessions
 from hsrl_pipeline.serving.served_model import ServedModel, everything_live
 from hsrl_pipeline.serving.user_features import NumberScale, UserEncoder
 
 if TYPE_CHECKING:
     import pandas as pd
+    import torch
+
+    from hsrl_pipeline.serving.ab.catalogue_moves import CatalogueMove
+    from hsrl_pipeline.serving.ab.visitors import Visitors
 
 
 def served_model(artifacts: ProjectArtifacts, name: str | None = None) -> ServedModel:
@@ -53,6 +58,67 @@ def served_model(artifacts: ProjectArtifacts, name: str | None = None) -> Served
         item_priors=prior_table(artifacts.load("item_priors"), info.n_items),
         shelves=items.shelves if rules.candidates.enforce_shelves else None,
     )
+
+
+def simulated_visitors(artifacts: ProjectArtifacts, seed: int | None, n_sessions: int) -> Visitors:
+    """Return the users of a project's evaluation simulator as clients of a server.
+
+    Args:
+        artifacts: Parameters and files of one dataset.
+        seed: Seed of who comes and of the clicks; None for ``evaluation.seed``.
+        n_sessions: Number of sessions.
+
+    Raises:
+        UserError: Something was not made yet or does not belong together; names what to run.
+    """
+    from hsrl_pipeline.config.root import validate_parameters
+    from hsrl_pipeline.data.slate_log import DatasetInfo
+    from hsrl_pipeline.evaluation.session_draws import SessionDraws
+    from hsrl_pipeline.serving.ab.visitors import Visitors
+
+    rules = validate_parameters(artifacts.parameters)
+    chosen = rules.evaluation.seed if seed is None else seed
+
+    def starts(n_rows: int) -> torch.Tensor:
+        sizes = rules.session.horizon, int(artifacts.load("dataset_info")["slate_size"])
+        return SessionDraws(chosen, n_rows, *sizes).starts(n_sessions)
+
+    parts = project_sessions(artifacts, "eval", starts=starts)
+    users = artifacts.load("users")
+    user_ids = np.full(int(users["user_index"].max()) + 1, "", dtype=object)
+    user_ids[users["user_index"].to_numpy()] = users["user_id"].astype(str).to_numpy()
+    return Visitors(
+        judge=parts.judge,
+        pool=parts.pool,
+        setting=parts.setting,
+        item_ids=tuple(str(text) for text in parts.items.item_ids),
+        user_ids=tuple(user_ids),
+        features=_user_encoder(artifacts, DatasetInfo.from_dict(artifacts.load("dataset_info"))),
+        seed=chosen,
+    )
+
+
+def scheduled_moves(artifacts: ProjectArtifacts, model: ServedModel) -> tuple[CatalogueMove, ...]:
+    """Return the changes of the project's moving catalogue, spread evenly over a test's sessions.
+
+    Args:
+        artifacts: Parameters and files of one dataset.
+        model: What is served.
+
+    Raises:
+        UserError: There is no schedule yet, or it is of other items.
+    """
+    from hsrl_pipeline.catalogue.schedule import CatalogueSchedule
+    from hsrl_pipeline.serving.ab.catalogue_moves import moves_of_schedule
+
+    schedule = CatalogueSchedule.from_document(artifacts.load("catalogue_schedule"))
+    if schedule.n_items != len(model.item_index):
+        raise UserError(
+            f"The schedule is of {schedule.n_items} items, the model of {len(model.item_index)}",
+            where=f"catalogue_schedule, model {model.name}",
+            remedy="Run first: kedro run --pipeline moving_catalogue with the same options.",
+        )
+    return moves_of_schedule(schedule, model.item_ids, model.catalogue.live)
 
 
 def judged_sessions(artifacts: ProjectArtifacts) -> pd.DataFrame:
