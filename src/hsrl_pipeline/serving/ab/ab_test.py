@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Protocol
 
 from hsrl_pipeline.errors import UserError
 from hsrl_pipeline.progress import Progress
@@ -19,6 +19,25 @@ from hsrl_pipeline.serving.ab.assignment import ARMS, Arm, arm_of
 from hsrl_pipeline.serving.ab.catalogue_moves import CatalogueMove, refuse_moves
 from hsrl_pipeline.serving.ab.visitors import Visit, Visitors
 from hsrl_pipeline.serving.served_model import ServedModel
+
+
+class Server(Protocol):
+    """What the test asks of the server of an arm.
+
+    Attributes:
+        gone: Own ids of items whose release was acknowledged.
+    """
+
+    gone: frozenset[str]
+
+    def call(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
+        """Return status and content of an answer."""
+        ...
+
+    def refuse_ended(self) -> None:
+        """Refuse to go on when the server has ended."""
+        ...
+
 
 HTTP_TROUBLE = (OSError, http.client.HTTPException, ValueError)
 
@@ -99,7 +118,7 @@ def run_ab_test(
             ArmServer(arm, models[arm], Path(folder), kept, explore=explore) for arm in ARMS
         )
         with first, second:
-            run = _Run({"A": first, "B": second}, visitors, n_sessions, n_clients, moves)
+            run = AbRun({"A": first, "B": second}, visitors, n_sessions, n_clients, moves)
             run.play()
             metrics = {arm: server.call("GET", "/metrics")[1] for arm, server in run.arms.items()}
     return AbRecords(run.visits, run.moves_done, metrics)
@@ -134,12 +153,20 @@ def refuse_other_data(model: ServedModel, visitors: Visitors) -> None:
         )
 
 
-class _Run:
-    """The test while it runs."""
+class AbRun:
+    """A test while it runs.
+
+    Args:
+        arms: The servers.
+        visitors: Who comes.
+        n_sessions: Number of sessions.
+        n_clients: Sessions at a time.
+        moves: How the catalogue of both arms moves meanwhile, in order.
+    """
 
     def __init__(
         self,
-        arms: Mapping[Arm, ArmServer],
+        arms: Mapping[Arm, Server],
         visitors: Visitors,
         n_sessions: int,
         n_clients: int,

@@ -69,7 +69,11 @@ class ArmServer:
         try:
             if not receiving.poll(SECONDS_TO_START):
                 raise EOFError
-            self._port = receiving.recv()
+            told = receiving.recv()
+            if isinstance(told, str):
+                self._stop()
+                raise UserError(f"The model of arm {self.arm} can't be served: {told}")
+            self._port = told
             self._wait_until_ready()
         except (EOFError, ConnectionError) as error:
             self._stop()
@@ -155,8 +159,8 @@ class ArmServer:
             self._process.join()
 
 
-def _serve(file: Path, events: Path, explore: bool, token: str, port: Connection) -> None:
-    """Serve a model on a free port, which is told through a pipe."""
+def _serve(file: Path, events: Path, explore: bool, token: str, told: Connection) -> None:
+    """Serve a model on a free port, which is told through a pipe, or why there is none."""
     import torch
     import uvicorn
 
@@ -165,12 +169,18 @@ def _serve(file: Path, events: Path, explore: bool, token: str, port: Connection
     from hsrl_pipeline.serving.recommender import Recommender
 
     torch.set_num_threads(1)
-    model = ServedModel.from_checkpoint(read_checkpoint(file))
-    app = create_app(Recommender(model, explore=explore), token=token, events=EventLog(events))
+    try:
+        recommender = Recommender(
+            ServedModel.from_checkpoint(read_checkpoint(file)), explore=explore
+        )
+    except UserError as error:
+        told.send(str(error))
+        return
+    app = create_app(recommender, token=token, events=EventLog(events))
     with socket.socket() as listening:
         listening.bind((HOST, 0))
-        port.send(listening.getsockname()[1])
-        port.close()
+        told.send(listening.getsockname()[1])
+        told.close()
         config = uvicorn.Config(
             app, log_level="warning", access_log=False, timeout_keep_alive=SECONDS_KEPT_OPEN
         )

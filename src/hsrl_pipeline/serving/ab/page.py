@@ -67,13 +67,22 @@ def findings(document: Mapping[str, Any]) -> list[str]:
             continue
         told = f"{title}: B - A is {found['difference']:+.4g}"
         told += f" [{found['low']:+.4g}, {found['high']:+.4g}]"
-        after = found["clear_after_sessions"]
-        lines.append(told + (f", clear after {after} sessions" if after else ", not clear"))
+        lines.append(f"{told}, {_clearness(found)}")
     failed = sum(arm["failed_requests"] for arm in document["arms"].values())
     released = sum(arm["released_slots"] for arm in document["arms"].values())
     requests = sum(arm["requests"] for arm in document["arms"].values())
     lines.append(f"{requests} requests, {failed} failed, {released} slots on released items")
     return lines
+
+
+def _clearness(found: Mapping[str, Any]) -> str:
+    """Return since when a difference is clear; one that changes over time may blur again."""
+    after = found["clear_after_sessions"]
+    if after is None:
+        return "not clear"
+    if found["low"] <= 0.0 <= found["high"]:
+        return f"clear after {after} sessions, but not over all of them"
+    return f"clear after {after} sessions"
 
 
 def report_page(document: Mapping[str, Any]) -> str:

@@ -134,8 +134,9 @@ def _at(sequence: ConfidenceSequence, count: int) -> list[float | None]:
 
 
 def _metric(text: str, name: str) -> float:
+    """Return a value of Prometheus' text; a counter that never counted may not be there."""
     found = re.search(rf"^{name} (\S+)$", text, re.MULTILINE)
-    return float(found[1]) if found else math.nan
+    return float(found[1]) if found else 0.0
 
 
 def _percentile(seconds: NDArray[np.float64], share: float) -> float | None:
