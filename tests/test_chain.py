@@ -94,6 +94,23 @@ class TestWholeChain:
         assert (summary.total_reward <= summary.total_reward_ci_high).all()
         assert summary.depth.between(1, 20).all()
 
+    def test_two_models_are_compared_while_the_catalogue_moves(self, project) -> None:
+        live = pd.read_parquet(project / "data/03_primary/toy/items.parquet")["item_id"]
+        changes = [{"at": 0.5, "release": live[:2].tolist()}]
+        (project / "changes.json").write_text(json.dumps(changes))
+        done = kedro(
+            project,
+            *("ab", "hsrl", "hsrl", "--env", "test", "--sessions", "100"),
+            *("--changes", "changes.json"),
+        )
+        assert done.returncode == 0, done.stderr[-2000:]
+        assert "0 failed, 0 slots on released items" in done.stdout
+        folder = project / "data/08_reporting/toy/ab/hsrl-hsrl"
+        report = json.loads((folder / "report.json").read_text())
+        assert [change["refused"] for change in report["changes"]] == ["", ""]
+        assert report["differences"]["total_reward"]["clear_after_sessions"] is None
+        assert "A/B test: hsrl-seed0@toy" in (folder / "report.html").read_text()
+
     def test_the_finished_policy_is_registered_and_served(self, project) -> None:
         done = kedro(project, "register", "--env", "test")
         assert done.returncode == 0, done.stderr[-2000:]

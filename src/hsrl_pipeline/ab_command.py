@@ -102,7 +102,14 @@ def _model(project: Path, dataset: str, name: str) -> ServedModel:
                 "a registered model such as models:/NAME@champion.",
             )
         asked["seed"] = int(seed)
-    return served_model(ProjectArtifacts(project, dataset, asked))
+    try:
+        return served_model(ProjectArtifacts(project, dataset, asked))
+    except UserError as error:
+        if "agent_training" not in (error.remedy or ""):
+            raise
+        overrides = f"agent.name={agent}" + (f",seed={seed}" if seed else "")
+        remedy = f"{error.remedy} --params {overrides}"
+        raise UserError(error.what, where=error.where, remedy=remedy) from error
 
 
 def _plain(name: str) -> str:
