@@ -13,6 +13,7 @@ NOT_LIBRARY = {
     "io",
     "hooks",
     "tracking",
+    "ab_command",
     "cli",
     "settings",
     "pipeline_registry",
