@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -12,6 +13,7 @@ import urllib.request
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -74,6 +76,21 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
+def compared(project: Path) -> subprocess.CompletedProcess:
+    """The finished policy against itself, with draws, while two items leave."""
+    live = pd.read_parquet(project / "data/03_primary/toy/items.parquet")["item_id"]
+    changes = [{"at": 0.5, "release": live[:2].tolist()}]
+    (project / "changes.json").write_text(json.dumps(changes))
+    done = kedro(
+        project,
+        *("ab", "hsrl", "hsrl", "--env", "test", "--sessions", "150", "--changes", "changes.json"),
+        *("--explore", "--events", "data/01_raw/tabular/served"),
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done
+
+
+@pytest.fixture(scope="module")
 def empty_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return copy_project(tmp_path_factory.mktemp("empty"))
 
@@ -94,22 +111,42 @@ class TestWholeChain:
         assert (summary.total_reward <= summary.total_reward_ci_high).all()
         assert summary.depth.between(1, 20).all()
 
-    def test_two_models_are_compared_while_the_catalogue_moves(self, project) -> None:
-        live = pd.read_parquet(project / "data/03_primary/toy/items.parquet")["item_id"]
-        changes = [{"at": 0.5, "release": live[:2].tolist()}]
-        (project / "changes.json").write_text(json.dumps(changes))
-        done = kedro(
-            project,
-            *("ab", "hsrl", "hsrl", "--env", "test", "--sessions", "100"),
-            *("--changes", "changes.json"),
-        )
-        assert done.returncode == 0, done.stderr[-2000:]
-        assert "0 failed, 0 slots on released items" in done.stdout
+    def test_two_models_are_compared_while_the_catalogue_moves(self, project, compared) -> None:
+        assert "0 failed, 0 slots on released items" in compared.stdout
         folder = project / "data/08_reporting/toy/ab/hsrl-hsrl"
         report = json.loads((folder / "report.json").read_text())
         assert [change["refused"] for change in report["changes"]] == ["", ""]
         assert report["differences"]["total_reward"]["clear_after_sessions"] is None
         assert "A/B test: hsrl-seed0@toy" in (folder / "report.html").read_text()
+
+    def test_a_served_day_is_ingested_trained_on_and_read_by_off_policy_estimates(
+        self, project, compared
+    ) -> None:
+        served = pd.read_parquet(project / "data/01_raw/tabular/served")
+        (told,) = re.findall(
+            r"^```yaml\n(ingestion:.*?events: served.*?)^```",
+            (PROJECT / "docs/serving.md").read_text(),
+            flags=re.DOTALL | re.MULTILINE,
+        )
+        (project / "conf/tabular/parameters_ingestion.yml").write_text(told)
+        small = (PROJECT / "conf/test/parameters.yml").read_text().split("sid:", 1)[1]
+        (project / "conf/tabular/parameters.yml").write_text(f"sid:{small}")
+        done = kedro(project, "run", "--env", "tabular")
+        assert done.returncode == 0, done.stderr[-3000:]
+        slates = pd.read_parquet(project / "data/03_primary/tabular/slates.parquet")
+        assert len(slates) == served["slate_id"].nunique()
+        clicks = slates.filter(regex=r"^label_\d").to_numpy().sum()
+        assert clicks == served["label"].sum() > 0
+        chances = np.sort(slates.filter(regex=r"^propensity_\d").to_numpy().ravel())
+        np.testing.assert_allclose(chances, np.sort(np.exp(served["log_prob"])), rtol=1e-4)
+        estimates = pd.read_csv(project / "data/08_reporting/tabular/off_policy_summary.csv")
+        own = estimates[(estimates["policy"] == "hsrl") & (estimates["acting"] == "exploring")]
+        assert set(own["log_part"]) == {"test_slots"}
+        assert (own["n_events"] == 10 * (slates["split"] == "test").sum()).all()
+        assert (own["effective_sample_size"].dropna() > 0).all()
+        assert "hsrl" in set(
+            pd.read_csv(project / "data/08_reporting/tabular/summary.csv")["policy"]
+        )
 
     def test_the_finished_policy_is_registered_and_served(self, project) -> None:
         done = kedro(project, "register", "--env", "test")

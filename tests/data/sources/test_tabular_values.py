@@ -197,6 +197,19 @@ def test_rows_a_fraction_of_a_second_apart_do_not_repeat(land: Callable[..., Any
         land("tabular", files, slate_size=2, tabular=mapping)
 
 
+def test_an_item_shown_in_two_lists_at_one_time_is_no_repeated_row(
+    land: Callable[..., Any],
+) -> None:
+    lists = {"user_id": ["u"] * 4, "item_id": ["i", "k", "i", "k"], "timestamp": [START] * 4}
+    log = pd.DataFrame(lists | {"label": [0, 1, 0, 0], "list": ["a", "a", "b", "b"]})
+    mapping = {"events": "e.parquet", "columns": {"label": "label", "slate": "list"}}
+    landed = land("tabular", {"tabular/e.parquet": parquet(log)}, slate_size=2, tabular=mapping)
+    assert landed.rows_out == 4
+    log["list"] = "a"
+    with pytest.raises(UserError, match="1 x duplicate row"):
+        land("tabular", {"tabular/e.parquet": parquet(log)}, slate_size=2, tabular=mapping)
+
+
 def test_a_typed_log_of_whole_seconds_gives_the_tables_of_one_in_numbers(
     ingest: Callable[..., Any],
 ) -> None:

@@ -97,9 +97,13 @@ def number_ids(
     return numbered.filter(numbered[name].notnull())  # null comes last and moves no number
 
 
+NUMBERED = {"user_id": "user_key", "item_id": "item_key"}
+"""Columns of the numbers that stand for ids; ids of slates stay texts."""
+
+
 def key_of(name: str) -> str:
-    """Return the column that numbers an id: ``user_key`` for ``user_id``."""
-    return name.replace("_id", "_key")
+    """Return the column of an event's fact; ids of users and items are numbered there."""
+    return NUMBERED.get(name, name)
 
 
 def judge_rows(
