@@ -37,12 +37,20 @@ class ArmServer:
         arm: The arm.
         model: What it serves.
         folder: Where the model's file is written.
-        events: Folder of the events of served slates.
+        events: Folder of the events of served slates; None keeps none, and takes no feedback.
         explore: Draw items by their scores instead of taking the best.
+        threads: Threads of one answer.
     """
 
     def __init__(
-        self, arm: Arm, model: ServedModel, folder: Path, events: Path, *, explore: bool = False
+        self,
+        arm: Arm,
+        model: ServedModel,
+        folder: Path,
+        events: Path | None,
+        *,
+        explore: bool = False,
+        threads: int = 1,
     ) -> None:
         self.arm = arm
         self.model = model
@@ -51,7 +59,8 @@ class ArmServer:
         self._events = events
         self._explore = explore
         self._token = secrets.token_hex(16)
-        self._port = 0
+        self._threads = threads
+        self.port = 0
         self._process: SpawnProcess | None = None
         self._connections = threading.local()
 
@@ -61,7 +70,13 @@ class ArmServer:
         receiving, sending = context.Pipe(duplex=False)
         self._process = context.Process(
             target=_serve,
-            args=(self._file, self._events, self._explore, self._token, sending),
+            args=(self._file, sending),
+            kwargs={
+                "events": self._events,
+                "explore": self._explore,
+                "threads": self._threads,
+                "token": self._token,
+            },
             daemon=True,
         )
         self._process.start()
@@ -73,7 +88,7 @@ class ArmServer:
             if isinstance(told, str):
                 self._stop()
                 raise UserError(f"The model of arm {self.arm} can't be served: {told}")
-            self._port = told
+            self.port = told
             self._wait_until_ready()
         except (EOFError, ConnectionError) as error:
             self._stop()
@@ -102,7 +117,7 @@ class ArmServer:
         """
         connection = getattr(self._connections, "open", None)
         if connection is None:
-            connection = http.client.HTTPConnection(HOST, self._port, timeout=SECONDS_TO_ANSWER)
+            connection = http.client.HTTPConnection(HOST, self.port, timeout=SECONDS_TO_ANSWER)
             self._connections.open = connection
         headers = {"content-type": "application/json", "authorization": f"Bearer {self._token}"}
         try:
@@ -159,7 +174,15 @@ class ArmServer:
             self._process.join()
 
 
-def _serve(file: Path, events: Path, explore: bool, token: str, told: Connection) -> None:
+def _serve(
+    file: Path,
+    told: Connection,
+    *,
+    events: Path | None,
+    explore: bool,
+    threads: int,
+    token: str,
+) -> None:
     """Serve a model on a free port, which is told through a pipe, or why there is none."""
     import torch
     import uvicorn
@@ -168,7 +191,7 @@ def _serve(file: Path, events: Path, explore: bool, token: str, told: Connection
     from hsrl_pipeline.serving.event_log import EventLog
     from hsrl_pipeline.serving.recommender import Recommender
 
-    torch.set_num_threads(1)
+    torch.set_num_threads(threads)
     try:
         recommender = Recommender(
             ServedModel.from_checkpoint(read_checkpoint(file)), explore=explore
@@ -176,7 +199,8 @@ def _serve(file: Path, events: Path, explore: bool, token: str, told: Connection
     except UserError as error:
         told.send(str(error))
         return
-    app = create_app(recommender, token=token, events=EventLog(events))
+    log = None if events is None else EventLog(events)
+    app = create_app(recommender, token=token, events=log)
     with socket.socket() as listening:
         listening.bind((HOST, 0))
         told.send(listening.getsockname()[1])
