@@ -50,10 +50,11 @@ def small_model(
 
 
 class Caller:
-    """Calls an ASGI application as a client would."""
+    """Calls an ASGI application as a client would; ``headers`` are those of the last answer."""
 
     def __init__(self, app: Any) -> None:
         self._app = app
+        self.headers: dict[bytes, bytes] = {}
 
     async def __call__(
         self, method: str, path: str, body: Any = None, *, token: str | None = None
@@ -93,7 +94,8 @@ class Caller:
 
         await self._app(dict(scope), receive, send)
         content = b"".join(message.get("body", b"") for message in sent[1:])
-        kind = dict(sent[0]["headers"])[b"content-type"]
+        self.headers = dict(sent[0]["headers"])
+        kind = self.headers[b"content-type"]
         told = json.loads(content) if kind == b"application/json" else content.decode()
         return sent[0]["status"], told
 

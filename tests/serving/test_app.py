@@ -177,6 +177,17 @@ def test_administrative_calls_need_the_token() -> None:
     served(off, token=None)
 
 
+def test_refusals_carry_the_headers_that_http_asks_for() -> None:
+    async def scenario(call: Caller) -> None:
+        assert (await call("TRACE", "/recommend"))[0] == 405
+        assert call.headers[b"allow"] == b"POST"
+        body = {"version_before": "any"}
+        assert (await call("POST", "/catalogue", body, token="wrong"))[0] == 401
+        assert call.headers[b"www-authenticate"] == b"Bearer"
+
+    served(scenario)
+
+
 def test_swaps_under_load_lose_no_request_and_show_no_released_item() -> None:
     async def scenario(call: Caller) -> None:
         released: set[str] = set()

@@ -31,7 +31,11 @@ def add_catalogue_calls(app: FastAPI, service: LiveService, token: str | None) -
             )
         given = (authorization or "").removeprefix("Bearer ").encode()
         if not hmac.compare_digest(given, token.encode()):
-            raise HTTPException(401, "give the token as the header Authorization: Bearer TOKEN")
+            raise HTTPException(
+                401,
+                "give the token as the header Authorization: Bearer TOKEN",
+                {"WWW-Authenticate": "Bearer"},
+            )
 
     @app.get("/catalogue")
     async def catalogue() -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
@@ -43,8 +45,10 @@ def add_error_answers(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def other(_: Request, error: HTTPException) -> Response:
         field = FIELD_OF_STATUS.get(error.status_code, "")
-        return _refusal(error.status_code, field, str(error.detail))
+        return _refusal(error.status_code, field, str(error.detail), error.headers)
 
 
-def _refusal(status: int, field: str, error: str) -> Response:
-    return AsciiJSON({"field": field, "error": error}, status)
+def _refusal(
+    status: int, field: str, error: str, headers: Mapping[str, str] | None = None
+) -> Response:
+    return AsciiJSON({"field": field, "error": error}, status, headers)
