@@ -25,6 +25,13 @@ def test_a_constant_feature_is_always_zero() -> None:
     assert scale.apply(123.0) == 0.0
 
 
+def test_codes_and_numbers_become_features_again() -> None:
+    assert ENCODER.decode([2, 0], [1.5]) == {"country": "DE", "age": 55.0}
+    assert ENCODER.decode([1, 2, 9], [0.0]) == {"country": "NL", "group": "8", "age": 40.0}
+    told = ENCODER.decode([2, 1], [0.3])
+    assert ENCODER.encode(told) == ([2, 1], [pytest.approx(0.3)])
+
+
 def test_features_become_codes_and_numbers() -> None:
     assert ENCODER.encode({"country": "DE", "group": 7.0, "age": 55}) == ([2, 1], [1.5])
 
