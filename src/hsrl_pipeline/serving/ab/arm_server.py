@@ -5,7 +5,9 @@ from __future__ import annotations
 import http.client
 import json
 import multiprocessing
+import os
 import secrets
+import signal
 import socket
 import threading
 import time
@@ -191,6 +193,7 @@ def _serve(
     from hsrl_pipeline.serving.event_log import EventLog
     from hsrl_pipeline.serving.recommender import Recommender
 
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(threads)
     try:
         recommender = Recommender(
@@ -209,3 +212,11 @@ def _serve(
             app, log_level="warning", access_log=False, timeout_keep_alive=SECONDS_KEPT_OPEN
         )
         uvicorn.Server(config).run(sockets=[listening])
+
+
+def _end_with_parent() -> None:
+    """End this server in order when the process that started it is gone, however it went."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)
