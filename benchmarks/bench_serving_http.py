@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import multiprocessing
 import os
 import socket
 import subprocess
@@ -39,6 +40,8 @@ ASKED, CLIENTS = 300, (1, 8)
 ROUNDS, SECONDS = 5, 3.0
 LEAST_RATIO = 3.0
 SECONDS_TO_START = 300.0
+SESSION, USER_TIME, SYSTEM_TIME = 3, 11, 12
+"""Columns of /proc/PID/stat after the name; processor times are read on Linux alone."""
 
 
 class Client:
@@ -103,27 +106,42 @@ def _beside_mlflow(model: ServedModel, folder: Path) -> Iterator[BenchmarkLine]:
     requests = make_requests(SMALL, 50)
     own = [_own_body(request) for request in requests]
     theirs = [json.dumps({"dataframe_records": [json.loads(body)]}).encode() for body in own]
-    with ArmServer("A", model, folder, None) as server, _mlflow_server(model, folder) as port:
+    with (
+        ArmServer("A", model, folder, None) as server,
+        _mlflow_server(model, folder) as (port, their_pids),
+    ):
         ask_own = [Client(server.port, "/recommend").ask for _ in range(max(CLIENTS))]
         ask_theirs = [Client(port, "/invocations").ask for _ in range(max(CLIENTS))]
+        own_pids = [process.pid for process in multiprocessing.active_children() if process.pid]
         for one, other in zip(own, theirs, strict=True):
             same = ask_own[0](one)["items"] == ask_theirs[0](other)["predictions"][0]["items"]
             if not same:
                 raise RuntimeError("the two servers answer one request differently")
         for clients in CLIENTS:
-            counts = np.zeros(2)
+            counts, spent = np.zeros(2), np.zeros(2)
             for _ in range(ROUNDS):
-                counts += [
-                    _answered(ask_own[:clients], own),
-                    _answered(ask_theirs[:clients], theirs),
-                ]
-            rates = counts / (ROUNDS * SECONDS)
+                for place, (askers, bodies, pids) in enumerate(
+                    ((ask_own, own, own_pids), (ask_theirs, theirs, their_pids))
+                ):
+                    before = _processor_seconds(pids)
+                    counts[place] += _answered(askers[:clients], bodies)
+                    spent[place] += _processor_seconds(pids) - before
+            rates, each = counts / (ROUNDS * SECONDS), 1e3 * spent / counts
             yield BenchmarkLine(
                 f"serving_http.requests_per_second_{clients}_clients",
                 float(rates[0]),
                 "requests/s",
                 f"mlflow models serve {rates[1]:.3g} in alternating rounds, bar {LEAST_RATIO:g}",
                 float(rates[0] / rates[1]),
+            )
+            if not spent.all():
+                continue
+            yield BenchmarkLine(
+                f"serving_http.server_processor_time_{clients}_clients",
+                float(each[0]),
+                "ms/request",
+                f"mlflow models serve {each[1]:.3g}",
+                float(each[0] / each[1]),
             )
 
 
@@ -150,8 +168,8 @@ def _answered(askers: list[Callable[[bytes], Any]], bodies: list[bytes]) -> int:
 
 
 @contextmanager
-def _mlflow_server(model: ServedModel, folder: Path) -> Iterator[int]:
-    """Register the model in a store of its own and serve it as MLflow does."""
+def _mlflow_server(model: ServedModel, folder: Path) -> Iterator[tuple[int, list[int]]]:
+    """Register the model in a store of its own and serve it as MLflow does; give port and pids."""
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     made = register(folder, model, pd.DataFrame(), dataset="benchmark", tags={})
     with socket.socket() as probe:
@@ -174,10 +192,29 @@ def _mlflow_server(model: ServedModel, folder: Path) -> Iterator[int]:
                 told = (folder / "mlflow.log").read_text()[-2000:]
                 raise RuntimeError(f"mlflow models serve did not start: {told}")
             time.sleep(0.2)
-        yield port
+        yield port, [pid for pid in _pids() if _stat(pid)[SESSION] == str(process.pid)]
     finally:
         os.killpg(process.pid, 15)  # mlflow starts its server as a process of its own
         process.wait()
+
+
+def _pids() -> list[int]:
+    if not Path("/proc").is_dir():
+        return []
+    return [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
+
+
+def _stat(pid: int) -> list[str]:
+    """Return what Linux tells of a process after its name; empty columns for one that is gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return ["0"] * 50
+
+
+def _processor_seconds(pids: list[int]) -> float:
+    ticks = sum(int(_stat(pid)[USER_TIME]) + int(_stat(pid)[SYSTEM_TIME]) for pid in pids)
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def _answers(port: int) -> bool:
