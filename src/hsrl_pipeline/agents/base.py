@@ -176,6 +176,10 @@ class ItemScorer(Protocol):
         """Recommend the live items of a version from now on."""
         ...
 
+    def prepare_to_serve(self) -> None:
+        """Make what answers quickly; the weights must not be trained any further."""
+        ...
+
     def twin(self) -> Self:
         """Return a copy whose catalogue can be set while this one goes on."""
         ...

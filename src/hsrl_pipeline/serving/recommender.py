@@ -66,7 +66,10 @@ class Recommender:
     ) -> None:
         self.model = model
         self.catalogue = model.catalogue if catalogue is None else catalogue
-        self.agent = model.restore() if agent is None else agent
+        if agent is None:
+            agent = model.restore()
+            agent.prepare_to_serve()
+        self.agent = agent
         self.explore = explore
         self.n_shelves = 1 if model.shelves is None else len(np.unique(model.shelves[1:]))
         self._version = self.catalogue.version
