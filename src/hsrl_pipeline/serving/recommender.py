@@ -96,6 +96,14 @@ class Recommender:
         agent.set_catalogue(catalogue)
         return Recommender(self.model, agent, catalogue, explore=self.explore)
 
+    def of(self, model: ServedModel) -> Recommender:
+        """Return one that goes by another model's names, with the same policy and version.
+
+        Args:
+            model: A model with the same tables.
+        """
+        return Recommender(model, self.agent, self.catalogue, explore=self.explore)
+
     @property
     def slate_size(self) -> int:
         """Items of the slates that the policy was trained on."""
