@@ -8,8 +8,6 @@ from typing import Annotated, Any
 from fastapi import Depends, FastAPI, Header
 from starlette.exceptions import HTTPException
 
-from hsrl_pipeline.serving.catalogue_change import AskedChange
-from hsrl_pipeline.serving.item_features import NewItem
 from hsrl_pipeline.serving.live_service import LiveService, Swap
 from hsrl_pipeline.serving.schemas import ADMIN_ERRORS, ChangeBody
 
@@ -43,9 +41,7 @@ def add_catalogue_calls(app: FastAPI, service: LiveService, token: str | None) -
     @app.post("/catalogue", responses=ADMIN_ERRORS, dependencies=[Depends(admitted)])
     async def change(body: ChangeBody) -> dict[str, Any]:
         """Add and release items; when it answers, no released item is shown any more."""
-        new = [NewItem(**item.model_dump()) for item in body.new]
-        asked = AskedChange(body.version_before, body.add, body.release, new)
-        return _told(await service.change(asked), service)
+        return _told(await service.change(body.asked()), service)
 
     @app.post("/catalogue/rollback", responses=ADMIN_ERRORS, dependencies=[Depends(admitted)])
     async def rollback() -> dict[str, Any]:

@@ -6,6 +6,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr
 
+from hsrl_pipeline.serving.catalogue_change import AskedChange
+from hsrl_pipeline.serving.item_features import NewItem
 from hsrl_pipeline.serving.requests import (
     LONGEST_HISTORY,
     MOST_CANDIDATES,
@@ -103,6 +105,11 @@ class ChangeBody(Body):
         max_length=MOST_CANDIDATES,
         description="Items that the model has never had, with what is known of them",
     )
+
+    def asked(self) -> AskedChange:
+        """Return the change that it describes."""
+        new = [NewItem(**item.model_dump()) for item in self.new]
+        return AskedChange(self.version_before, self.add, self.release, new)
 
 
 class FeedbackBody(Body):
