@@ -1,9 +1,9 @@
 """Time per answer, throughput of batches, and swaps of the catalogue under load.
 
 A policy of default settings with random weights, histories of 50 items, slates of 10. Times are
-those of one thread, in process: reading the request, one forward pass, the answer in the user's own
-ids. The load goes through the whole application, without a port: six clients that each ask about 20
-times a second, for as long with swaps as without. Every swap releases ten items.
+processor time of one thread, in process: reading the request, one forward pass, the answer in the
+user's own ids. The load goes through the whole application, without a port: six clients that each
+ask about 20 times a second, for as long with swaps as without. Every swap releases ten items.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import torch
 
-from benchmarks.bench_training import HISTORY, SMALL, make_context
+from benchmarks.bench_training import HISTORY, SMALL, make_context, some_threads
 from benchmarks.report import BenchmarkLine
+from benchmarks.serving_times import time_lines
 from hsrl_pipeline.agents.base import AgentContext
 from hsrl_pipeline.agents.hsrl import build_hsrl
 from hsrl_pipeline.agents.policy_checkpoint import describe_policy
@@ -29,20 +29,16 @@ from hsrl_pipeline.serving.requests import RecommendRequest
 from hsrl_pipeline.serving.served_model import ServedModel, everything_live
 from hsrl_pipeline.serving.user_features import NumberScale, UserEncoder
 
-LARGE = 1_000_000
-CANDIDATES, SLATE, BATCH = 1000, 10, 64
-ANSWERS = 300
+SLATE, BATCH = 10, 64
 CLIENTS, SWAPS, SECONDS, PAUSE = 6, 100, 30.0, 0.05
-BARS = {"candidates": 5.0, "small": 10.0, "large": 30.0}
-"""Milliseconds at the 99th percentile."""
-
 LEAST_GAIN, MOST_SLOWER = 5.0, 2.0
 
 
-def make_recommender(n_items: int) -> Recommender:
-    """Return a recommender of random weights over a random catalogue."""
-    context: AgentContext = make_context(np.random.default_rng(0), n_items)
-    settings = HsrlSettings()
+def make_recommender(of: int | AgentContext, **settings_given: Any) -> Recommender:
+    """Return a recommender of random weights over a catalogue, or a random one of some items."""
+    context = make_context(np.random.default_rng(0), of) if isinstance(of, int) else of
+    n_items = context.n_items
+    settings = HsrlSettings(**settings_given)
     policy = describe_policy(build_hsrl(settings, context), settings, context, {})
     catalogue = everything_live(context.item_vectors, context.codes)
     categories = {
@@ -76,64 +72,30 @@ def make_requests(n_items: int, count: int, candidates: int = 0) -> list[Recomme
     return requests
 
 
-def p99_of(answer: Callable[[RecommendRequest], object], requests: list[RecommendRequest]) -> float:
-    """Return the 99th percentile of the time of an answer, in milliseconds."""
-    times = []
-    for request in requests:
-        started = time.perf_counter()
-        answer(request)
-        times.append(time.perf_counter() - started)
-    return float(np.percentile(times, 99)) * 1e3
-
-
-def run() -> list[BenchmarkLine]:
-    """Return the figures against their bars."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        return [*_times(), *asyncio.run(_under_load())]
-    finally:
-        torch.set_num_threads(threads)
-
-
-def _times() -> list[BenchmarkLine]:
-    small = make_recommender(SMALL)
-    small.warm_up()
-    searching = make_requests(SMALL, ANSWERS)
-    figures = {
-        "candidates": p99_of(small.recommend, make_requests(SMALL, ANSWERS, CANDIDATES)),
-        "small": p99_of(small.recommend, searching),
-    }
-    gain = _gain(small, searching)
-    large = make_recommender(LARGE)
-    large.warm_up()
-    figures["large"] = p99_of(large.recommend, make_requests(LARGE, ANSWERS))
-    names = {
-        "candidates": f"serving.score_{CANDIDATES}_candidates_p99",
-        "small": f"serving.search_{SMALL}_items_p99",
-        "large": f"serving.search_{LARGE}_items_p99",
-    }
-    lines = [
-        BenchmarkLine(names[key], value, "ms", f"bar {BARS[key]:g} ms", value / BARS[key])
-        for key, value in figures.items()
-    ]
-    reference = f"one by one in the same run, bar {LEAST_GAIN:g}"
-    lines.append(
-        BenchmarkLine(f"serving.throughput_of_batches_of_{BATCH}", gain, "times", reference)
-    )
-    return lines
+def run() -> Iterator[BenchmarkLine]:
+    """Yield the figures against their bars."""
+    with some_threads(1):
+        yield from time_lines(make_recommender, make_requests)
+        small = make_recommender(SMALL)
+        small.warm_up()
+        yield BenchmarkLine(
+            f"serving.throughput_of_batches_of_{BATCH}",
+            _gain(small, make_requests(SMALL, 4 * BATCH)),
+            "times",
+            f"one by one in the same run, bar {LEAST_GAIN:g}",
+        )
+        yield from asyncio.run(_under_load())
 
 
 def _gain(recommender: Recommender, requests: list[RecommendRequest]) -> float:
     """Return how many times more requests a second batches answer than one by one."""
-    some = requests[: 4 * BATCH]
     started = time.perf_counter()
-    for request in some:
+    for request in requests:
         recommender.recommend(request)
     alone = time.perf_counter() - started
     started = time.perf_counter()
-    for start in range(0, len(some), BATCH):
-        recommender.answer_all(some[start : start + BATCH])
+    for start in range(0, len(requests), BATCH):
+        recommender.answer_all(requests[start : start + BATCH])
     return alone / (time.perf_counter() - started)
 
 

@@ -17,6 +17,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from hsrl_pipeline.io.project_artifacts import ProjectArtifacts
+from hsrl_pipeline.io.served_moving import moving_model
+from hsrl_pipeline.serving import Recommender, RecommendRequest, RequestError
+from hsrl_pipeline.serving.catalogue_change import AskedChange, follow
+from hsrl_pipeline.serving.item_features import NewItem
 from hsrl_pipeline.tracking.store import open_client
 
 PROJECT = Path(__file__).parents[1]
@@ -181,6 +186,37 @@ class TestWholeChain:
         finally:
             server.terminate()
             server.wait()
+
+    def test_a_policy_of_a_moving_catalogue_is_served_with_its_live_items(self, project) -> None:
+        moving = "catalogue.schedule=moving,catalogue.n_changes=2,catalogue.serving_updates=[0]"
+        done = kedro(
+            project,
+            "run",
+            "--env=test",
+            "--pipelines=moving_catalogue,moving_training",
+            f"--params={moving}",
+        )
+        assert done.returncode == 0, done.stderr[-3000:]
+        artifacts = ProjectArtifacts(project, "test")
+        changes = artifacts.load("catalogue_changes")
+        schedule = artifacts.load("catalogue_schedule")
+        at_launch, at_end = (moving_model(artifacts, mode) for mode in ("serving", "training"))
+        assert at_launch.catalogue.version == changes["versions"][0]
+        assert at_end.catalogue.version == changes["versions"][-1]
+        assert at_launch.catalogue.live_items.tolist() == sorted(schedule["launch"])
+        recommender = Recommender(at_launch)
+        later = at_launch.item_ids[at_launch.arrivals.items[0]]
+        following = follow(recommender, AskedChange(recommender.version, add=[later]))
+        new = NewItem("a new one", content={"trait_0": 1.0})  # not all of its traits
+        with pytest.raises(RequestError, match="trait_1"):
+            follow(following, AskedChange(following.version, new=[new]))
+        n_live = len(following.catalogue.live_items)
+        assert later in following.recommend(RecommendRequest(n=n_live)).items
+        done = kedro(project, "register", "--env", "test", "--moving", "training")
+        assert done.returncode == 0, done.stderr[-2000:]
+        assert "models:/hsrl-toy-moving-training/1 is the challenger" in done.stdout
+        refused = kedro(project, "register", "--env", "test", "--arm", "both")
+        assert "add --moving" in refused.stderr
 
     def test_prints_the_table_and_where_to_look_next(self, project) -> None:
         printed = (project / "printed.txt").read_text()

@@ -13,6 +13,13 @@ RUN_OPTIONS = (
     click.option("--env", help="Environment of the dataset; by default that of kedro run."),
     click.option("--agent", help="Agent whose policy is meant; by default agent.name."),
     click.option("--seed", type=int, help="Seed of its run; by default the parameter seed."),
+    click.option(
+        "--moving",
+        type=click.Choice(["serving", "training"]),
+        help="Its policy of catalogue.schedule=moving: as it was at launch, or trained through all "
+        "changes.",
+    ),
+    click.option("--arm", help="Arm of the changes then; by default catalogue.arm."),
 )
 
 
@@ -46,7 +53,7 @@ def serve(**options: Any) -> None:
 
         served = load_served_model(Path.cwd(), options["model"])
     else:
-        served = _finished_model(options)
+        served, _ = _finished_model(options)
     click.echo(f"{served.name}, version {served.catalogue.version} of the catalogue")
     click.echo(f"Try it: http://127.0.0.1:{port}/docs (Ctrl+C ends it)")
     run_server(
@@ -62,19 +69,23 @@ def serve(**options: Any) -> None:
 @_of_a_run
 def register(**options: Any) -> None:
     """Enter the policy of a finished run into MLflow's registry, as the challenger."""
-    from hsrl_pipeline.io.served_project import judged_sessions, served_model
+    import pandas as pd
+
+    from hsrl_pipeline.io.served_project import judged_sessions
     from hsrl_pipeline.tracking.registry import register as enter
 
-    artifacts = _artifacts(options)
-    model = served_model(artifacts)
+    model, artifacts = _finished_model(options)
     config = model.policy["config"]
     known = ("agent", "seed", "regime", "dataset", "dataset_version", "codebook_version")
+    tags = {name: str(config[name]) for name in known if name in config}
+    moving = options["moving"]
     made = enter(
         Path.cwd(),
         model,
-        judged_sessions(artifacts),
-        dataset=config["dataset"],
-        tags={name: str(config[name]) for name in known if name in config},
+        # a moving catalogue is judged by regret under its versions, not by single sessions
+        pd.DataFrame() if moving else judged_sessions(artifacts),
+        dataset=config["dataset"] + (f"-moving-{moving}" if moving else ""),
+        tags=tags,
     )
     click.echo(f"{made.uri} is the challenger of {made.name}")
     click.echo(f"Serve it:       make serve MODEL={made.uri}")
@@ -116,23 +127,25 @@ def ab(a: str, b: str, **options: Any) -> None:
         click.echo(line)
 
 
-def _finished_model(options: dict[str, Any]) -> Any:
-    """Return the model of a finished run of this project."""
-    from hsrl_pipeline.io.served_project import served_model
-
-    return served_model(_artifacts(options))
-
-
-def _artifacts(options: dict[str, Any]) -> Any:
-    """Return what the named run has persisted."""
+def _finished_model(options: dict[str, Any]) -> tuple[Any, Any]:
+    """Return the model of a finished run of this project, and what the run has persisted."""
     from hsrl_pipeline.io.project_artifacts import ProjectArtifacts
+    from hsrl_pipeline.io.served_moving import moving_model
+    from hsrl_pipeline.io.served_project import served_model
 
     asked: dict[str, Any] = {}
     if options["agent"]:
         asked["agent"] = {"name": options["agent"]}
     if options["seed"] is not None:
         asked["seed"] = options["seed"]
-    return ProjectArtifacts(Path.cwd(), _dataset(options["env"]), asked)
+    moving = options["moving"]
+    if options["arm"]:
+        if not moving:
+            raise click.UsageError("--arm says which moving catalogue is meant: add --moving")
+        asked["catalogue"] = {"arm": options["arm"]}
+    artifacts = ProjectArtifacts(Path.cwd(), _dataset(options["env"]), asked)
+    made = moving_model(artifacts, moving) if moving else served_model(artifacts)
+    return made, artifacts
 
 
 def _dataset(env: str | None) -> str:

@@ -9,7 +9,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hsrl_pipeline.agents.slate_selection import MANY_ITEMS, SlateSelector
+from hsrl_pipeline.agents.slate_selection import SlateSelector
+from hsrl_pipeline.networks.top_places import MANY_SCORES
 from hsrl_pipeline.shapes import PAD_ID
 
 LOGITS = torch.log(torch.tensor([[9.0, 0.4, 0.3, 0.2, 0.1]]))
@@ -148,7 +149,7 @@ def test_a_shelf_with_too_few_live_items_is_refused():
 
 @pytest.mark.parametrize("place", ["spread", "one block", "at the end"])
 def test_the_best_of_very_many_items_are_those_of_a_full_selection(place: str) -> None:
-    n_items, n = MANY_ITEMS + 100, 20
+    n_items, n = MANY_SCORES + 100, 20
     scores = torch.rand((3, n_items + 1), generator=torch.Generator().manual_seed(0))
     if place == "one block":
         scores[:, 1001:1031] += 1.0

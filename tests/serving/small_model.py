@@ -14,6 +14,13 @@ from hsrl_pipeline.agents.policy_checkpoint import describe_policy
 from hsrl_pipeline.agents.registry import build_agent
 from hsrl_pipeline.catalogue import LiveCatalogue
 from hsrl_pipeline.catalogue.changes import Publication
+from hsrl_pipeline.config.sid import ItemVectorConfig
+from hsrl_pipeline.semantic_ids.item_facts import FactColumns
+from hsrl_pipeline.semantic_ids.item_vectorizer import ItemVectorizer, Standardisation
+from hsrl_pipeline.semantic_ids.nearest import LevelCentroids
+from hsrl_pipeline.semantic_ids.residual_quantizer import ResidualQuantizer
+from hsrl_pipeline.serving.item_features import ContentColumn, ItemEncoder, NewItem
+from hsrl_pipeline.serving.item_publisher import ItemPublisher
 from hsrl_pipeline.serving.served_model import ServedModel, everything_live
 from hsrl_pipeline.serving.user_features import NumberScale, UserEncoder
 
@@ -27,6 +34,7 @@ def small_model(
     live: Sequence[int] | None = None,
     later: Sequence[int] = (),
     shelves: np.ndarray | None = None,
+    publisher: ItemPublisher | None = None,
     **settings: object,
 ) -> ServedModel:
     """Return a model of 12 items; ``live`` ones are shown first, ``later`` ones may arrive."""
@@ -45,7 +53,56 @@ def small_model(
     if live is not None:
         catalogue = LiveCatalogue(np.isin(np.arange(N_ITEMS + 1), live), vectors, codes)
     return ServedModel(
-        policy, "small", IDS, USERS, launch, catalogue, 20, shelves=shelves, arrivals=arrivals
+        policy,
+        "small",
+        IDS,
+        USERS,
+        launch,
+        catalogue,
+        20,
+        shelves=shelves,
+        arrivals=arrivals,
+        publisher=publisher,
+    )
+
+
+def small_publisher(collisions: str = "keep") -> ItemPublisher:
+    """Return what makes vectors of six numbers and codes of two levels, as the small model has.
+
+    Items have two marks, a length whose mean is 100 and whose deviation is 10, a price and a vector
+    of three numbers.
+    """
+    rng = np.random.default_rng(3)
+    encoder = ItemEncoder(
+        columns=(
+            ContentColumn("genre_war", NumberScale(0.0, 1.0), is_mark=True),
+            ContentColumn("genre_love", NumberScale(0.0, 1.0), is_mark=True),
+            ContentColumn("length", NumberScale(100.0, 10.0), is_mark=False),
+        ),
+        vector_size=3,
+        facts=FactColumns(median_price=5.0),
+    )
+    vectorizer = ItemVectorizer(
+        config=ItemVectorConfig(embedding_size=6),
+        seed=0,
+        content=Standardisation(np.zeros(4), np.ones(4)),
+        titles=None,
+        feedback=None,
+        given=Standardisation(np.zeros(3), np.ones(3)),
+        centre=np.zeros(7),
+        axes=rng.normal(size=(7, 6)),
+    )
+    levels = tuple(
+        LevelCentroids.plain(rng.normal(size=(size, 6)).astype(np.float32)) for size in (3, 4)
+    )
+    return ItemPublisher(encoder, vectorizer, ResidualQuantizer(levels), (3, 4), collisions)
+
+
+def new_item(item_id: str | int = "film 13", **given: Any) -> NewItem:
+    """Return an item that the small publisher takes."""
+    content = {"genre_war": 1.0, "length": 112.0}
+    return NewItem(
+        item_id, **{"content": content, "vector": [0.1, -0.4, 0.3], "price": 3.0, **given}
     )
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from hsrl_pipeline.serving import Recommender, create_app
 
-from .small_model import IDS, Caller, small_model, until_ready
+from .small_model import IDS, Caller, small_model, small_publisher, until_ready
 
 TOKEN = "secret"
 LIVE = [1, 2, 3, 5, 7, 9, 11, 12]
@@ -25,7 +25,8 @@ def served(
     **options: Any,
 ) -> None:
     """Run a scenario against an application that is ready."""
-    app = create_app(Recommender(small_model(live=LIVE, later=[10])), token=token, **options)
+    model = small_model(live=LIVE, later=[10], publisher=small_publisher())
+    app = create_app(Recommender(model), token=token, **options)
 
     async def run() -> None:
         async with app.router.lifespan_context(app):
@@ -159,6 +160,35 @@ def test_a_bad_change_leaves_the_old_version(
     served(scenario)
 
 
+def test_new_items_come_through_the_server() -> None:
+    item = {"item_id": 13, "content": {"length": 90, "genre_love": 1}, "vector": [1, 0.5, -1]}
+
+    async def scenario(call: Caller) -> None:
+        body = {"version_before": await version_of(call), "new": [item]}
+        status, told = await call("POST", "/catalogue", body, token=TOKEN)
+        assert (status, told["live_items"]) == (200, len(LIVE) + 1)
+        _, answer = await call("POST", "/recommend", {"history": [13], "n": len(LIVE) + 1})
+        assert "13" in answer["items"]
+        for wrong, field in (
+            ({"vector": [1, 0.5]}, "new.0.vector"),
+            ({"vector": [1, "x", 2]}, "new.0.vector.1"),
+            ({"content": {"length": True}}, "new.0.content.length"),
+            ({"content": {}}, "new.0.content.length"),
+            ({"item_id": "13"}, "new.0.item_id"),
+            ({"colour": "red"}, "new.0.colour"),
+        ):
+            version = await version_of(call)
+            body = {"version_before": version, "new": [{**item, "item_id": 14, **wrong}]}
+            status, told = await call("POST", "/catalogue", body, token=TOKEN)
+            assert (status, told["field"]) == (422, field)
+            assert await version_of(call) == version
+        await call("POST", "/catalogue/rollback", token=TOKEN)
+        _, answer = await call("POST", "/recommend", {"n": len(LIVE)})
+        assert "13" not in answer["items"]
+
+    served(scenario)
+
+
 def test_administrative_calls_need_the_token() -> None:
     async def refused(call: Caller, token: str | None, status: int) -> None:
         body = {"version_before": await version_of(call), "release": [IDS[1]]}
@@ -268,7 +298,21 @@ def bodies(schema: dict[str, Any]) -> st.SearchStrategy[Any]:
         "add": st.lists(st.sampled_from(IDS), max_size=2),
         "release": st.lists(st.sampled_from(IDS), max_size=2),
         "clicks": st.lists(st.sampled_from(IDS), max_size=2),
-        "version_before": st.text(max_size=5),
+        "new": st.lists(
+            st.fixed_dictionaries(
+                {"item_id": st.sampled_from(IDS) | st.text(max_size=3)},
+                optional={
+                    "title": st.text(max_size=3),
+                    "content": st.dictionaries(
+                        st.sampled_from(["length", "genre_war"]), st.floats() | st.none()
+                    ),
+                    "vector": st.lists(st.floats(), min_size=2, max_size=3),
+                    "price": st.floats(),
+                },
+            ),
+            max_size=2,
+        ),
+        "version_before": st.just("now") | st.text(max_size=5),
         "request_id": st.text(max_size=5),
     }
     fields = {name: good[name] | json_values() for name in schema["properties"]}
@@ -276,7 +320,8 @@ def bodies(schema: dict[str, Any]) -> st.SearchStrategy[Any]:
 
 
 def test_nothing_in_the_schema_ends_in_a_fault_of_the_server() -> None:
-    app = create_app(Recommender(small_model(live=LIVE)), token=TOKEN)
+    model = small_model(live=LIVE, publisher=small_publisher())
+    app = create_app(Recommender(model), token=TOKEN)
     document = app.openapi()
     schemas = document["components"]["schemas"]
     calls = []
@@ -295,6 +340,8 @@ def test_nothing_in_the_schema_ends_in_a_fault_of_the_server() -> None:
     @given(weighted, st.sampled_from([None, TOKEN]))
     def fuzz(asked: tuple[str, str, Any], token: str | None) -> None:
         method, path, body = asked
+        if isinstance(body, dict) and body.get("version_before") == "now":
+            body = {**body, "version_before": loop.run_until_complete(version_of(call))}
         raw = None if body is None else json.dumps(body).encode()
         status, told = loop.run_until_complete(call(method, path, raw, token=token))
         # nothing warms the application up here, and without events there is no feedback

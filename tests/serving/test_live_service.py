@@ -6,10 +6,11 @@ import asyncio
 
 import pytest
 
-from hsrl_pipeline.serving import Recommender, RequestError
-from hsrl_pipeline.serving.live_service import LiveService, VersionConflict
+from hsrl_pipeline.serving import Recommender, RecommendRequest, RequestError
+from hsrl_pipeline.serving.catalogue_change import AskedChange, VersionConflict
+from hsrl_pipeline.serving.live_service import LiveService
 
-from .small_model import IDS, small_model
+from .small_model import IDS, new_item, small_model, small_publisher
 
 
 def make_service(outcomes: list[str]) -> LiveService:
@@ -22,7 +23,7 @@ def test_a_change_waits_until_answers_of_the_version_before_are_sent() -> None:
         before = service.now
         before.enter()
         version = before.recommender.version
-        change = asyncio.create_task(service.change(version, [], [IDS[1]]))
+        change = asyncio.create_task(service.change(AskedChange(version, release=[IDS[1]])))
         while service.now is before:
             await asyncio.sleep(0.01)
         await asyncio.sleep(0.05)
@@ -40,7 +41,8 @@ def test_changes_that_come_together_take_turns() -> None:
         service = make_service(outcomes)
         version = service.now.recommender.version
         done = await asyncio.gather(
-            *(service.change(version, [], [IDS[item]]) for item in (1, 2)), return_exceptions=True
+            *(service.change(AskedChange(version, release=[IDS[item]])) for item in (1, 2)),
+            return_exceptions=True,
         )
         assert isinstance(done[1], VersionConflict)
         assert outcomes == ["done", "refused"]
@@ -53,7 +55,7 @@ def test_going_back_twice_goes_forward() -> None:
     async def run() -> None:
         service = make_service([])
         first = service.now.recommender.version
-        second = (await service.change(first, [], [IDS[1]])).version
+        second = (await service.change(AskedChange(first, release=[IDS[1]]))).version
         versions = [(await service.roll_back()).version for _ in range(3)]
         assert versions == [first, second, first]
 
@@ -68,6 +70,23 @@ def test_an_item_nobody_has_published_cannot_arrive() -> None:
         model = service.now.recommender.model
         object.__setattr__(model, "arrivals", None)
         with pytest.raises(RequestError, match="no vector and semantic ID"):
-            await service.change(version, [IDS[10]], [])
+            await service.change(AskedChange(version, add=[IDS[10]]))
+
+    asyncio.run(run())
+
+
+def test_going_back_takes_new_items_out_again() -> None:
+    async def run() -> None:
+        service = LiveService(Recommender(small_model(publisher=small_publisher())), lambda _: None)
+        first = service.now.recommender.version
+        await service.change(AskedChange(first, release=[IDS[1]], new=[new_item()]))
+        assert "film 13" in service.now.recommender.recommend(RecommendRequest(n=12)).items
+        back = await service.roll_back()
+        assert back.version == first
+        answer = service.now.recommender.recommend(RecommendRequest(history=["film 13"], n=12))
+        assert set(answer.items) == set(IDS[1:])
+        assert answer.unknown_history == 1
+        forward = await service.roll_back()
+        assert (forward.kind, len(service.now.recommender.catalogue.live_items)) == ("rollback", 12)
 
     asyncio.run(run())

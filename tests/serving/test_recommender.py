@@ -11,6 +11,7 @@ import pytest
 from hsrl_pipeline.catalogue import LiveCatalogue
 from hsrl_pipeline.checkpoint import read_checkpoint, write_checkpoint
 from hsrl_pipeline.config.agent import AGENT_NAMES
+from hsrl_pipeline.networks import code_search
 from hsrl_pipeline.serving import Recommender, RecommendRequest, RequestError, ServedModel
 
 from .small_model import FIRST, IDS, LAST, small_model
@@ -70,6 +71,34 @@ def test_a_batch_is_answered_as_one_by_one(head: str) -> None:
     assert len(together[4].items) == 6
 
 
+@pytest.mark.parametrize("head", ["look_up", "codes"])
+def test_a_search_by_code_answers_as_a_look_at_all_items_does(
+    head: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = small_model(live=LIVE, policy_head=head)
+    requests = [ASKED, RecommendRequest(n=8), RecommendRequest(exclude=[IDS[1], IDS[2]], n=4)]
+    everything = LiveCatalogue(np.arange(13) > 0, model.launch.item_vectors, model.launch.codes)
+    looking = Recommender(model)
+    looking_on = looking.under(everything)
+    sizes = {"FEWEST_ITEMS": 1, "FEWEST_PER_GROUP": 0.0, "LOOSEST": np.inf, "LARGEST_SHARE": 1}
+    for name, value in {**sizes, "FIRST_GROUPS": 1}.items():
+        monkeypatch.setattr(code_search, name, value)
+    searching, found = Recommender(model), []
+    best = code_search.CodeSearch.best
+    monkeypatch.setattr(
+        code_search.CodeSearch, "best", lambda *args: found.append(best(*args)) or found[-1]
+    )
+    for one, other in (
+        (searching, looking),
+        (searching.under(everything), looking_on),
+    ):
+        for request in requests:
+            answer, expected = one.recommend(request), other.recommend(request)
+            assert answer.items == expected.items
+            np.testing.assert_allclose(answer.scores, expected.scores, rtol=1e-5)
+    assert sum(result is not None for result in found) == 2 * len(requests)
+
+
 def test_history_and_user_matter(recommender: Recommender) -> None:
     asked = [ASKED, RecommendRequest(n=5), RecommendRequest(user={"country": "FR"}, n=5)]
     scores = [recommender.recommend(request).scores for request in asked]
@@ -111,6 +140,8 @@ def test_unknown_ids_of_a_history_are_passed_over_and_counted(recommender: Recom
         ({"candidates": []}, "candidates"),
         ({"candidates": ["who?"]}, "candidates"),
         ({"candidates": [IDS[4], IDS[6]]}, "candidates"),  # neither is live
+        ({"candidates": [IDS[1], [IDS[2]]]}, "candidates.1"),
+        ({"exclude": [IDS[1], None]}, "exclude.1"),
         ({"candidates": [IDS[1]], "exclude": [IDS[1]]}, "exclude"),
         ({"exclude": list(IDS[1:])}, "exclude"),
         ({"user": {"age": float("nan")}}, "user.age"),

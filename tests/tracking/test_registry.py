@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from tests.serving.small_model import IDS, small_model
+from tests.serving.small_model import IDS, small_model, small_publisher
 
 from hsrl_pipeline.errors import UserError
 from hsrl_pipeline.serving import Recommender, RecommendRequest
@@ -46,7 +47,11 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def enter(project: Path, judged: pd.DataFrame, dataset: str) -> Registered:
     return register(
-        project, small_model(), judged, dataset=dataset, tags={"agent": "hsrl", "seed": "0"}
+        project,
+        small_model(publisher=small_publisher()),
+        judged,
+        dataset=dataset,
+        tags={"agent": "hsrl", "seed": "0"},
     )
 
 
@@ -85,6 +90,32 @@ def test_mlflow_loads_it_without_pickle(
     with pytest.raises(ValueError, match="row 0, n"):
         model.predict(pd.DataFrame({"n": [0]}))
     assert model.metadata.get_input_schema().input_names()[0] == "history"
+
+
+def test_a_batch_is_answered_under_a_change_of_the_catalogue(
+    project: Path, first: Registered
+) -> None:
+    import mlflow
+
+    with in_store(project):
+        model = mlflow.pyfunc.load_model(first.uri)
+    item = {"item_id": "film 13", "content": {"length": 90.0}, "vector": [1.0, 0.5, -1.0]}
+    change = json.dumps({"release": [IDS[1]], "new": [item]})
+    frame = pd.DataFrame({"n": [12]})
+    changed = set(model.predict(frame, params={"catalogue": change})["items"][0])
+    assert changed == {*IDS[2:], "film 13"}
+    assert set(model.predict(frame)["items"][0]) == set(IDS[1:])
+    for wrong, message in (
+        ({"new": [{**item, "vector": [1.0]}]}, "new.0.vector: it has 1 numbers"),
+        ({"new": [{"content": {}}]}, "new.0.item_id: Field required"),
+        ({"release": ["film 99"]}, "release.0: there is no item"),
+        ({"version_before": "x"}, "the change is for version x"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            model.predict(frame, params={"catalogue": json.dumps(wrong)})
+    for no_object in ("{", "[1]", "1"):
+        with pytest.raises(ValueError, match="no JSON object"):
+            model.predict(frame, params={"catalogue": no_object})
 
 
 def test_a_registered_model_is_served(project: Path, first: Registered) -> None:

@@ -176,6 +176,14 @@ class ItemScorer(Protocol):
         """Recommend the live items of a version from now on."""
         ...
 
+    def prepare_to_serve(self) -> None:
+        """Make what answers quickly; the weights must not be trained any further."""
+        ...
+
+    def policy_state(self) -> dict[str, torch.Tensor]:
+        """Return the weights needed for acting alone, as a flat tensor dict."""
+        ...
+
     def twin(self) -> Self:
         """Return a copy whose catalogue can be set while this one goes on."""
         ...

@@ -28,6 +28,7 @@ from hsrl_pipeline.losses.supervised import sampled_negative_loss
 from hsrl_pipeline.networks.catalogue_tables import CatalogueTables, WrittenRows, start_rows
 from hsrl_pipeline.networks.code_masses import CodeMasses
 from hsrl_pipeline.networks.code_scores import CodeScores
+from hsrl_pipeline.networks.code_search import CodeSearch
 from hsrl_pipeline.networks.multi_level_critic import MultiLevelCritic
 from hsrl_pipeline.networks.trie_policy import TriePolicy
 from hsrl_pipeline.observation import Observation
@@ -68,6 +69,7 @@ class HsrlAgent(TorchAgent[HsrlSettings]):
         self._slate_size = context.slate_size
         self._shelves, self._item_priors = context.shelves, context.item_priors
         self._shelf_of = torch.from_numpy(shelf_of).to(context.device)
+        self._search: CodeSearch | None = None
         codes_alone = settings.policy_head == "codes"
         trie = self._make_trie(context.codes) if codes_alone else None
         self._take_live(self._live, trie)
@@ -119,6 +121,8 @@ class HsrlAgent(TorchAgent[HsrlSettings]):
             if as_items:
                 written += start_rows(head.heads[0], tables, own.new_items)  # type: ignore[arg-type]
         self._take_live(tables.catalogue.live, trie)
+        if self._search is not None:
+            self._search.set_items()
         return written
 
     def _make_trie(self, codes: np.ndarray) -> CodeTrie:
@@ -146,12 +150,22 @@ class HsrlAgent(TorchAgent[HsrlSettings]):
         """Return the scores of given items; see ``ItemScorer``."""
         return self._slates.scores_of(self._encoder(observation), observation, items)
 
+    def prepare_to_serve(self) -> None:
+        """Make what finds the best of very many items quickly; see ``ItemScorer``."""
+        if isinstance(self._head, CodeScores) and self._selector.n_shelves == 1:
+            self._search = CodeSearch(self._head)
+
     @torch.no_grad()
     def best_items(self, observation: Observation, n: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the live items of highest score; the trie finds them by a beam."""
+        state = self._encoder(observation)
         if isinstance(self._slates, TrieSlates):
-            return self._slates.best_items(self._encoder(observation), observation, n)
-        return super().best_items(observation, n)
+            return self._slates.best_items(state, observation, n)
+        found = None if self._search is None else self._search.best(state, observation.shown, n)
+        if found is not None:
+            return found
+        scores = observation.mask_shown(self._slates.item_scores(state, observation))
+        return self._selector.best(scores, n)
 
     def _learn(
         self, batch: TransitionBatch, bootstrap: Bootstrap, log: LogBatch | None

@@ -118,14 +118,53 @@ def restore_policy(
             remedy=f"Restore sid.priors and run sid_tokenization, or train again. {remedy}",
         )
     _refuse_other_catalogue(config, context, catalogue)
-    model = type(getattr(AgentsConfig(), config["agent"]))
-    agent = build_agent(config["agent"], model.model_validate(config["settings"]), context)
+    agent = _untrained(config, context)
     if catalogue is not None:
         agent.set_catalogue(catalogue)
     agent.load_policy_state(
         {name: torch.as_tensor(value) for name, value in checkpoint["state"].items()}
     )
     return agent
+
+
+def grow_policy(
+    config: Mapping[str, Any],
+    state: Mapping[str, torch.Tensor],
+    context: AgentContext,
+    catalogue: LiveCatalogue,
+) -> dict[str, Any]:
+    """Return the checkpoint of a policy that knows of more items than it was trained for.
+
+    The further items are not published yet. Their weights are zero until a version publishes
+    them, which starts them by the agent's own rule; no other weight changes.
+
+    Args:
+        config: As ``describe_policy`` made it, for fewer items.
+        state: Weights of the policy, as they are under ``catalogue``.
+        context: Tables of the launch with rows for all items.
+        catalogue: The version that the policy is under, with rows for all items.
+    """
+    agent = _untrained(config, context)
+    grown = {}
+    for name, like in agent.policy_state().items():
+        further = [new - old for new, old in zip(like.shape, state[name].shape, strict=True)]
+        # torch names the last axis first, and what comes before an axis as well as after it
+        padding = [part for count in reversed(further) for part in (0, count)]
+        grown[name] = torch.nn.functional.pad(state[name], padding)
+    described = {
+        **config,
+        **priors_in_use(context),
+        "sizes": _sizes(context),
+        "catalogue_version": catalogue.version,
+        "launch_version": _tables_version(context),
+    }
+    return {"config": described, "state": grown}
+
+
+def _untrained(config: Mapping[str, Any], context: AgentContext) -> Agent:
+    """Return the agent that a policy's config describes, as it is before any training."""
+    model = type(getattr(AgentsConfig(), config["agent"]))
+    return build_agent(config["agent"], model.model_validate(config["settings"]), context)
 
 
 def _refuse_other_catalogue(

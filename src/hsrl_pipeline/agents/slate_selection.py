@@ -9,14 +9,11 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from hsrl_pipeline.networks.top_places import top_places
 from hsrl_pipeline.shapes import PAD_ID, check_shape
 
 LEAST_SCORE = -1e9
 """Score that stands for an item that may not be shown where a number must be finite."""
-
-
-MANY_ITEMS, BLOCK = 2**16, 256
-"""Items from which the best are searched block by block, and the items of a block."""
 
 
 class SlateSelector:
@@ -211,34 +208,7 @@ class SlateSelector:
         parts = []
         for group in self._groups:
             if group is None:
-                parts.append(_top_places(scores[:, PAD_ID + 1 :], share) + 1)
+                parts.append(top_places(scores[:, PAD_ID + 1 :], share) + 1)
             else:
                 parts.append(group[scores[:, group].topk(share, dim=-1).indices])
         return torch.cat(parts, dim=-1)
-
-
-def _top_places(scores: torch.Tensor, n: int) -> torch.Tensor:
-    """Return the places of the largest scores, in order.
-
-    Among very many items the largest n lie in the n blocks with the largest maxima, and a maximum
-    is far cheaper than a selection.
-
-    Args:
-        scores: (batch, place) float32.
-        n: Places to return.
-
-    Returns:
-        (batch, n) int64.
-    """
-    batch, size = scores.shape
-    n_blocks = size // BLOCK
-    if size < MANY_ITEMS or n_blocks <= n:
-        return scores.topk(n, dim=-1).indices
-    whole = n_blocks * BLOCK
-    blocks = scores[:, :whole].reshape(batch, n_blocks, BLOCK)
-    # of equal maxima the topmost blocks still hold n of the largest scores
-    chosen = blocks.amax(-1).topk(n, dim=-1).indices
-    places = (chosen.unsqueeze(-1) * BLOCK + torch.arange(BLOCK, device=scores.device)).flatten(1)
-    rest = torch.arange(whole, size, device=scores.device).expand(batch, -1)
-    places = torch.cat([places, rest], dim=1)
-    return places.gather(1, scores.gather(1, places).topk(n, dim=-1).indices)

@@ -262,6 +262,9 @@ class TorchAgent(Generic[SettingsT]):
         """Return the scores of given items, (batch, any) float32; see ``ItemScorer``."""
         raise NotImplementedError
 
+    def prepare_to_serve(self) -> None:
+        """Make what answers quickly, if there is something to make; see ``ItemScorer``."""
+
     @torch.no_grad()
     def best_items(self, observation: Observation, n: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the live items of highest score and their scores; see ``ItemScorer``."""

@@ -51,6 +51,19 @@ class LiveCatalogue:
         if without.any():
             raise ValueError(f"item {int(without.argmax())} is live and has no semantic ID")
 
+    def with_rows(self, n_rows: int) -> LiveCatalogue:
+        """Return the version with further items at the end that nobody has published yet.
+
+        Args:
+            n_rows: Number of items to add.
+        """
+        vectors, codes = self.item_vectors, self.codes
+        return LiveCatalogue(
+            np.concatenate([self.live, np.zeros(n_rows, bool)]),
+            np.concatenate([vectors, np.zeros((n_rows, vectors.shape[1]), vectors.dtype)]),
+            np.concatenate([codes, np.full((n_rows, codes.shape[1]), UNPUBLISHED, codes.dtype)]),
+        )
+
     @property
     def n_items(self) -> int:
         """Number of items of the universe."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hsrl_pipeline.errors import UserError
 from hsrl_pipeline.io.project_artifacts import ProjectArtifacts
@@ -16,8 +18,11 @@ if TYPE_CHECKING:
     import pandas as pd
     import torch
 
+    from hsrl_pipeline.data.dataset_info import DatasetInfo
+    from hsrl_pipeline.semantic_ids.codebook import Codebook
     from hsrl_pipeline.serving.ab.catalogue_moves import CatalogueMove
     from hsrl_pipeline.serving.ab.visitors import Visitors
+    from hsrl_pipeline.serving.item_publisher import ItemPublisher
 
 
 def served_model(artifacts: ProjectArtifacts, name: str | None = None) -> ServedModel:
@@ -37,7 +42,13 @@ def served_model(artifacts: ProjectArtifacts, name: str | None = None) -> Served
     from hsrl_pipeline.semantic_ids.vector_checkpoints import vectors_of
 
     artifacts.check_together(
-        "dataset_info", "users", "items", "item_vectors", "codebook", "trained_policy"
+        "dataset_info",
+        "users",
+        "items",
+        "item_vectors",
+        "item_vectorizer",
+        "codebook",
+        "trained_policy",
     )
     rules = validate_parameters(artifacts.parameters)
     info = DatasetInfo.from_dict(artifacts.load("dataset_info"))
@@ -47,16 +58,18 @@ def served_model(artifacts: ProjectArtifacts, name: str | None = None) -> Served
     codes = np.ascontiguousarray(artifacts.load("codebook").codes, dtype=np.int64)
     catalogue = everything_live(np.ascontiguousarray(vectors), codes)
     config = policy["config"]
+    transform = artifacts.load("item_vectorizer")
     return ServedModel(
         policy=policy,
         name=name or f"{config['agent']}-seed{config['seed']}@{info.dataset}",
         item_ids=tuple(str(text) for text in items.item_ids),
-        users=_user_encoder(artifacts, info),
+        users=user_encoder(artifacts, info),
         launch=catalogue,
         catalogue=catalogue,
         horizon=rules.session.horizon,
         item_priors=prior_table(artifacts.load("item_priors"), info.n_items),
         shelves=items.shelves if rules.candidates.enforce_shelves else None,
+        publisher=item_publisher(artifacts, info, transform, artifacts.load("codebook")),
     )
 
 
@@ -93,7 +106,7 @@ def simulated_visitors(artifacts: ProjectArtifacts, seed: int | None, n_sessions
         setting=parts.setting,
         item_ids=tuple(str(text) for text in parts.items.item_ids),
         user_ids=tuple(user_ids),
-        features=_user_encoder(artifacts, DatasetInfo.from_dict(artifacts.load("dataset_info"))),
+        features=user_encoder(artifacts, DatasetInfo.from_dict(artifacts.load("dataset_info"))),
         seed=chosen,
     )
 
@@ -149,20 +162,78 @@ def judged_sessions(artifacts: ProjectArtifacts) -> pd.DataFrame:
     return own.reset_index(drop=True)
 
 
-def _user_encoder(artifacts: ProjectArtifacts, info: Any) -> UserEncoder:
-    """Return codes and scales, the latter from raw and standardised numbers side by side."""
+def user_encoder(artifacts: ProjectArtifacts, info: DatasetInfo) -> UserEncoder:
+    """Return codes and scales of user features, as the training split gave them.
+
+    Args:
+        artifacts: Files of one dataset.
+        info: Its field names.
+    """
     values = artifacts.load("category_values")
     numbers: dict[str, NumberScale] = {}
     if info.dense_fields:
-        raw = artifacts.load("user_features")
-        users = artifacts.load("users")
         columns = [f"dense_{name}" for name in info.dense_fields]
-        joined = users[["user_id", *columns]].merge(
-            raw[["user_id", *columns]], on="user_id", suffixes=("", "_raw")
-        )
+        pairs = _side_by_side(artifacts, "user", columns)
         for name, column in zip(info.dense_fields, columns, strict=True):
-            numbers[name] = NumberScale.between(
-                joined[f"{column}_raw"].to_numpy(np.float64), joined[column].to_numpy(np.float64)
-            )
+            numbers[name] = NumberScale.between(*pairs[column])
     categories = {field.name: tuple(values[field.name]) for field in info.category_fields}
     return UserEncoder(categories, numbers)
+
+
+def item_publisher(
+    artifacts: ProjectArtifacts,
+    info: DatasetInfo,
+    transform: Mapping[str, Any],
+    codebook: Codebook,
+) -> ItemPublisher:
+    """Return what makes vectors and semantic IDs of items that the dataset does not have.
+
+    Args:
+        artifacts: Files of the dataset.
+        info: Its field names.
+        transform: Checkpoint of the frozen transform of item vectors.
+        codebook: The frozen codebook.
+    """
+    from hsrl_pipeline.semantic_ids.item_facts import FactColumns
+    from hsrl_pipeline.semantic_ids.item_vectorizer import ItemVectorizer
+    from hsrl_pipeline.serving.item_features import ContentColumn, ItemEncoder
+    from hsrl_pipeline.serving.item_publisher import ItemPublisher
+
+    columns = [f"content_{name}" for name in info.content_fields]
+    pairs = _side_by_side(artifacts, "item", columns) if columns else {}
+    content = tuple(
+        ContentColumn.between(name, *pairs[column])
+        for name, column in zip(info.content_fields, columns, strict=True)
+    )
+    facts = FactColumns.from_dict(transform["config"]["facts"])
+    return ItemPublisher(
+        encoder=ItemEncoder(content, info.vector_size, facts),
+        vectorizer=ItemVectorizer.from_checkpoint(transform),
+        quantizer=codebook.quantizer,
+        vocab_sizes=tuple(int(size) for size in codebook.vocab_sizes),
+        collisions=codebook.collisions,
+    )
+
+
+def _side_by_side(
+    artifacts: ProjectArtifacts, kind: str, columns: list[str]
+) -> dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]:
+    """Return raw numbers and those of the canonical table, row by row, of some columns.
+
+    Ingestion keeps no record of means and deviations, but the two tell them.
+
+    Args:
+        artifacts: Files of one dataset.
+        kind: ``user`` or ``item``.
+        columns: Names in both tables.
+    """
+    key = f"{kind}_id"
+    table, raw = artifacts.load(f"{kind}s")[[key, *columns]], artifacts.load(f"{kind}_features")
+    joined = table.merge(raw[[key, *columns]], on=key, suffixes=("", "_raw"))
+    return {
+        column: (
+            joined[f"{column}_raw"].to_numpy(np.float64),
+            joined[column].to_numpy(np.float64),
+        )
+        for column in columns
+    }

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from hsrl_pipeline.config.agents.shared import NewItemRule
 from hsrl_pipeline.networks.catalogue_tables import CatalogueTables, WrittenRows, start_rows
-from hsrl_pipeline.semantic_ids.item_shares import share_out
+from hsrl_pipeline.networks.code_cells import centred_priors, look_up_cells
 from hsrl_pipeline.semantic_ids.valid_codes import check_codes
 from hsrl_pipeline.shapes import check_shape
 
@@ -90,8 +90,8 @@ class CodeScores(nn.Module):
         live = check_codes(codes, vocab_sizes)
         n_rows, first_size = len(codes), vocab_sizes[0]
         self.n_items = n_rows - 1
-        self._vocab_sizes = vocab_sizes
-        self._temperature = temperature
+        self.vocab_sizes = vocab_sizes
+        self.temperature = temperature
         widths = [embedding_size, *[context_size] * (len(vocab_sizes) - 1)]
         self.heads = nn.ModuleList(
             nn.Linear(width, size) for width, size in zip(widths, vocab_sizes, strict=True)
@@ -116,13 +116,13 @@ class CodeScores(nn.Module):
         self.deviations: nn.Parameter | None = None
         if item_deviations:
             self.deviations = nn.Parameter(torch.zeros(n_rows))
-        priors = None if item_priors is None else _centred(item_priors, codes, live)
+        priors = None if item_priors is None else centred_priors(item_priors, codes, live)
         has_code = np.zeros(n_rows, bool)
         has_code[live] = True
         self._columns = torch.empty(0)
         self._columns_of: torch.Tensor | None = None
         self.register_buffer("codes", torch.from_numpy(codes).clamp(min=0), persistent=False)
-        self.register_buffer("look_ups", _look_ups(codes, vocab_sizes), persistent=False)
+        self.register_buffer("look_ups", look_up_cells(codes, vocab_sizes), persistent=False)
         self.register_buffer("has_code", torch.from_numpy(has_code), persistent=False)
         self.register_buffer("item_vectors", item_vectors, persistent=False)
         self.register_buffer("item_priors", priors, persistent=False)
@@ -142,7 +142,7 @@ class CodeScores(nn.Module):
         """
         own = rows_of_items is not None
         codes = (tables.new - 1).unsqueeze(1) if own else tables.new_codes
-        cells = _look_ups(codes.cpu().numpy(), self._vocab_sizes).to(self.look_ups.device)
+        cells = look_up_cells(codes.cpu().numpy(), self.vocab_sizes).to(self.look_ups.device)
         self.look_ups = self.look_ups.index_copy(0, tables.new, cells)
         self.codes = self.codes.index_copy(0, tables.new, codes)
         self.has_code = tables.live
@@ -168,14 +168,14 @@ class CodeScores(nn.Module):
         """
         if len(state) <= FEW_STATES and not torch.is_grad_enabled():
             return self._of_few(state)
-        tables = self._tables(state)
+        tables = self.tables(state)
         # one row per item and one column per state: a look-up reads consecutive numbers
         scores = F.embedding_bag(self.look_ups, tables.t().contiguous(), mode="sum").t()
         if self.vector_query is not None and self.item_vectors is not None:
             scores = scores + self.vector_query(state) @ self.item_vectors.t()
         if self.deviations is not None:
             scores = scores + self.deviations
-        scores = scores / self._temperature
+        scores = scores / self.temperature
         if self.item_priors is not None:
             scores = scores + self.item_priors
         return scores.masked_fill(~self.has_code, -torch.inf)
@@ -186,7 +186,7 @@ class CodeScores(nn.Module):
         Items are looked up level by level and all is added in place, which is several times faster
         with very many items.
         """
-        tables = self._tables(state)
+        tables = self.tables(state)
         if self._columns_of is not self.look_ups:
             self._columns = self.look_ups.t().contiguous().int()
             self._columns_of = self.look_ups
@@ -198,7 +198,7 @@ class CodeScores(nn.Module):
             scores.addmm_(self.vector_query(state), self.item_vectors.t())
         if self.deviations is not None:
             scores.add_(self.deviations)
-        scores.div_(self._temperature)
+        scores.div_(self.temperature)
         if self.item_priors is not None:
             scores.add_(self.item_priors)
         return scores.masked_fill_(~self.has_code, -torch.inf)
@@ -213,18 +213,53 @@ class CodeScores(nn.Module):
         Returns:
             (batch, slate) float32; what an item without a semantic ID gets has no meaning.
         """
+        return self.from_tables(self.tables(state), self.query(state), items)
+
+    def query(self, state: torch.Tensor) -> torch.Tensor | None:
+        """Return (batch, vector) float32, what item vectors are multiplied by; None without them.
+
+        Args:
+            state: (batch, embed) float32. c_0.
+        """
+        return None if self.vector_query is None else self.vector_query(state)
+
+    def from_tables(
+        self, tables: torch.Tensor, query: torch.Tensor | None, items: torch.Tensor
+    ) -> torch.Tensor:
+        """Score given items of states whose ``tables`` and ``query`` are known.
+
+        Args:
+            tables: (batch, cell) float32.
+            query: (batch, vector) float32 or None.
+            items: (batch, any) int64.
+
+        Returns:
+            (batch, any) float32.
+        """
         rows = self.look_ups[items].flatten(1)
-        parts = self._tables(state).gather(1, rows).view(*items.shape, -1)
-        scores = parts.sum(-1)
-        if self.vector_query is not None and self.item_vectors is not None:
+        scores = tables.gather(1, rows).view(*items.shape, len(self.vocab_sizes)).sum(-1)
+        if query is not None and self.item_vectors is not None:
             vectors = F.embedding(items, self.item_vectors)
-            scores = scores + (vectors @ self.vector_query(state).unsqueeze(-1)).squeeze(-1)
+            scores = scores + (vectors @ query.unsqueeze(-1)).squeeze(-1)
         if self.deviations is not None:
             scores = scores + self.deviations[items]
-        scores = scores / self._temperature
+        scores = scores / self.temperature
         if self.item_priors is not None:
             scores = scores + self.item_priors[items]
         return scores
+
+    def own_scores(self, items: torch.Tensor) -> torch.Tensor | None:
+        """Return (any,) float32, what items add to their scores by themselves; None for nothing.
+
+        Args:
+            items: (any,) int64.
+        """
+        parts = []
+        if self.deviations is not None:
+            parts.append(self.deviations.detach()[items] / self.temperature)
+        if self.item_priors is not None:
+            parts.append(self.item_priors[items])
+        return sum(parts[1:], parts[0]) if parts else None
 
     def deviation_penalty(self) -> torch.Tensor:
         """Return the sum of squared deviations, 0-dim float32; 0 without them."""
@@ -242,7 +277,7 @@ class CodeScores(nn.Module):
 
     def first_scores(self, state: torch.Tensor) -> torch.Tensor:
         """Return (batch, vocab) float32, what first codes add to the scores of their items."""
-        scores: torch.Tensor = self.heads[0](state) / self._temperature
+        scores: torch.Tensor = self.heads[0](state) / self.temperature
         return scores
 
     def contexts(self, state: torch.Tensor) -> torch.Tensor:
@@ -267,7 +302,7 @@ class CodeScores(nn.Module):
             Per level from 2 on (..., vocab) float32.
         """
         return [
-            F.linear(contexts, head.weight / self._temperature, head.bias / self._temperature)  # type: ignore[operator,arg-type]
+            F.linear(contexts, head.weight / self.temperature, head.bias / self.temperature)  # type: ignore[operator,arg-type]
             for head in self.heads[1:]
         ]
 
@@ -284,9 +319,9 @@ class CodeScores(nn.Module):
         for head, code in zip(self.heads[1:], codes, strict=True):
             products = contexts * F.embedding(code, head.weight)  # type: ignore[arg-type]
             total = total + products.sum(-1) + head.bias[code]  # type: ignore[index]
-        return total / self._temperature
+        return total / self.temperature
 
-    def _tables(self, state: torch.Tensor) -> torch.Tensor:
+    def tables(self, state: torch.Tensor) -> torch.Tensor:
         """Return (batch, cell) float32, the scores of first codes and of pairs (first, further)."""
         first = self.heads[0](state)
         if self.expand is None:
@@ -320,29 +355,3 @@ class CodeScores(nn.Module):
             context - EMBEDDING_GAIN * self.code_embedding.unsqueeze(codes)
         )
         return contexts
-
-
-def _centred(
-    priors: NDArray[np.float32], codes: NDArray[np.int64], live: NDArray[np.int64]
-) -> torch.Tensor:
-    """Return (item,) float32, priors less the log of their mean odds under each code."""
-    _, code, sizes = np.unique(codes[live], axis=0, return_inverse=True, return_counts=True)
-    order = np.argsort(code.ravel(), kind="stable")
-    starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
-    log_shares = share_out(priors, live[order], len(codes), starts)
-    centred = np.zeros(len(codes), np.float32)
-    centred[live[order]] = log_shares + np.log(sizes).repeat(sizes)
-    return torch.from_numpy(centred)
-
-
-def _look_ups(codes: NDArray[np.int64], vocab_sizes: tuple[int, ...]) -> torch.Tensor:
-    """Return (item, level) int64, the cells of the tables that make an item's score."""
-    first_size, n_further = vocab_sizes[0], sum(vocab_sizes[1:])
-    cells = np.empty_like(codes)
-    cells[:, 0] = 1 + codes[:, 0]
-    offset = 1 + first_size
-    for level, size in enumerate(vocab_sizes[1:], start=1):
-        cells[:, level] = offset + codes[:, 0] * n_further + codes[:, level]
-        offset += size
-    cells[(codes < 0).any(axis=1)] = 0
-    return torch.from_numpy(cells)

@@ -45,7 +45,7 @@ def add_catalogue_calls(app: FastAPI, service: LiveService, token: str | None) -
     @app.post("/catalogue", responses=ADMIN_ERRORS, dependencies=[Depends(admitted)])
     async def change(body: ChangeBody) -> dict[str, Any]:
         """Add and release items; when it answers, no released item is shown any more."""
-        return _told(await service.change(body.version_before, body.add, body.release), service)
+        return _told(await service.change(body.asked()), service)
 
     @app.post("/catalogue/rollback", responses=ADMIN_ERRORS, dependencies=[Depends(admitted)])
     async def rollback() -> dict[str, Any]:

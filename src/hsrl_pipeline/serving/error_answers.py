@@ -9,8 +9,8 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from hsrl_pipeline.serving.catalogue_change import VersionConflict
 from hsrl_pipeline.serving.http_layer import AsciiJSON
-from hsrl_pipeline.serving.live_service import VersionConflict
 from hsrl_pipeline.serving.request_errors import RequestError
 
 TYPES_TRIED = frozenset({"str", "constrained-str", "int", "float"})

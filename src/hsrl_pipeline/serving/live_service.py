@@ -5,18 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from hsrl_pipeline.catalogue.changes import CatalogueChange, apply_change
-from hsrl_pipeline.errors import UserError
+from hsrl_pipeline.serving.catalogue_change import AskedChange, VersionConflict, follow
 from hsrl_pipeline.serving.recommender import Recommender
 from hsrl_pipeline.serving.request_errors import RequestError
-from hsrl_pipeline.serving.requests import OwnId, own_id
 
 SWAPS_KEPT = 20
 SECONDS_TO_DRAIN = 30.0
@@ -46,10 +41,6 @@ class Swap:
     released: int
     seconds: float
     refused: str = ""
-
-
-class VersionConflict(Exception):
-    """A change was made for another version of the catalogue, or there is none to go back to."""
 
 
 class Serving:
@@ -108,22 +99,21 @@ class LiveService:
         """What answers requests that come now."""
         return self._now
 
-    async def change(
-        self, version_before: str, add: Sequence[OwnId], release: Sequence[OwnId]
-    ) -> Swap:
+    async def change(self, asked: AskedChange) -> Swap:
         """Let the next version of the catalogue answer.
 
         Args:
-            version_before: Version that the change is for.
-            add: The user's own ids of items that arrive or return.
-            release: Those of items that leave.
+            asked: What arrives and what leaves.
 
         Raises:
             VersionConflict: Another version answers.
-            RequestError: An id can't be added or released, or too few items would be left.
+            RequestError: The change can't be made; names the field.
         """
         return await self._swap(
-            "change", len(add), len(release), lambda: self._next(version_before, add, release)
+            "change",
+            len(asked.add) + len(asked.new),
+            len(asked.release),
+            lambda: follow(self._now.recommender, asked),
         )
 
     async def roll_back(self) -> Swap:
@@ -163,62 +153,6 @@ class LiveService:
             self._before, self._now = old.recommender, Serving(recommender)
             await old.drained()
             return account(recommender.version)
-
-    def _next(
-        self, version_before: str, add: Sequence[OwnId], release: Sequence[OwnId]
-    ) -> Recommender:
-        recommender = self._now.recommender
-        model, catalogue = recommender.model, recommender.catalogue
-        if version_before != catalogue.version:
-            raise VersionConflict(
-                f"the change is for version {version_before[:100]}, {catalogue.version} answers"
-            )
-        added = self._items("add", add, live=False)
-        released = self._items("release", release, live=True)
-        new = added[~catalogue.published[added]]
-        publication = None
-        if len(new):
-            known = np.zeros(0, np.int64) if model.arrivals is None else model.arrivals.items
-            missing = new[~np.isin(new, known)]
-            if len(missing):
-                raise RequestError(
-                    "add",
-                    f"item {model.item_ids[missing[0]]!r} has no vector and semantic ID yet",
-                )
-            assert model.arrivals is not None
-            publication = model.arrivals.select(new)
-        try:
-            following = apply_change(
-                catalogue,
-                CatalogueChange(version_before, added, released),
-                publication,
-                n_needed=recommender.slate_size // recommender.n_shelves,
-                shelves=model.shelves,
-            )
-        except UserError as error:
-            raise RequestError("release" if len(released) else "add", str(error)) from error
-        ready = recommender.under(following)
-        ready.warm_up(batches=(1,))
-        return ready
-
-    def _items(self, field: str, ids: Sequence[OwnId], *, live: bool) -> NDArray[np.int64]:
-        """Return the indices of items that are live, or are not."""
-        model, catalogue = self._now.recommender.model, self._now.recommender.catalogue
-        items: list[int] = []
-        seen: set[int] = set()
-        for place, value in enumerate(ids):
-            text = own_id(f"{field}.{place}", value)
-            item = model.item_index.get(text)
-            if item is None:
-                raise RequestError(f"{field}.{place}", f"there is no item {text[:100]!r}")
-            if bool(catalogue.live[item]) != live:
-                state = "not live" if live else "live already"
-                raise RequestError(f"{field}.{place}", f"item {text!r} is {state}")
-            if item in seen:
-                raise RequestError(f"{field}.{place}", f"item {text!r} is named twice")
-            items.append(item)
-            seen.add(item)
-        return np.array(items, dtype=np.int64)
 
     def overview(self) -> dict[str, Any]:
         """Return version, number of live items and the last changes, newest first."""

@@ -66,7 +66,10 @@ class Recommender:
     ) -> None:
         self.model = model
         self.catalogue = model.catalogue if catalogue is None else catalogue
-        self.agent = model.restore() if agent is None else agent
+        if agent is None:
+            agent = model.restore()
+            agent.prepare_to_serve()
+        self.agent = agent
         self.explore = explore
         self.n_shelves = 1 if model.shelves is None else len(np.unique(model.shelves[1:]))
         self._version = self.catalogue.version
@@ -92,6 +95,14 @@ class Recommender:
         agent = self.agent.twin()
         agent.set_catalogue(catalogue)
         return Recommender(self.model, agent, catalogue, explore=self.explore)
+
+    def of(self, model: ServedModel) -> Recommender:
+        """Return one that goes by another model's names, with the same policy and version.
+
+        Args:
+            model: A model with the same tables.
+        """
+        return Recommender(model, self.agent, self.catalogue, explore=self.explore)
 
     @property
     def slate_size(self) -> int:

@@ -89,9 +89,7 @@ def read_request(
     history, unknown = _read_history(request.history, index, model.history_size)
     categories, numbers = model.users.encode(request.user)
     _refuse_longer("exclude", request.exclude, MOST_EXCLUDED)
-    excluded = {
-        index.get(own_id(f"exclude.{i}", value), PAD_ID) for i, value in enumerate(request.exclude)
-    }
+    excluded = set(_items_of("exclude", request.exclude, index))
     excluded.discard(PAD_ID)
     candidates = None
     if request.candidates is not None:
@@ -151,9 +149,7 @@ def _read_history(
     if not len(ids):
         raise RequestError("history", "it is empty; leave it out for a user without a history")
     _refuse_longer("history", ids, LONGEST_HISTORY)
-    items = [
-        index.get(own_id(f"history.{place}", value), PAD_ID) for place, value in enumerate(ids)
-    ]
+    items = _items_of("history", ids, index)
     known = [item for item in items if item != PAD_ID]
     return known[-history_size:], len(items) - len(known)
 
@@ -167,21 +163,34 @@ def _read_candidates(
     _refuse_longer("candidates", ids, MOST_CANDIDATES)
     if not len(ids):
         raise RequestError("candidates", "there are none; leave the field out to search all items")
-    texts = [own_id(f"candidates.{place}", value) for place, value in enumerate(ids)]
-    items = dict.fromkeys(index.get(text, PAD_ID) for text in texts)
+    items = _items_of("candidates", ids, index)
     if PAD_ID in items:
-        unknown = [text for text in texts if text not in index]
+        first = own_id("candidates", ids[items.index(PAD_ID)])
         raise RequestError(
-            "candidates", f"{len(unknown)} are unknown, the first is {unknown[0][:100]!r}"
+            "candidates", f"{items.count(PAD_ID)} are unknown, the first is {first[:100]!r}"
         )
-    known = np.fromiter(items, np.int64, len(items))
-    live = known[catalogue.live[known]]
+    known = np.array(list(dict.fromkeys(items)), dtype=np.int64)
+    live: NDArray[np.int64] = known[catalogue.live[known]]
     if not len(live):
         raise RequestError("candidates", "none of them is live")
     allowed = live[~np.isin(live, list(excluded))] if excluded else live
     if not len(allowed):
         raise RequestError("exclude", "nothing is left of the live candidates")
     return allowed
+
+
+def _items_of(field: str, ids: Sequence[OwnId], index: Mapping[str, int]) -> list[int]:
+    """Return the items that ids name, PAD_ID where none does.
+
+    Where all are text exactly as the index has it, none needs a closer look.
+    """
+    by_text: Mapping[OwnId, int] = index  # type: ignore[assignment]
+    try:
+        return [by_text[value] for value in ids]
+    except (KeyError, TypeError):  # unknown, written in another way, or no id at all
+        return [
+            index.get(own_id(f"{field}.{place}", value), PAD_ID) for place, value in enumerate(ids)
+        ]
 
 
 def own_id(field: str, value: OwnId) -> str:

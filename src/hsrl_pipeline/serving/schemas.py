@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, StrictFloat, StrictInt, StrictStr
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr
 
+from hsrl_pipeline.serving.catalogue_change import AskedChange
+from hsrl_pipeline.serving.item_features import NewItem
 from hsrl_pipeline.serving.requests import (
     LONGEST_HISTORY,
     MOST_CANDIDATES,
@@ -69,6 +71,27 @@ class RecommendAnswer(BaseModel):
     request_id: str = Field(description="Names the slate in feedback")
 
 
+NumberField = StrictInt | StrictFloat
+
+
+class NewItemBody(Body):
+    """An item that the model has never had."""
+
+    item_id: OwnIdField
+    title: Annotated[StrictStr, Field(max_length=2000)] = ""
+    content: dict[str, NumberField | None] = Field(
+        default_factory=dict,
+        description="Features by name, as the item features have them; null where not known. "
+        "Features that only hold 0 and 1 may be left out and are 0",
+    )
+    vector: list[NumberField] | None = Field(
+        None, max_length=10_000, description="Vector that comes with the data, if items have one"
+    )
+    price: NumberField | None = None
+    shelf: StrictInt | None = None
+    special: StrictBool | None = None
+
+
 class ChangeBody(Body):
     """Items that arrive and leave."""
 
@@ -77,6 +100,16 @@ class ChangeBody(Body):
     )
     add: list[OwnIdField] = Field(default_factory=list, max_length=MOST_CANDIDATES)
     release: list[OwnIdField] = Field(default_factory=list, max_length=MOST_CANDIDATES)
+    new: list[NewItemBody] = Field(
+        default_factory=list,
+        max_length=MOST_CANDIDATES,
+        description="Items that the model has never had, with what is known of them",
+    )
+
+    def asked(self) -> AskedChange:
+        """Return the change that it describes."""
+        new = [NewItem(**item.model_dump()) for item in self.new]
+        return AskedChange(self.version_before, self.add, self.release, new)
 
 
 class FeedbackBody(Body):

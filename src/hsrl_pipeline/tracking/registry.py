@@ -277,7 +277,7 @@ def _signature(model: ServedModel) -> tuple[Any, pd.DataFrame]:
     import pandas as pd
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, DataType, Schema
-    from mlflow.types.schema import Array, Object, Property
+    from mlflow.types.schema import Array, Object, ParamSchema, ParamSpec, Property
 
     ids = Array(DataType.string)
     fields = [Property(name, DataType.string, required=False) for name in model.users.categories]
@@ -302,4 +302,5 @@ def _signature(model: ServedModel) -> tuple[Any, pd.DataFrame]:
         ColSpec(DataType.string, "catalogue_version"),
         ColSpec(DataType.string, "model"),
     ]
-    return ModelSignature(Schema(inputs), Schema(outputs)), pd.DataFrame(request)
+    params = ParamSchema([ParamSpec("catalogue", DataType.string, "")])
+    return ModelSignature(Schema(inputs), Schema(outputs), params), pd.DataFrame(request)

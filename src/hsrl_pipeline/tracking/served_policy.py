@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import mlflow
 import pandas as pd
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
+from pydantic import ValidationError
 
 from hsrl_pipeline.checkpoint import read_checkpoint
+from hsrl_pipeline.serving.catalogue_change import VersionConflict, follow
 from hsrl_pipeline.serving.recommender import Recommender
 from hsrl_pipeline.serving.request_errors import RequestError
 from hsrl_pipeline.serving.requests import RecommendRequest
+from hsrl_pipeline.serving.schemas import ChangeBody
 from hsrl_pipeline.serving.served_model import ServedModel
 
 ROWS_TOGETHER = 64
@@ -25,6 +29,7 @@ class ServedPolicy(PythonModel):
         """Read the model; no code in its file is executed."""
         served = ServedModel.from_checkpoint(read_checkpoint(context.artifacts["model"]))
         self._recommender = Recommender(served)
+        self._changed: tuple[str, Recommender] = ("", self._recommender)
 
     def predict(
         self,
@@ -38,14 +43,16 @@ class ServedPolicy(PythonModel):
             context: Not read.
             model_input: Columns ``history``, ``user``, ``candidates``, ``exclude`` and ``n``, as in
                 the server's requests; each may be left out, or be null in a row.
-            params: Not read.
+            params: ``catalogue`` is JSON text of a change of the catalogue, as the server takes it:
+                ``add``, ``release`` and ``new``. It holds for this call alone.
 
         Returns:
             Columns ``items``, ``scores``, ``semantic_ids``, ``catalogue_version``, ``model``.
 
         Raises:
-            ValueError: A row can't be answered; names row and field.
+            ValueError: A row can't be answered or the change can't be made; names the field.
         """
+        recommender = self._under(str((params or {}).get("catalogue") or ""))
         columns = {str(name): list(model_input[name]) for name in model_input.columns}
         requests = [
             _request({name: values[row] for name, values in columns.items()})
@@ -53,7 +60,7 @@ class ServedPolicy(PythonModel):
         ]
         answers: list[Any] = []
         for start in range(0, len(requests), ROWS_TOGETHER):
-            answers += self._recommender.answer_all(requests[start : start + ROWS_TOGETHER])
+            answers += recommender.answer_all(requests[start : start + ROWS_TOGETHER])
         for row, answer in enumerate(answers):
             if isinstance(answer, RequestError):
                 raise ValueError(f"row {row}, {answer.field}: {answer.what}")
@@ -61,6 +68,27 @@ class ServedPolicy(PythonModel):
             {name: [getattr(answer, name) for answer in answers] for name in ANSWERS},
             index=model_input.index,
         )
+
+    def _under(self, change: str) -> Recommender:
+        """Return what answers under a change; that of the last call is kept."""
+        if not change:
+            return self._recommender
+        if self._changed[0] != change:
+            try:
+                given = json.loads(change)
+                version = self._recommender.version
+                body = ChangeBody.model_validate({"version_before": version, **given})
+                following = follow(self._recommender, body.asked())
+            except ValidationError as error:
+                first = error.errors()[0]
+                place = ".".join(str(part) for part in first["loc"])
+                raise ValueError(f"catalogue, {place}: {first['msg']}") from None
+            except (RequestError, VersionConflict) as error:
+                raise ValueError(f"catalogue, {error}") from None
+            except (TypeError, ValueError) as error:
+                raise ValueError(f"catalogue: it is no JSON object: {error}") from None
+            self._changed = (change, following)
+        return self._changed[1]
 
 
 def _request(row: dict[str, Any]) -> RecommendRequest:
