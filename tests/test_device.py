@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from hsrl_pipeline.device import resolve_device
+from hsrl_pipeline.device import one_thread, resolve_device
 from hsrl_pipeline.errors import UserError
 
 CPU = torch.device("cpu")
@@ -17,3 +17,26 @@ def test_device_names(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert resolve_device("auto", "training.device").type == "cuda"
     assert resolve_device("cpu", "training.device") == CPU
+
+
+@pytest.fixture
+def two_threads():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+def test_one_thread_is_a_matter_of_the_function_that_asks_for_it(two_threads):
+    @one_thread()
+    def count():
+        return torch.get_num_threads()
+
+    assert [count(), torch.get_num_threads(), count()] == [1, 2, 1]
+
+
+def test_one_thread_ends_with_a_failure_too(two_threads):
+    with pytest.raises(ZeroDivisionError), one_thread():
+        assert torch.get_num_threads() == 1
+        1 / 0
+    assert torch.get_num_threads() == 2

@@ -86,6 +86,28 @@ def test_taste_is_read_from_the_history_alone():
     assert area_under_curve(log_odds[known], later.labels[known]) > 0.75
 
 
+def test_a_fit_does_not_depend_on_the_number_of_cores(monkeypatch):
+    seen = []
+
+    def measure(n_epochs, *_):
+        seen.append(torch.get_num_threads())
+        return HoldoutReport(n_epochs, 1, 0.5, 0.5, 0.0, 0.5, 0.5, 1.0, 0.0)
+
+    monkeypatch.setattr(fitting.HoldoutReport, "measure", measure)
+    before = torch.get_num_threads()
+    states = []
+    try:
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            states.append(fit(make_problem(max_epochs=1))[0].state_dict())
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+    assert seen == [1, 1]
+    one, two = states
+    assert all(torch.equal(one[name], two[name]) for name in one)
+
+
 def test_every_epoch_is_reported_once(fitted):
     _, report, curves = fitted
     assert [epoch for epoch, _ in curves] == list(range(1, len(curves) + 1))

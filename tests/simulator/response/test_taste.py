@@ -77,6 +77,21 @@ def test_without_rows_and_with_endless_precision_there_is_the_prior():
     assert_allclose(infer_tastes(items([2.0], 0.0, [SURE, SURE]), two), 0.0, atol=1e-8)
 
 
+def test_a_start_changes_the_way_and_not_the_mode(monkeypatch):
+    rng = np.random.default_rng(0)
+    given = ItemTastes(rng.normal(size=(9, 3)), rng.normal(size=9), np.array([1.0, 1.0, 1.0, 0.5]))
+    owners, shown, clicks = (rng.integers(*ends, 40) for ends in ((0, 4), (1, 9), (0, 2)))
+    feedback = Feedback.of(owners, shown, clicks, 4)
+    mode = infer_tastes(given, feedback, 1e-10)
+    start = rng.normal(size=mode.shape)
+    before = start.copy()
+    assert_allclose(infer_tastes(given, feedback, 1e-10, start=start), mode, atol=1e-8)
+    assert_allclose(start, before, atol=0)
+    monkeypatch.setattr(taste, "MOST_STEPS", 1)
+    assert_allclose(infer_tastes(given, feedback, start=mode), mode, atol=1e-8)
+    assert np.abs(infer_tastes(given, feedback) - mode).max() > 0.01
+
+
 def test_owners_do_not_hear_of_one_another_whatever_the_block(monkeypatch):
     rng = np.random.default_rng(1)
     given = ItemTastes(rng.normal(size=(9, 2)), rng.normal(size=9), np.ones(3))

@@ -12,6 +12,7 @@ import pandas as pd
 
 from hsrl_pipeline.config.simulator import SimulatorConfig
 from hsrl_pipeline.data.slate_log import DatasetInfo, SlateLog, UserTable
+from hsrl_pipeline.device import one_thread
 from hsrl_pipeline.simulator.response.base import UserResponseModel
 from hsrl_pipeline.simulator.response.checkpoint import build_response_model
 from hsrl_pipeline.simulator.response.ensemble import EnsembleResponse
@@ -107,6 +108,7 @@ class FidelityTables:
         return {name: value for name, value in figures.items() if np.isfinite(value)}
 
 
+@one_thread()
 def measure_fidelity(
     checkpoints: Mapping[str, Mapping[str, Any]],
     log: SlateLog,

@@ -213,11 +213,13 @@ def _clicks_while_learning(
     owners, shown, clicks = known.owners, known.items, known.clicks
     allowed = torch.ones_like(blind, dtype=torch.bool)
     allowed[:, PAD_ID] = False
+    tastes = None
     total = 0.0
     for _ in range(n_steps):
         feedback = Feedback.of(owners, shown, clicks, len(blind))
-        tastes = infer_tastes(items, feedback) * model.scales.numpy()
-        personal = torch.from_numpy(tastes @ items.features.T).to(blind.dtype)
+        tastes = infer_tastes(items, feedback, start=tastes)
+        scaled = tastes * model.scales.numpy()
+        personal = torch.from_numpy(scaled @ items.features.T).to(blind.dtype)
         slates = (
             (blind + personal).masked_fill(~allowed, -torch.inf).topk(slate_size, dim=1).indices
         )

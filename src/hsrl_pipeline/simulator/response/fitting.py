@@ -15,6 +15,7 @@ from torch import nn
 
 from hsrl_pipeline.config.simulator import SimulatorConfig
 from hsrl_pipeline.data.slate_log import ItemTable, SlateLog, UserTable, split_latest
+from hsrl_pipeline.device import one_thread
 from hsrl_pipeline.errors import UserError
 from hsrl_pipeline.progress import Progress
 from hsrl_pipeline.seeding import derive_seed, numpy_generator
@@ -69,6 +70,7 @@ class FittedModel(NamedTuple):
     taste: TasteReport | None = None
 
 
+@one_thread()
 def fit_response_model(
     problem: ResponseProblem,
     log: SlateLog,

@@ -13,11 +13,15 @@ from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from hsrl_pipeline.data.slate_log import SlateLog
 from hsrl_pipeline.shapes import check_shape
+from hsrl_pipeline.simulator.response.normal_equations import (
+    pair_products,
+    solve_systems,
+    square_matrices,
+)
 
 OWNERS_PER_BLOCK = 16_384
 """Owners whose normal equations are held at once."""
@@ -171,6 +175,7 @@ def infer_tastes(
     largest_step: float = LARGEST_STEP,
     *,
     apart: bool = False,
+    start: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64]:
     """Return the most likely taste of every owner of feedback, given the items.
 
@@ -183,6 +188,8 @@ def infer_tastes(
         largest_step: Accuracy: inference stops when no number moves further.
         apart: Whether it stops owner by owner, so that a taste depends on nobody else's answers;
             else all owners of a block stop together.
+        start: (owner, size + 1) float64. Tastes to begin with, which saves steps where they are
+            near; the prior by default.
 
     Returns:
         (owner, size + 1) float64. Vectors and, last, biases; zero without feedback.
@@ -191,8 +198,8 @@ def infer_tastes(
         Jaakkola and Jordan, Bayesian parameter estimation via variational methods, 2000, Eq. 12.
     """
     features = items.features
-    products = _products(features)
-    tastes = np.zeros((feedback.n_owners, features.shape[1]))
+    products = pair_products(features)
+    tastes = np.zeros((feedback.n_owners, features.shape[1])) if start is None else start.copy()
     for place, part in feedback.blocks():
         own = tastes[place]
         moving = np.ones(len(own), dtype=bool)
@@ -232,7 +239,7 @@ def fit_item_tastes(
     blocks = list(feedback.blocks())
     for _ in range(n_sweeps):
         features = items.features
-        products = _products(features)
+        products = pair_products(features)
         curvature = np.zeros((n_items, (size + 1) ** 2))
         target = np.zeros((n_items, size + 1))
         target[:, size] = LOG_ODDS_PRECISION * average
@@ -243,7 +250,7 @@ def fit_item_tastes(
             weights = _curvature(_log_odds(items, own, part))
             # An item meets the user's vector and a 1, beside the user's bias as given log-odds.
             regressors = np.concatenate([own[:, :size], np.ones((len(own), 1))], axis=1)
-            second = _products(regressors).reshape(-1, size + 1, size + 1)
+            second = square_matrices(pair_products(regressors), size + 1)
             second[:, :size, :size] += covariance[:, :size, :size]
             with_bias = regressors * own[:, size:]
             with_bias[:, :size] += covariance[:, :size, size]
@@ -252,7 +259,7 @@ def fit_item_tastes(
             curvature += sums[:, : -size - 1]
             target -= sums[:, -size - 1 :]
             target += part.sum_by_item(part.clicks - 0.5, regressors, n_items)
-        solved, _ = _solve(curvature.reshape(-1, size + 1, size + 1) + prior, target)
+        solved, _ = solve_systems(curvature.reshape(-1, size + 1, size + 1) + prior, target)
         items = items._replace(vectors=solved[:, :size], log_odds=solved[:, size])
     return items
 
@@ -261,20 +268,16 @@ def _log_odds(
     items: ItemTastes, tastes: NDArray[np.float64], feedback: Feedback
 ) -> NDArray[np.float64]:
     """Return (event,) float64: the log-odds of each event's click."""
-    personal = items.personal_parts(tastes, feedback.owners, feedback.items[:, None])
-    return np.asarray(items.log_odds[feedback.items] + personal.sum(axis=-1)[:, 0])
+    vectors = tastes[:, :-1].take(feedback.owners, axis=0)
+    personal = np.einsum("ed,ed->e", vectors, items.vectors.take(feedback.items, axis=0))
+    personal += tastes[:, -1].take(feedback.owners)
+    return np.asarray(items.log_odds.take(feedback.items) + personal)
 
 
 def _curvature(log_odds: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the weight of the quadratic below the log-likelihood that touches it there."""
     size = np.maximum(np.abs(log_odds), 1e-6)
     return np.asarray(np.tanh(size / 2.0) / (2.0 * size))
-
-
-def _products(rows: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return (row, width * width) float64: each row times itself."""
-    products: NDArray[np.float64] = np.einsum("rd,re->rde", rows, rows).reshape(len(rows), -1)
-    return products
 
 
 def _solve_tastes(
@@ -286,16 +289,7 @@ def _solve_tastes(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the tastes that maximise the quadratics, and their covariances."""
     width = features.shape[1]
-    curvature = feedback.sum_by_owner(weights, products).reshape(-1, width, width)
+    curvature = square_matrices(feedback.sum_by_owner(weights, products), width)
     surprise = feedback.clicks - 0.5 - weights * items.log_odds[feedback.items]
     target = feedback.sum_by_owner(surprise, features)
-    return _solve(curvature + np.diag(items.precision), target)
-
-
-def _solve(
-    curvature: NDArray[np.float64], target: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the solutions of many small systems by Cholesky, and the inverses."""
-    factor = torch.linalg.cholesky(torch.from_numpy(curvature))
-    solved = torch.cholesky_solve(torch.from_numpy(target).unsqueeze(-1), factor).squeeze(-1)
-    return solved.numpy(), torch.cholesky_inverse(factor).numpy()
+    return solve_systems(curvature + np.diag(items.precision), target)
