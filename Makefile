@@ -23,11 +23,13 @@ SL_BRIEF := $(BRIEF),training.n_iterations=200,agent.name=sl
 # and its few policies through three changes of the catalogue
 MOVING := catalogue.schedule=moving,catalogue.n_changes=3,catalogue.modes=[serving],catalogue.serving_updates=[0],catalogue.references=few,training.n_iterations=100,training.warmup_transitions=100,evaluation.n_episodes=100,agents.hsrl.warm_start_iterations=70
 
+MOVING_LOG := data/08_reporting/moving_run.log
+
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: help install install-dev run test lint types contracts pytest bench data report serve ui viz viz-build lock clean
+.PHONY: help install install-dev run run-sl run-moving test lint types contracts pytest bench data report serve ui viz viz-build lock clean
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -65,12 +67,19 @@ install-dev: $(VENV)/.installed-dev ## set up .venv for tests and benchmarks
 run: install ## the whole chain on the synthetic dataset, the supervised baseline beside it, and a moving catalogue
 	@echo "A short run: $(HSRL_BRIEF)"
 	@$(BIN)/kedro run --params $(HSRL_BRIEF)
-	@echo "The supervised baseline, on the same data and simulators:"
-	@$(BIN)/kedro run --pipelines agent_training,offline_eval --params $(SL_BRIEF)
-	@echo "A catalogue that moves: hsrl learns at launch, then three changes come, without updates:"
-	@$(BIN)/kedro run --pipelines moving_catalogue,moving_training,moving_evaluation --params $(MOVING) > data/08_reporting/moving_run.log 2>&1 || { cat data/08_reporting/moving_run.log; exit 1; }
-	@echo "Beside it hsrl without semantic IDs (hsrl_items), on the same changes:"
-	@$(BIN)/kedro run --pipelines moving_training,moving_evaluation --params $(MOVING),agent.label=hsrl_items,agents.hsrl.action_space=items
+	@echo "The supervised baseline, on the same data and simulators. Beside it, out of sight, a catalogue moves:"
+	@echo "hsrl and hsrl without semantic IDs (hsrl_items) learn at launch, then three changes come, without updates."
+	@$(MAKE) --no-print-directory -j 2 run-sl run-moving
+	@awk '/a catalogue that moves \(/ {table = ""} {table = table $$0 "\n"} END {printf "%s", table}' $(MOVING_LOG)
+
+run-sl:
+	@OMP_NUM_THREADS=1 $(BIN)/kedro run --pipelines agent_training,offline_eval --params $(SL_BRIEF)
+
+run-moving:
+	@export OMP_NUM_THREADS=1; \
+	{ $(BIN)/kedro run --pipelines moving_catalogue,moving_training,moving_evaluation --params $(MOVING) && \
+	  $(BIN)/kedro run --pipelines moving_training,moving_evaluation --params $(MOVING),agent.label=hsrl_items,agents.hsrl.action_space=items; \
+	} > $(MOVING_LOG) 2>&1 || { cat $(MOVING_LOG); exit 1; }
 
 test: install-dev lint contracts types pytest ## lint, import contracts, types and all tests
 

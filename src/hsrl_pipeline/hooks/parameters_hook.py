@@ -35,7 +35,8 @@ class ParametersHook:
 
         # not context.params: Kedro's own check of the same types speaks in tracebacks
         tree = validate_parameters(context.config_loader["parameters"])
-        path = Path(context.config_loader["catalog"]["trained_policy"]["filepath"])
+        catalog = context.config_loader["catalog"]  # read anew each time it is asked for
+        path = Path(catalog["trained_policy"]["filepath"])
         own = f"{tree.agent.shown_name}-seed{tree.seed}"
         if "-seed" in path.parent.name and path.parent.name != own:
             raise UserError(
@@ -47,7 +48,7 @@ class ParametersHook:
         self._regime = tree.candidates.regime
         self._catalogue, self._label = tree.catalogue, tree.agent.label
         self._policy_regime = tree.evaluation.policy_regime or self._regime
-        history = Path(context.config_loader["catalog"]["training_history"]["filepath"])
+        history = Path(catalog["training_history"]["filepath"])
         folder = history.parent.parent.name
         if "agents" in history.parts and (folder == "no_repeats") != (self._regime == "no_repeats"):
             raise UserError(
