@@ -22,7 +22,7 @@ HSRL_BRIEF := $(BRIEF),training.n_iterations=500,agents.hsrl.warm_start_iteratio
 SL_BRIEF := $(BRIEF),training.n_iterations=200,agent.name=sl
 # and its few policies through three changes of the catalogue
 MOVING := catalogue.schedule=moving,catalogue.n_changes=3,catalogue.modes=[serving],catalogue.serving_updates=[0],catalogue.references=few,training.n_iterations=100,training.warmup_transitions=100,evaluation.n_episodes=100,agents.hsrl.warm_start_iterations=70
-
+# what it says while it goes on beside sl; the last table is shown at the end
 MOVING_LOG := data/08_reporting/moving_run.log
 
 VENV := .venv
