@@ -151,7 +151,7 @@ class HsrlPaperAgent(TorchAgent[HsrlPaperSettings]):
                     logged_log_prob, log.clicks, self._items.trie.has_code[log.slates]
                 )
                 total = total + own.cloning_coef * losses["cloning_loss"]
-        total.backward()
+        torch.autograd.backward(total)
         diagnostics = {
             "gradient_norm_actor": self._step("policy"),
             "gradient_norm_critic": self._step("critic"),
