@@ -219,6 +219,11 @@ def one_iteration(agent: HsrlAgent, batch: TransitionBatch) -> Callable[[], None
 
 def in_turns(steps: dict[str, Callable[[], None]], repeats: int) -> dict[str, float]:
     """Return median processor milliseconds of each call, measured in turns after one of each."""
+    return {name: statistics.median(taken) for name, taken in turns(steps, repeats).items()}
+
+
+def turns(steps: dict[str, Callable[[], None]], repeats: int) -> dict[str, list[float]]:
+    """Return processor milliseconds of each call in each turn, after one that does not count."""
     taken: dict[str, list[float]] = {name: [] for name in steps}
     for turn in range(repeats + 1):
         for name, step in steps.items():
@@ -226,7 +231,7 @@ def in_turns(steps: dict[str, Callable[[], None]], repeats: int) -> dict[str, fl
             step()
             if turn:
                 taken[name].append((time.process_time() - started) * 1e3)
-    return {name: statistics.median(values) for name, values in taken.items()}
+    return taken
 
 
 def checkpoint_megabytes(agent: HsrlAgent, n_items: int) -> tuple[float, float]:

@@ -231,14 +231,26 @@ def some_threads(count: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def make_context(rng: np.random.Generator, n_items: int, vocab: int = VOCAB) -> AgentContext:
+def make_context(
+    rng: np.random.Generator, n_items: int, vocab: int = VOCAB, n_levels: int = LEVELS
+) -> AgentContext:
     """Return a catalogue of random codes and vectors."""
-    codes = rng.integers(0, vocab, (n_items + 1, LEVELS))
+    codes = rng.integers(0, vocab, (n_items + 1, n_levels))
     codes[0] = -1
     vectors = rng.normal(size=(n_items + 1, 32)).astype(np.float32)
     vectors[0] = 0.0
     return AgentContext(
-        n_items, SLATE, HISTORY, FIELD_SIZES, 0, HORIZON, vectors, codes, (vocab,) * LEVELS, CPU, 0
+        n_items,
+        SLATE,
+        HISTORY,
+        FIELD_SIZES,
+        0,
+        HORIZON,
+        vectors,
+        codes,
+        (vocab,) * n_levels,
+        CPU,
+        0,
     )
 
 

@@ -86,12 +86,15 @@ def test_actor_loss_by_hand(head):
     with torch.no_grad():
         value = agent._critic([agent._encoder(batch.observation)])
     own = torch.tensor([1.0, -0.5, -0.5])
-    credit = own + 0.5 * (0.5 - value).clamp(-1, 1)[:, None]
+    advantage = (0.5 - value).clamp(-1, 1)
+    credit = own + 0.5 * advantage[:, None]
     log_prob = likelihood(agent, batch.observation, batch.slates).positions
     expected = -(credit * log_prob).mean()
     stats = agent.update(batch, None)
     torch.testing.assert_close(stats.losses["actor_loss"], expected)
     torch.testing.assert_close(stats.losses["critic_loss"], (value - 0.5).square().mean())
+    spread = advantage.std(correction=0)
+    torch.testing.assert_close(stats.diagnostics["advantage_std"], spread)
 
 
 @pytest.mark.parametrize("head", ["look_up", "trie"])
@@ -205,7 +208,7 @@ def test_click_likelihood_by_hand(head):
         expected = F.binary_cross_entropy(logits.sigmoid(), log.clicks)
     stats = agent.update(transitions(), log)
     torch.testing.assert_close(stats.losses["log_click_loss"], expected)
-    assert "actor_loss" not in stats.losses
+    assert "actor_loss" not in stats.losses and "advantage_std" not in stats.diagnostics
 
 
 def test_warm_start_ends_after_its_updates_and_survives_a_restart():

@@ -4,6 +4,11 @@ import torch
 from hsrl_pipeline.networks.multi_level_critic import MultiLevelCritic
 
 
+def seeded_critic(*sizes, **options):
+    torch.manual_seed(0)
+    return MultiLevelCritic(*sizes, **options)
+
+
 def test_value_is_the_softmax_weighted_sum_of_level_values():
     torch.manual_seed(0)
     critic = MultiLevelCritic(4, 3, 5)
@@ -52,6 +57,28 @@ def test_single_critic_reads_the_state_alone():
     assert critic.level_weights.tolist() == [1.0]
 
 
-def test_too_few_contexts_are_refused():
-    with pytest.raises(ValueError, match="critic of 3 contexts was given 2"):
-        MultiLevelCritic(4, 3, 5)([torch.randn(2, 4)] * 2)
+def test_equal_weights_give_the_mean_and_the_value_of_untrained_learned_ones():
+    learned, equal = (
+        seeded_critic(4, 3, 5, learned_weights=learned_weights) for learned_weights in (True, False)
+    )
+    contexts = list(torch.randn(3, 6, 4, generator=torch.Generator().manual_seed(1)))
+    torch.testing.assert_close(equal(contexts), equal.level_values(contexts).mean(0))
+    assert torch.equal(equal(contexts), learned(contexts))
+
+
+def test_equal_weights_of_equal_values_are_the_single_critic():
+    single, equal = seeded_critic(4, 1, 5), seeded_critic(4, 3, 5, learned_weights=False)
+    with torch.no_grad():
+        for name in ("hidden_weight", "hidden_bias", "value_weight", "value_bias"):
+            getattr(equal, name).copy_(getattr(single, name))
+    state = torch.randn(6, 4, generator=torch.Generator().manual_seed(1))
+    torch.testing.assert_close(equal([state] * 3), single([state]))
+
+
+def test_equal_weights_are_no_state_and_nothing_to_learn():
+    learned, equal = MultiLevelCritic(4, 3, 5), MultiLevelCritic(4, 3, 5, learned_weights=False)
+    assert set(learned.state_dict()) - set(equal.state_dict()) == {"level_logits"}
+    assert "level_logits" not in dict(equal.named_parameters())
+    assert equal.level_weights.tolist() == pytest.approx([1 / 3] * 3)
+    with pytest.raises(RuntimeError, match="level_logits"):
+        equal.load_state_dict(learned.state_dict())

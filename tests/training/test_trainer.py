@@ -56,7 +56,7 @@ def test_curves_hold_what_the_issue_asks_for(parts, config):
         "train_reward", "train_depth", "step_reward", "coverage", "effective_items",
         "clicks_per_slot", "critic_loss", "actor_loss", "cloning_loss", "entropy_level_1",
         "entropy_level_2", "level_weight_0", "level_weight_1", "level_weight_2",
-        "gradient_norm_actor", "gradient_norm_critic", "value_error",
+        "gradient_norm_actor", "gradient_norm_critic", "value_error", "advantage_std",
     }  # fmt: skip
     assert wanted <= set(history.columns)
     assert history["level_weight_0"].nunique() > 1

@@ -193,6 +193,7 @@ class HsrlAgent(TorchAgent[HsrlSettings]):
                 total = total + own.session_likelihood_coef * losses["session_click_loss"]
             if not warming_up:
                 advantage = clipped_advantage(target, value, own.advantage_clip)
+                diagnostics["advantage_std"] = advantage.std(correction=0)
                 losses["actor_loss"] = self._actor_loss(batch, likelihood, advantage)
                 total = total + own.policy_coef * losses["actor_loss"]
                 total = total - self._entropy_price * likelihood.entropy.mean()

@@ -25,6 +25,7 @@ from hsrl_pipeline.losses.returns import clipped_advantage
 from hsrl_pipeline.networks.catalogue_tables import CatalogueTables, WrittenRows
 from hsrl_pipeline.networks.hierarchical_policy import HierarchicalPolicy, LevelOutputs
 from hsrl_pipeline.networks.multi_level_critic import MultiLevelCritic
+from hsrl_pipeline.networks.prefix_critic import PrefixCritic
 from hsrl_pipeline.networks.semantic_items import ItemWalk, SemanticItems
 from hsrl_pipeline.observation import Observation
 from hsrl_pipeline.replay.transitions import TransitionBatch
@@ -43,7 +44,6 @@ class HsrlPaperAgent(TorchAgent[HsrlPaperSettings]):
     """
 
     def __init__(self, settings: HsrlPaperSettings, context: AgentContext) -> None:
-        n_levels = len(context.vocab_sizes)
         width = settings.encoder.embedding_size
         encoder = build_state_encoder(settings.encoder, context)
         with initial_weights(context.seed, "agent.hsrl_paper.networks"):
@@ -53,11 +53,7 @@ class HsrlPaperAgent(TorchAgent[HsrlPaperSettings]):
                 residual=settings.policy_head == "hierarchical",
                 gated=settings.gated_context,
             )
-            critic = MultiLevelCritic(
-                width,
-                n_levels + 1 if settings.critic_head == "multi_level" else 1,
-                settings.critic_hidden_size,
-            )
+            critic = _build_critic(settings, context.vocab_sizes)
         policy = nn.ModuleDict({"encoder": encoder, "head": head})
         super().__init__(
             "hsrl_paper",
@@ -135,16 +131,16 @@ class HsrlPaperAgent(TorchAgent[HsrlPaperSettings]):
         with self._updating():
             outputs, logged = self._forward(batch.observation, log)
             reaches = own.value_reaches_encoder
-            value = self._critic([c if reaches else c.detach() for c in outputs.contexts]).float()
-            log_prob = self._items.log_prob(
-                outputs.log_probs, batch.slates, self._excluded(batch.observation)
-            )
-            # a replayed item may have left the catalogue since: it teaches nothing
-            log_prob = log_prob.masked_fill(log_prob == -torch.inf, 0.0)
+            contexts = [c if reaches else c.detach() for c in outputs.contexts]
+            values, log_probs = self._decisions(contexts, outputs.log_probs, batch)
             entropies = level_entropies(outputs.log_probs)
-            critic_loss = (value - target).square().mean()
-            advantage = clipped_advantage(target, value, own.advantage_clip)
-            actor_loss = policy_gradient_loss(advantage, log_prob)
+            critic_loss = (values - target).square().mean()
+            advantages = torch.stack(
+                [clipped_advantage(target, value, own.advantage_clip) for value in values]
+            )
+            actor_loss = torch.stack(
+                [policy_gradient_loss(*pair) for pair in zip(advantages, log_probs, strict=True)]
+            ).sum()
             losses = {"critic_loss": critic_loss, "actor_loss": actor_loss}
             # Eq. 23 is the negative entropy and is minimised: the entropy enters with a minus
             price = own.entropy_coef_at(self._n_updates)
@@ -155,7 +151,7 @@ class HsrlPaperAgent(TorchAgent[HsrlPaperSettings]):
                     logged_log_prob, log.clicks, self._items.trie.has_code[log.slates]
                 )
                 total = total + own.cloning_coef * losses["cloning_loss"]
-        total.backward()
+        torch.autograd.backward(total)
         diagnostics = {
             "gradient_norm_actor": self._step("policy"),
             "gradient_norm_critic": self._step("critic"),
@@ -164,18 +160,57 @@ class HsrlPaperAgent(TorchAgent[HsrlPaperSettings]):
         self._polyak_update(self._target_critic, self._critic, own.tau)
         with torch.no_grad():
             diagnostics |= {
-                "value_mean": value.mean(),
-                "value_error": (value - target).abs().mean(),
-                "advantage_mean": advantage.mean(),
+                "value_mean": values.mean(),
+                "value_error": (values - target).abs().mean(),
+                "advantage_mean": advantages.mean(),
             }
+            spreads = advantages.std(-1, correction=0)
+            diagnostics["advantage_std"] = spreads.mean()
             diagnostics |= _numbered("entropy_level", entropies, first=1)
-            diagnostics |= _numbered("level_weight", self._critic.level_weights, first=0)
+            if isinstance(self._critic, MultiLevelCritic):
+                diagnostics |= _numbered("level_weight", self._critic.level_weights, first=0)
+            else:
+                diagnostics |= _numbered("advantage_std_level", spreads, first=1)
         return UpdateStats({name: loss.detach() for name, loss in losses.items()}, diagnostics)
+
+    def _decisions(
+        self,
+        contexts: list[torch.Tensor],
+        level_log_probs: list[torch.Tensor],
+        batch: TransitionBatch,
+    ) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        """Return what advantages are measured from, and what they are the advantages of.
+
+        Args:
+            contexts: ``L + 1`` tensors (batch, embed) float32, of the observations.
+            level_log_probs: ``L`` tensors (batch, vocab) float32, of the observations.
+            batch: Replayed transitions.
+
+        Returns:
+            values: (decision, batch) float32. Items as a whole are one decision; with prefix
+                values their codes are L decisions, each with the value before it.
+            log_probs: A (batch, slate) float32 for each decision. A replayed item that has left
+                the catalogue since teaches nothing: its log-probability counts as 0.
+        """
+        if isinstance(self._critic, PrefixCritic):
+            counted = self._items.trie.has_code[batch.slates]
+            codes = self._items.codes[batch.slates]
+            values = self._critic.prefix_values(contexts[0], codes, counted)
+            of_codes = self._items.code_log_probs(level_log_probs, batch.slates)
+            log_probs = [log_prob.masked_fill(~counted, 0.0) for log_prob in of_codes]
+        else:
+            values = self._critic(contexts).unsqueeze(0)
+            log_prob = self._items.log_prob(
+                level_log_probs, batch.slates, self._excluded(batch.observation)
+            )
+            log_probs = [log_prob.masked_fill(log_prob == -torch.inf, 0.0)]
+        return values.float(), log_probs
 
     def _value_next(self, batch: TransitionBatch) -> tuple[torch.Tensor, torch.Tensor]:
         """Return what Eq. 18 takes from the target networks."""
         state = self._target_policy["encoder"](batch.next_observation)
-        contexts = self._target_policy["head"](state).contexts
+        values_all_levels = self._settings.critic_head in ("multi_level", "uniform")
+        contexts = self._target_policy["head"](state).contexts if values_all_levels else [state]
         return self._target_critic(contexts), state
 
     def _forward(
@@ -197,6 +232,19 @@ class HsrlPaperAgent(TorchAgent[HsrlPaperSettings]):
 def build_hsrl_paper(settings: HsrlPaperSettings, context: AgentContext) -> HsrlPaperAgent:
     """Return an untrained ``hsrl_paper`` agent."""
     return HsrlPaperAgent(settings, context)
+
+
+def _build_critic(
+    settings: HsrlPaperSettings, vocab_sizes: tuple[int, ...]
+) -> MultiLevelCritic | PrefixCritic:
+    """Return an untrained critic."""
+    width, hidden = settings.encoder.embedding_size, settings.critic_hidden_size
+    if settings.critic_head == "prefix":
+        return PrefixCritic(width, vocab_sizes, hidden)
+    if settings.critic_head == "single":
+        return MultiLevelCritic(width, 1, hidden)
+    learned = settings.critic_head == "multi_level"
+    return MultiLevelCritic(width, len(vocab_sizes) + 1, hidden, learned_weights=learned)
 
 
 def _stack(first: Observation, second: Observation) -> Observation:

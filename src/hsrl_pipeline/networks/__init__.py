@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from hsrl_pipeline.networks.critics import StateValue as StateValue
     from hsrl_pipeline.networks.hierarchical_policy import HierarchicalPolicy as HierarchicalPolicy
     from hsrl_pipeline.networks.multi_level_critic import MultiLevelCritic as MultiLevelCritic
+    from hsrl_pipeline.networks.prefix_critic import PrefixCritic as PrefixCritic
     from hsrl_pipeline.networks.semantic_items import SemanticItems as SemanticItems
     from hsrl_pipeline.networks.state_encoder import StateEncoder as StateEncoder
     from hsrl_pipeline.networks.trie_policy import TriePolicy as TriePolicy
@@ -24,6 +25,7 @@ else:
             ".critics": ["ActionValues", "StateValue"],
             ".hierarchical_policy": ["HierarchicalPolicy"],
             ".multi_level_critic": ["MultiLevelCritic"],
+            ".prefix_critic": ["PrefixCritic"],
             ".semantic_items": ["SemanticItems"],
             ".state_encoder": ["StateEncoder"],
             ".trie_policy": ["TriePolicy"],

@@ -1,4 +1,4 @@
-"""Multi-level critic: one value per decision level, fused by learned weights."""
+"""Multi-level critic: one value per decision level, fused by learned or equal weights."""
 
 from __future__ import annotations
 
@@ -7,60 +7,43 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from hsrl_pipeline.shapes import check_shape
+from hsrl_pipeline.networks.level_values import LevelValues
 
 
-class MultiLevelCritic(nn.Module):
-    """Values of the contexts c_0 to c_L and their learned average (MLC, Eq. 15-17).
+class MultiLevelCritic(LevelValues):
+    """Values of the contexts c_0 to c_L and their weighted average (MLC, Eq. 15-17).
 
-    Every level has its own two-layer perceptron; all of them run as one batched product. The
-    level weights are ordinary parameters in the graph of the value, so the critic loss moves them.
+    The level weights are ordinary parameters in the graph of the value, so the critic loss moves
+    them. With equal weights instead there is nothing to move, and no state to keep.
 
     Args:
         embedding_size: Width d of contexts.
         n_contexts: Number of contexts, ``L + 1``; 1 is the single critic of Table 3's ablation.
         hidden_size: Hidden width of each perceptron.
+        learned_weights: Whether the level weights are learned (Eq. 16); else all are equal.
     """
 
-    def __init__(self, embedding_size: int, n_contexts: int, hidden_size: int) -> None:
-        super().__init__()
-        self.n_contexts = n_contexts
-        bound = embedding_size**-0.5
-        self.hidden_weight = nn.Parameter(
-            torch.empty(n_contexts, embedding_size, hidden_size).uniform_(-bound, bound)
-        )
-        self.hidden_bias = nn.Parameter(torch.zeros(n_contexts, 1, hidden_size))
-        bound = hidden_size**-0.5
-        self.value_weight = nn.Parameter(
-            torch.empty(n_contexts, hidden_size, 1).uniform_(-bound, bound)
-        )
-        self.value_bias = nn.Parameter(torch.zeros(n_contexts, 1, 1))
-        self.level_logits = nn.Parameter(torch.zeros(n_contexts))
+    level_logits: torch.Tensor
+
+    def __init__(
+        self,
+        embedding_size: int,
+        n_contexts: int,
+        hidden_size: int,
+        *,
+        learned_weights: bool = True,
+    ) -> None:
+        super().__init__(embedding_size, n_contexts, hidden_size)
+        logits = torch.zeros(n_contexts)
+        if learned_weights:
+            self.level_logits = nn.Parameter(logits)
+        else:
+            self.register_buffer("level_logits", logits, persistent=False)
 
     @property
     def level_weights(self) -> torch.Tensor:
         """(context,) float32. Softmax of the level logits, summing to 1."""
         return self.level_logits.softmax(0)
-
-    def level_values(self, contexts: Sequence[torch.Tensor]) -> torch.Tensor:
-        """Return the value of every context.
-
-        Args:
-            contexts: At least ``n_contexts`` tensors (batch, embed) float32; the first
-                ``n_contexts`` are read.
-
-        Returns:
-            (context, batch) float32.
-
-        Raises:
-            ValueError: There are fewer contexts than levels of the critic.
-        """
-        if len(contexts) < self.n_contexts:
-            raise ValueError(f"critic of {self.n_contexts} contexts was given {len(contexts)}")
-        stacked = torch.stack(list(contexts[: self.n_contexts]))
-        check_shape("contexts", stacked, self.n_contexts, None, self.hidden_weight.shape[1])
-        hidden = torch.baddbmm(self.hidden_bias, stacked, self.hidden_weight).relu()
-        return torch.baddbmm(self.value_bias, hidden, self.value_weight).squeeze(-1)
 
     def forward(self, contexts: Sequence[torch.Tensor]) -> torch.Tensor:
         """Return the weighted state value.

@@ -98,12 +98,30 @@ class SemanticItems(nn.Module):
             (batch, slate) float32: the sum over levels (Eq. 22's inner sum) plus the log of the
             item's share among the items of its code. ``-inf`` for items without a semantic ID.
         """
-        codes = self.codes[items]
         shares = self.trie.item_log_shares(items, shown)
         total = shares.masked_fill(~self.trie.has_code[items], -torch.inf)
-        for level, log_probs in enumerate(level_log_probs):
-            total = total + log_probs.gather(1, codes[..., level])
+        for of_codes in self.code_log_probs(level_log_probs, items):
+            total = total + of_codes
         return total
+
+    def code_log_probs(
+        self, level_log_probs: Sequence[torch.Tensor], items: torch.Tensor
+    ) -> list[torch.Tensor]:
+        """Return the log-probabilities of the codes of given items, level by level.
+
+        Args:
+            level_log_probs: Per level (batch, vocab) float32.
+            items: (batch, slate) int64. Items in ``[1, n_items]``; of those without a semantic ID
+                the figures mean nothing.
+
+        Returns:
+            ``L`` tensors (batch, slate) float32.
+        """
+        codes = self.codes[items]
+        return [
+            log_probs.gather(1, codes[..., level])
+            for level, log_probs in enumerate(level_log_probs)
+        ]
 
     def masses(self, level_log_probs: Sequence[torch.Tensor]) -> list[torch.Tensor]:
         """Return how much probability lies on the existing codes below each prefix.

@@ -41,8 +41,11 @@ class HsrlPaperSettings(EntropySettings, ValueSettings):
         description="Whether expected codes also scale the context, c (1 + G) - E; Eq. 13 has no "
         "gate",
     )
-    critic_head: Literal["multi_level", "single"] = Field(
-        "multi_level", description="single: one value of c_0, the ablation without the MLC"
+    critic_head: Literal["multi_level", "uniform", "single", "prefix"] = Field(
+        "multi_level",
+        description="What advantages are measured from. uniform: equal weights of all levels "
+        "instead of learned ones; single: one value of c_0, the ablation without the MLC; prefix: "
+        "for each level a value of c_0 and the codes taken before it",
     )
     critic_hidden_size: int = Field(64, ge=1, description="Hidden width of f_phi (Eq. 15)")
     advantage_clip: float = Field(1.0, gt=0.0, description="Bound of the advantage (Eq. 21)")
