@@ -12,6 +12,7 @@ import torch
 from kedro.io import DataCatalog, MemoryDataset
 from kedro.runner import SequentialRunner
 
+from hsrl_pipeline.agents.hsrl import HsrlAgent
 from hsrl_pipeline.agents.policy_snapshots import FilePolicySnapshots
 from hsrl_pipeline.config.agent import AgentConfig, AgentsConfig
 from hsrl_pipeline.config.catalogue import CatalogueConfig
@@ -39,8 +40,9 @@ AGENTS = AgentsConfig.model_validate(
         "a2c": {"encoder": ENCODER},
     }
 )
+MODES = ("training", "serving", "retraining")
 CATALOGUE = SETTINGS.model_copy(
-    update={"n_changes": 2, "serving_updates": (3,), "references": "few"}
+    update={"n_changes": 2, "serving_updates": (3,), "references": "few", "modes": MODES}
 )
 
 
@@ -68,6 +70,7 @@ def run(
         "reference_records": NOTHING_KEPT,
         "training_metrics": lambda step, figures: None,
         "serving_metrics": lambda step, figures: None,
+        "retraining_metrics": lambda step, figures: None,
         "moving_metrics": lambda step, figures: seen.append((step, figures)),
         **{f"policies_{mode}": FilePolicySnapshots(folder / mode) for mode in MODES},
         **{f"checkpoints_{mode}": FileCheckpointStore(folder / f"{mode}.pt") for mode in MODES},
@@ -111,9 +114,6 @@ def run(
     return pd.read_csv(path), made
 
 
-MODES = ("training", "serving")
-
-
 @pytest.fixture(scope="module")
 def first(launch: DataCatalog, tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, ...]:
     folder = tmp_path_factory.mktemp("first")
@@ -124,7 +124,7 @@ def test_the_table_has_its_columns_and_no_slot_on_a_released_item(first) -> None
     _, rows, _ = first
     assert tuple(rows.columns) == SUMMARY_COLUMNS
     assert (rows["released_item_slots"] == 0).all()
-    assert set(rows["policy"]) == {*REFERENCES, "hsrl", "hsrl@training"}
+    assert set(rows["policy"]) == {*REFERENCES, "hsrl", "hsrl@training", "hsrl@retraining"}
     assert set(rows["simulator"]) == {"train", "eval", "truth"}
     own = rows[(rows["policy"] == "hsrl") & (rows["simulator"] == "eval")]
     assert own[["change", "updates"]].to_numpy().tolist() == [
@@ -134,6 +134,8 @@ def test_the_table_has_its_columns_and_no_slot_on_a_released_item(first) -> None
         [2, 0],
         [2, 3],
     ]
+    retrained = rows[(rows["policy"] == "hsrl@retraining") & (rows["simulator"] == "eval")]
+    assert retrained[["change", "updates"]].to_numpy().tolist() == [[1, 15], [2, 18]]
     upper = rows[rows["policy"] == "greedy_full_knowledge"]
     assert (upper["regret"] == 0).all()
     keys = ["simulator", "change"]
@@ -166,16 +168,22 @@ def test_areas_recovery_and_costs(first) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "killed_at", [("serving", None, 15), ("retraining", 1, 15), ("retraining", 2, 5)], ids=str
+)
 def test_equal_seeds_give_equal_bytes_and_a_killed_run_goes_on(
-    first, launch, tmp_path, monkeypatch
+    first, launch, tmp_path, monkeypatch, killed_at
 ) -> None:
     folder, _, _ = first
+    mode, change, iteration = killed_at
     save = FileCheckpointStore.save
 
     def killed(self, state):
         save(self, state)
-        if self._path.name == "serving.pt" and state["iteration"] == 15:
-            raise KeyboardInterrupt
+        own = state["state"] if "change" in state else state
+        if self._path.name == f"{mode}.pt" and own["iteration"] == iteration:
+            if state.get("change") == change:
+                raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
         patch.setattr(FileCheckpointStore, "save", killed)
@@ -184,10 +192,32 @@ def test_equal_seeds_give_equal_bytes_and_a_killed_run_goes_on(
     run(launch, tmp_path, resume=True)
     name = "moving_summary.csv"
     assert (tmp_path / name).read_bytes() == (folder / name).read_bytes()
-    kept = [
-        sorted(path.name for path in (place / "serving").iterdir()) for place in (folder, tmp_path)
-    ]
+    kept = [sorted(path.name for path in (place / mode).iterdir()) for place in (folder, tmp_path)]
     assert kept[0] == kept[1]
+
+
+def test_a_policy_trained_after_a_change_goes_on_where_it_was_killed(
+    launch, tmp_path, monkeypatch
+) -> None:
+    """Those of earlier changes are not trained again, nor are its own first updates."""
+    alone = CATALOGUE.model_copy(update={"modes": ("retraining",)})
+    save, update = FileCheckpointStore.save, HsrlAgent.update
+
+    def killed(self, state):
+        save(self, state)
+        if state["change"] == 2 and state["state"]["iteration"] == 10:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FileCheckpointStore, "save", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run(launch, tmp_path, catalogue=alone)
+    updates = []
+    monkeypatch.setattr(
+        HsrlAgent, "update", lambda self, *given: (updates.append(1), update(self, *given))[1]
+    )
+    run(launch, tmp_path, catalogue=alone, resume=True)
+    assert len(updates) == 18 - 10
 
 
 def test_a_run_replaces_its_own_rows_and_loses_no_others(first, launch, tmp_path) -> None:

@@ -162,7 +162,7 @@ def judge_through_changes(
         kept = KeptRollouts(
             reference_records,
             [f"moving-{name}" for name in names],
-            {**facts, "catalogue": catalogue.version, "change": change},
+            {**facts, "versions": [known.version for known in world.versions[: change + 1]]},
         )
         costs: list[ChangeCost] = []
         makers: dict[str, Callable[[], Policy]] = {
