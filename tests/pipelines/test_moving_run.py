@@ -14,6 +14,7 @@ from kedro.runner import SequentialRunner
 
 from hsrl_pipeline.agents.hsrl import HsrlAgent
 from hsrl_pipeline.agents.policy_snapshots import FilePolicySnapshots
+from hsrl_pipeline.catalogue.timetable import after_training
 from hsrl_pipeline.config.agent import AgentConfig, AgentsConfig
 from hsrl_pipeline.config.catalogue import CatalogueConfig
 from hsrl_pipeline.config.evaluation import EvaluationConfig
@@ -21,9 +22,13 @@ from hsrl_pipeline.config.session import CandidatesConfig, RewardConfig, Session
 from hsrl_pipeline.config.training import TrainingConfig
 from hsrl_pipeline.errors import UserError
 from hsrl_pipeline.evaluation.kept_rollouts import NOTHING_KEPT
+from hsrl_pipeline.evaluation.moving_policies import PolicyRestorer
 from hsrl_pipeline.evaluation.moving_tables import RUN_KEYS, SUMMARY_COLUMNS
+from hsrl_pipeline.evaluation.serving_sessions import ServingSessions
 from hsrl_pipeline.io.shared_tables import KeyedCsvDataset
 from hsrl_pipeline.pipelines import moving_evaluation, moving_training
+from hsrl_pipeline.simulator.moving_world import MovingWorld
+from hsrl_pipeline.simulator.response.checkpoint import build_response_model
 from hsrl_pipeline.training.checkpoint_store import FileCheckpointStore
 
 from .offline_eval_inputs import make_simulator, make_truth
@@ -40,6 +45,7 @@ AGENTS = AgentsConfig.model_validate(
         "a2c": {"encoder": ENCODER},
     }
 )
+SESSION = SessionConfig(horizon=6, history_size=8)
 MODES = ("training", "serving", "retraining")
 CATALOGUE = SETTINGS.model_copy(
     update={"n_changes": 2, "serving_updates": (3,), "references": "few", "modes": MODES}
@@ -75,7 +81,7 @@ def run(
         **{f"policies_{mode}": FilePolicySnapshots(folder / mode) for mode in MODES},
         **{f"checkpoints_{mode}": FileCheckpointStore(folder / f"{mode}.pt") for mode in MODES},
         "params:catalogue": catalogue,
-        "params:session": SessionConfig(horizon=6, history_size=8),
+        "params:session": SESSION,
         "params:candidates": CandidatesConfig(),
         "params:reward": RewardConfig(),
         "params:seed": 0,
@@ -248,24 +254,62 @@ def test_policies_of_another_run_are_refused(first, launch, tmp_path) -> None:
 
 
 def judge_alone(launch: DataCatalog, folder: Path, place: Path) -> None:
-    from hsrl_pipeline.catalogue.timetable import after_training
-    from hsrl_pipeline.evaluation.moving_policies import PolicyRestorer
-    from hsrl_pipeline.simulator.moving_world import MovingWorld
-
-    session, candidates = SessionConfig(horizon=6, history_size=8), CandidatesConfig()
-    world = MovingWorld.from_tables(
-        **{name: launch.load(name) for name in WORLD},
-        **{name: launch.load(name) for name in MADE if name in WORLD_MADE},
-        catalogue=CATALOGUE,
-        session=session,
-        candidates=candidates,
-        seed=0,
-    )
+    world = make_world(launch)
     other = CandidatesConfig(exclude_shown=True)
-    sessions = world.data.setting(session, RewardConfig(), other, torch.device("cpu"))
+    sessions = world.data.setting(SESSION, RewardConfig(), other, torch.device("cpu"))
     table = after_training(2, 12, (3,))
     restore = PolicyRestorer(world, "hsrl", 0, sessions)
     restore.policy(table, FilePolicySnapshots(folder / "serving"), table.points[0], [])
+
+
+def make_world(launch: DataCatalog) -> MovingWorld:
+    return MovingWorld.from_tables(
+        **{name: launch.load(name) for name in WORLD},
+        **{name: launch.load(name) for name in MADE if name in WORLD_MADE},
+        catalogue=CATALOGUE,
+        session=SESSION,
+        candidates=CandidatesConfig(),
+        seed=0,
+    )
+
+
+def test_a_policy_without_updates_that_follows_clicks_serves_between_changes(
+    launch, tmp_path, monkeypatch
+) -> None:
+    """Of items of the first change it knows what it has served since; of newer ones nothing."""
+    settings = AGENTS.hsrl.model_copy(update={"arrival_prior": 1.0})
+    monkeypatch.setitem(globals(), "AGENTS", AGENTS.model_copy(update={"hsrl": settings}))
+    told = []
+    observe = HsrlAgent.observe
+
+    def heard(self, observation, slates, clicks):
+        told.append(len(slates))
+        observe(self, observation, slates, clicks)
+
+    monkeypatch.setattr(HsrlAgent, "observe", heard)
+    served = {"modes": ("serving",), "serving_updates": (0,), "served_slates": 300}
+    run(launch, tmp_path, catalogue=CATALOGUE.model_copy(update=served))
+    # 12 updates of 4; then two steps of 256 before the first change, and again before the second
+    assert told == [4] * 12 + [256] * 2 + [256] * 4
+
+    world = make_world(launch)
+    sessions = world.data.setting(SESSION, RewardConfig(), CandidatesConfig(), torch.device("cpu"))
+    serving = ServingSessions(
+        build_response_model(launch.load("simulator_train")),
+        world.data.pool("train", SESSION),
+        sessions,
+        n_slates=300,
+        seed=0,
+    )
+    restore = PolicyRestorer(world, "hsrl", 0, sessions, serving)
+    known = []
+    for point in after_training(2, 12, ()).points:
+        table, kept = after_training(2, 12, ()), FilePolicySnapshots(tmp_path / "serving")
+        weights = restore.policy(table, kept, point, []).policy_state()
+        effects = weights["head.statistics.effects"]
+        known.append(set(effects.nonzero()[:, 0].tolist()))
+    assert known[0] == known[1] == set()
+    assert known[2] and known[2] <= set(world.schedule.steps[0].added.tolist())
 
 
 WORLD_MADE = {

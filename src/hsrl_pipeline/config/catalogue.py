@@ -12,7 +12,15 @@ from hsrl_pipeline.config.base import FrozenConfig
 ChangeAt = Annotated[float, Field(gt=0.0, lt=1.0)]
 Updates = Annotated[int, Field(ge=0, le=10_000_000)]
 
-OF_A_RUN = ("schedule", "modes", "serving_updates", "retraining_budget", "codes", "references")
+OF_A_RUN = (
+    "schedule",
+    "modes",
+    "serving_updates",
+    "retraining_budget",
+    "served_slates",
+    "codes",
+    "references",
+)
 """Fields that say what a run does on a schedule; all others say how the schedule is drawn."""
 
 
@@ -76,6 +84,14 @@ class CatalogueConfig(FrozenConfig):
         le=10_000_000,
         description="Most updates after a change of a policy that is trained from scratch then; "
         "below that, as many as the policy that served has had in all (mode retraining)",
+    )
+    served_slates: int = Field(
+        0,
+        ge=0,
+        le=10_000_000,
+        description="Slates that a policy without updates serves to training users in the training "
+        "simulator under each version of the catalogue before the next change, where it follows "
+        "clicks (agents.hsrl.arrival_prior)",
     )
     codes: Literal["published", "shuffled"] = Field(
         "published",

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hsrl_pipeline.agents.base import Policy
+from hsrl_pipeline.agents.base import FollowsClicks, Policy
 from hsrl_pipeline.agents.policy_checkpoint import agent_context, restore_policy
 from hsrl_pipeline.agents.policy_snapshots import PolicySnapshots
 from hsrl_pipeline.catalogue.live_catalogue import LiveCatalogue
@@ -19,6 +19,7 @@ from hsrl_pipeline.errors import UserError
 from hsrl_pipeline.evaluation.live_references import live_references, live_selector
 from hsrl_pipeline.evaluation.references import ItemScorePolicy, RandomPolicy, fit_static_slate
 from hsrl_pipeline.evaluation.rollouts import EvaluationSetting, evaluate_policy
+from hsrl_pipeline.evaluation.serving_sessions import ServingSessions
 from hsrl_pipeline.seeding import derive_seed
 from hsrl_pipeline.simulator.moving_world import MovingWorld
 from hsrl_pipeline.simulator.response.base import UserResponseModel
@@ -129,12 +130,20 @@ class PolicyRestorer:
         agent_name: Registered name of the agent.
         seed: Seed of the run.
         sessions: Rules of the sessions and the device to act on.
+        serving: What a policy without updates serves under each version before the next one
+            comes, if it follows clicks; None for nothing.
     """
 
     def __init__(
-        self, world: MovingWorld, agent_name: str, seed: int, sessions: SessionSetting
+        self,
+        world: MovingWorld,
+        agent_name: str,
+        seed: int,
+        sessions: SessionSetting,
+        serving: ServingSessions | None = None,
     ) -> None:
         self._world = world
+        self._serving = serving
         self._agent_name = agent_name
         self._regime = sessions.candidates.regime
         self._context = agent_context(world.data, sessions, seed)
@@ -153,9 +162,12 @@ class PolicyRestorer:
         under = timetable.trained_under(point.at)
         agent = restore_policy(kept, self._context, versions[under])
         seconds = 0.0
-        for later in versions[under + 1 : point.change + 1]:
+        for change in range(under, point.change):
+            serving = self._serving if point.path == "frozen" else None
+            if serving and isinstance(agent, FollowsClicks) and agent.follows_clicks:
+                serving.serve(agent, versions[change], change)
             start = time.process_time()
-            agent.set_catalogue(later)
+            agent.set_catalogue(versions[change + 1])
             seconds = time.process_time() - start
         if point.path == "frozen" and point.change:
             state = agent.policy_state().values()

@@ -135,6 +135,7 @@ def judge_moving_policies(
         ),
         launch_response=launch_response if launch_response["state"] else None,
         references=catalogue.references,
+        served_slates=catalogue.served_slates,
         truth=SyntheticTruth.from_checkpoint(synthetic_truth).aligned(users, items)
         if known
         else None,
