@@ -10,12 +10,13 @@ import torch
 from benchmarks.bench_rare_items import (
     Task,
     accuracy_lines,
+    best_items,
     learn,
     make_task,
     nearest_scores,
     shape_lines,
-    top_accuracy,
 )
+from benchmarks.synthetic_catalogue import SyntheticCatalogue
 
 from benchmarks import bench_rare_items
 from hsrl_pipeline.seeding import torch_generator
@@ -41,13 +42,24 @@ def test_bands_part_the_catalogue_by_popularity(task: Task) -> None:
         torch.testing.assert_close(users.norm(dim=1), torch.ones(len(users)))
 
 
-def test_the_accuracy_by_hand() -> None:
-    table = torch.tensor([[9.0, 1.0, 3.0, 2.0], [9.0, 5.0, 4.0, 0.0], [9.0, 0.0, 0.0, 1.0]])
-    scores = lambda users, _: table[users[:, 0].long()]  # noqa: E731 (a head in one line)
+def test_the_accuracy_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Padding never wins; of equal scores the more popular item does."""
+    table = torch.tensor([[9.0, 1.0, 3.0, 2.0], [9.0, 5.0, 4.0, 0.0], [9.0, 0.0, 1.0, 1.0]])
     users = torch.tensor([[0.0], [1.0], [2.0]])
-    # padding never wins; of equal scores the more popular item does
-    assert top_accuracy(scores, torch.tensor([2, 1, 3]), users) == 1.0
-    assert top_accuracy(scores, torch.tensor([2, 2, 1]), users) == pytest.approx(1 / 3)
+
+    def scores(rows: torch.Tensor, items: torch.Tensor | None) -> torch.Tensor:
+        return table[rows[:, 0].long()]
+
+    assert best_items(scores, users).tolist() == [2, 1, 2]
+    task = Task(SyntheticCatalogue(np.zeros((3, 1), np.float32), np.zeros(3)), ((1, 1), (2, 3)), 0)
+    judged = [("first", torch.tensor([2, 1, 3]), users), ("other", torch.tensor([2, 3, 1]), users)]
+    monkeypatch.setattr(Task, "judged", lambda self: judged)
+    codes = np.array([[-1], [0], [1], [1]])
+    lines = list(accuracy_lines("toy", task, scores, codes))
+    assert [line.value for line in lines] == pytest.approx([200 / 3, 100 / 3])
+    assert [line.ratio for line in lines] == pytest.approx([1.0, 0.5])
+    assert lines[0].reference == "66.7 % of the most popular; its codes 100 %"
+    assert lines[1].reference == "66.7 % of the most popular; its codes 33.3 %"
 
 
 def test_drawn_items_are_corrected_for_how_often_they_are_drawn() -> None:
@@ -84,6 +96,17 @@ def test_heads_learn_and_only_those_that_know_content_find_what_was_never_wanted
     assert found["look_up", 150][0] > found["look_up", 0][0] + 10
     assert found["look_up", 150][1] > found["rows", 150][1] + 10
     assert found["codes", 150][0] > 5
+
+
+@pytest.mark.parametrize("head", ["codes", "look_up"])
+def test_scores_of_given_items_are_those_among_all(
+    task: Task, codes: np.ndarray, head: str
+) -> None:
+    scores = learn(task, head, codes, (SHAPE[1],) * SHAPE[0], n_steps=5)
+    _, wanted, users = next(task.judged())
+    items = torch.stack([wanted, wanted.flip(0)], dim=1)
+    with torch.no_grad():
+        torch.testing.assert_close(scores(users, items), scores(users, None).gather(1, items))
 
 
 def test_a_shape_is_described(task: Task) -> None:
