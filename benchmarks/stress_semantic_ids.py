@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import argparse
 import logging
+import math
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 
 from benchmarks.synthetic_catalogue import SyntheticCatalogue, draw_catalogue
 from hsrl_pipeline.atomic import staged_path
@@ -26,6 +29,7 @@ from hsrl_pipeline.semantic_ids.kmeans import KMeansSettings
 from hsrl_pipeline.semantic_ids.reports.diagnostics import hourglass, level_usage
 from hsrl_pipeline.semantic_ids.residual_quantizer import (
     QuantizerSettings,
+    ResidualQuantizer,
     fit_residual_quantizer,
 )
 
@@ -68,25 +72,68 @@ def stress(
             catalogue = draw_catalogue(n_items, embedding_size, seed=seed)
             for n_levels, vocab_size in shapes:
                 for mode in balance:
-                    row = _run(catalogue, n_levels, vocab_size, mode, seed)
+                    made = fit_codes(catalogue, n_levels, vocab_size, mode=mode, seed=seed)
+                    row = {
+                        "n_items": n_items,
+                        "n_levels": n_levels,
+                        "vocab_size": vocab_size,
+                        "balance": mode,
+                        **describe_codes(catalogue, made),
+                    }
                     rows.append(row)
                     progress.advance(1, unique=row["unique_share"])
     return pd.DataFrame(rows)
 
 
-def _run(
-    catalogue: SyntheticCatalogue, n_levels: int, vocab_size: int, mode: BalanceMode, seed: int
-) -> dict[str, Any]:
-    """Fit, encode and measure one shape on one catalogue."""
-    vectors = catalogue.vectors
+@dataclass(frozen=True)
+class FittedCodes:
+    """A catalogue's semantic IDs, before any resolver.
+
+    Attributes:
+        quantizer: What made them.
+        codes: (row, level) int64.
+        fit_seconds: What fitting took.
+        encode_seconds: What encoding all items took.
+    """
+
+    quantizer: ResidualQuantizer
+    codes: NDArray[np.int64]
+    fit_seconds: float
+    encode_seconds: float
+
+
+def fit_codes(
+    catalogue: SyntheticCatalogue,
+    n_levels: int,
+    vocab_size: int,
+    *,
+    mode: BalanceMode = "none",
+    seed: int,
+    n_threads: int | None = None,
+) -> FittedCodes:
+    """Fit residual k-means of one shape to a catalogue and encode it.
+
+    Args:
+        catalogue: Items.
+        n_levels: Levels of a semantic ID.
+        vocab_size: Codes per level.
+        mode: Value of ``sid.balance``.
+        seed: Seed of the quantizer.
+        n_threads: Threads to do it on; None for all.
+    """
     settings = QuantizerSettings(
-        (vocab_size,) * n_levels, KMeansSettings(), BalanceSettings(mode=mode)
+        (vocab_size,) * n_levels, KMeansSettings(n_threads=n_threads), BalanceSettings(mode=mode)
     )
     started = time.perf_counter()
-    quantizer = fit_residual_quantizer(vectors, settings, seed=seed)
+    quantizer = fit_residual_quantizer(catalogue.vectors, settings, seed=seed)
     fitted = time.perf_counter()
-    codes = quantizer.encode(vectors)
-    encoded = time.perf_counter()
+    codes = quantizer.encode(catalogue.vectors, n_threads)
+    return FittedCodes(quantizer, codes, fitted - started, time.perf_counter() - fitted)
+
+
+def describe_codes(catalogue: SyntheticCatalogue, made: FittedCodes) -> dict[str, Any]:
+    """Return the measures of one shape on one catalogue, by the columns of `stress`."""
+    vectors, quantizer, codes = catalogue.vectors, made.quantizer, made.codes
     padded = np.pad(codes, ((1, 0), (0, 0)), constant_values=-1)
     trie = CodeTrie(padded, quantizer.vocab_sizes)
     own = trie.paths_of(torch.arange(1, len(padded)))[:, -2]
@@ -98,11 +145,7 @@ def _run(
         return float(quantizer.level_errors(vectors[rows], codes[rows])[-1])
 
     return {
-        "n_items": len(vectors),
-        "n_levels": n_levels,
-        "vocab_size": vocab_size,
-        "balance": mode,
-        "items_per_code": len(vectors) / float(vocab_size) ** n_levels,
+        "items_per_code": len(vectors) / math.prod(float(size) for size in quantizer.vocab_sizes),
         "unique_share": float(alone.mean()),
         "unique_share_tail": float(alone[half:].mean()),
         "unique_share_of_traffic": float(catalogue.traffic @ alone),
@@ -112,8 +155,8 @@ def _run(
         "reconstruction_error_tail": error(slice(half, None)),
         "effective_vocab_share": min(level.effective_vocab / level.vocab_size for level in usage),
         "hourglass": hourglass(usage),
-        "fit_seconds": fitted - started,
-        "encode_seconds": encoded - fitted,
+        "fit_seconds": made.fit_seconds,
+        "encode_seconds": made.encode_seconds,
     }
 
 

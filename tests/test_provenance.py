@@ -42,6 +42,7 @@ FACTS = {
     "launch_response": OF_LAUNCH,
     "timetable_training": OF_MOVING_RUN,
     "timetable_serving": OF_MOVING_RUN,
+    "timetable_retraining": OF_MOVING_RUN,
     "trained_policy": {
         **OF_D1,
         "item_vectors_version": "v1",
@@ -100,7 +101,7 @@ def test_all_that_is_stale_is_one_message_with_the_pipelines_in_order():
         "item_vectors, item_vectorizer, codebook, item_priors, simulator_train, simulator_eval, "
         "catalogue_schedule, launch_item_vectors, launch_item_vectorizer, launch_codebook, "
         "launch_item_priors, arriving_items, catalogue_changes, launch_response, "
-        "timetable_training, timetable_serving, trained_policy "
+        "timetable_training, timetable_serving, timetable_retraining, trained_policy "
         "were made from dataset version d1, this is d2. Run first: kedro run --pipelines "
         "sid_tokenization,simulator_training,moving_catalogue,moving_training,agent_training "
         "--env ml1m"

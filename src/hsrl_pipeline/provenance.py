@@ -73,6 +73,7 @@ ORIGINS = {
     "launch_response": Origin("moving_catalogue", OF_LAUNCH),
     "timetable_training": Origin("moving_training", later_sources=OF_MOVING_RUN),
     "timetable_serving": Origin("moving_training", later_sources=OF_MOVING_RUN),
+    "timetable_retraining": Origin("moving_training", later_sources=OF_MOVING_RUN),
     "trained_policy": Origin(
         "agent_training", ("dataset_info", "codebook"), ("item_vectors", "simulator_train")
     ),

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 import torch
 
-from hsrl_pipeline.agents.base import Agent, AgentContext
+from hsrl_pipeline.agents.base import Agent, AgentContext, FollowsClicks
 from hsrl_pipeline.agents.policy_checkpoint import describe_policy, restore_policy
 from hsrl_pipeline.agents.registry import build_agent
 from hsrl_pipeline.catalogue import LiveCatalogue
 from hsrl_pipeline.config.agent import AGENT_NAMES
 from hsrl_pipeline.errors import UserError
+from hsrl_pipeline.networks.code_scores import CodeScores
 from hsrl_pipeline.replay.transitions import TransitionBatch
 from hsrl_pipeline.seeding import torch_generator
 
@@ -30,6 +31,7 @@ from .test_conformance import (
     observe,
 )
 
+LEVERS = {"absent_share": 0.2, "unseen_share": 0.3, "arrival_prior": 2.0}
 # who is tested, and with which settings
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {name: (name, {}) for name in AGENT_NAMES} | {
     "hsrl_trie": ("hsrl", {"policy_head": "trie"}),
@@ -37,6 +39,8 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {name: (name, {}) for name in 
     "hsrl_items": ("hsrl", {"action_space": "items"}),
     "hsrl_items_mean": ("hsrl", {"action_space": "items", "new_items": "mean"}),
     "hsrl_items_trie": ("hsrl", {"action_space": "items", "policy_head": "trie"}),
+    "hsrl_levers": ("hsrl", LEVERS),
+    "hsrl_items_levers": ("hsrl", {"action_space": "items", **LEVERS}),
     "hsrl_ids": ("hsrl", {"encoder": {"use_item_ids": True}}),
     "a2c_ridge": ("a2c", {"new_items": "ridge"}),
     "ddpg_clicks": ("ddpg", {"behavior_coef": 1.0}),
@@ -309,3 +313,92 @@ def test_many_changes_leave_the_tables_of_an_agent_made_after_them(variant: str,
     assert found.keys() == expected.keys() and len(found) > 0
     for key, table in expected.items():
         assert torch.equal(found[key], table), key
+
+
+def follower(variant: str) -> Agent:
+    """Return an agent that follows the clicks of items that arrive, after two of them have."""
+    agent = at_launch(variant)
+    agent.set_catalogue(CHANGED)
+    return agent
+
+
+@pytest.mark.parametrize("variant", ["hsrl_levers", "hsrl_items_levers"])
+def test_a_policy_without_updates_goes_by_clicks_on_new_items(variant: str) -> None:
+    agent = follower(variant)
+    assert isinstance(agent, FollowsClicks) and agent.follows_clicks
+    observation = observe(40, torch_generator(2, "serving"))
+    before, weights = agent.item_scores(observation), agent.policy_state()
+    slates = torch.tensor([[NEW[0], NEW[1]], [NEW[0], LAUNCH[0]]]).repeat(20, 1)
+    clicks = torch.tensor([[1.0, 0.0], [1.0, 1.0]]).repeat(20, 1)
+    agent.observe(observation, slates, clicks)
+    moved = agent.item_scores(observation) - before
+    assert bool((moved[:, NEW[0]] > 0.1).all()) and bool((moved[:, NEW[1]] < -0.1).all())
+    others = [item for item in AFTER if item not in NEW]
+    assert not moved[:, others].any()
+    changed = {
+        name
+        for name, weight in agent.policy_state().items()
+        if not torch.equal(weight, weights[name])
+    }
+    assert changed == {"head.statistics.effects", "head.statistics.information"}
+    # the policy that is kept knows them, and how likely clicks are at all
+    name, options = VARIANTS[variant]
+    kept = describe_policy(agent, make_settings(name, **options), launch_context(), {})
+    restored = restore_policy(kept, launch_context(), CHANGED)
+    torch.testing.assert_close(restored.item_scores(observation), agent.item_scores(observation))
+    for one in (agent, restored):
+        one.observe(observation, slates, clicks)
+    assert_equal_states(agent.policy_state(), restored.policy_state())
+
+
+@pytest.mark.parametrize("variant", ["hsrl_levers", "hsrl_items_levers"])
+def test_an_update_follows_the_clicks_it_learns_from_and_the_twin_acts_by_them_when_told(
+    variant: str,
+) -> None:
+    agent = follower(variant)
+    twin = agent.twin()
+    batch = make_transitions(agent, 32, torch_generator(4, "new"))
+    shown = torch.tensor([NEW]).repeat(32, 1)
+    agent.update(
+        batch._replace(slates=shown, clicks=torch.ones(32, 2)),
+        make_log(16, torch_generator(6, "log")),
+    )
+    effects = agent.policy_state()["head.statistics.effects"]
+    assert bool((effects[NEW] > 0).all()) and effects.count_nonzero() == len(NEW)
+    assert not twin.policy_state()["head.statistics.effects"].any()
+    twin.copy_weights_of(agent)
+    assert torch.equal(twin.policy_state()["head.statistics.effects"], effects)
+
+
+def test_a_policy_that_does_not_follow_clicks_says_so_and_ignores_them() -> None:
+    agent = follower("hsrl")
+    assert not agent.follows_clicks
+    before = agent.policy_state()
+    observation = observe(4, torch_generator(2, "serving"))
+    agent.observe(observation, torch.tensor([NEW]).repeat(4, 1), torch.ones(4, 2))
+    assert_equal_states(before, agent.policy_state())
+
+
+@pytest.mark.parametrize("variant", ["hsrl", "hsrl_items"])
+def test_an_update_leaves_out_other_items_each_time(variant: str, monkeypatch) -> None:
+    name, options = VARIANTS[variant]
+    shares = {"absent_share": 0.25, "unseen_share": 0.5}
+    agent = build_agent(name, make_settings(name, **options, **shares), launch_context())
+    seen: list[tuple[set[int], set[int]]] = []
+    forward = CodeScores.forward
+
+    def watched(self: CodeScores, state: torch.Tensor) -> torch.Tensor:
+        if self._unseen is not None:
+            live = self.has_code.nonzero()[:, 0].tolist()
+            seen.append((set(LAUNCH) - set(live), set(self._unseen.nonzero()[:, 0].tolist())))
+        return forward(self, state)
+
+    monkeypatch.setattr(CodeScores, "forward", watched)
+    list(learn(agent, 40))
+    assert len({frozenset(absent) for absent, _ in seen}) > 10
+    assert all(not absent & unseen for absent, unseen in seen)
+    assert np.mean([len(absent) for absent, _ in seen]) == pytest.approx(0.25 * 9, abs=0.7)
+    assert np.mean([len(unseen - {0}) for _, unseen in seen]) == pytest.approx(0.5 * 12, abs=1.0)
+    # acting knows all of them
+    scores = agent.item_scores(observe(1, torch_generator(2, "acting")))
+    assert scores.isfinite().nonzero()[:, 1].tolist() == LAUNCH

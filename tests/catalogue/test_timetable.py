@@ -8,7 +8,13 @@ import numpy as np
 import pytest
 
 from hsrl_pipeline.catalogue.schedule import CatalogueSchedule, Step
-from hsrl_pipeline.catalogue.timetable import Point, Timetable, after_training, while_training
+from hsrl_pipeline.catalogue.timetable import (
+    Point,
+    Timetable,
+    after_training,
+    from_scratch,
+    while_training,
+)
 from hsrl_pipeline.errors import UserError
 
 NOTHING = np.zeros(0, np.int64)
@@ -66,3 +72,25 @@ def test_an_agent_in_training_is_judged_around_each_change_and_at_the_end() -> N
 def test_a_timetable_survives_its_file() -> None:
     table = while_training(SCHEDULE, 100, (10,))
     assert Timetable.from_dict(json.loads(json.dumps(table.to_dict()))) == table
+
+
+@pytest.mark.parametrize(
+    ("updates", "budget", "lengths"),
+    [((0, 5, 20), 1000, [120, 140, 160]), ((20,), 130, [120, 130, 130]), ((), 1000, [100] * 3)],
+)
+def test_a_policy_trained_from_scratch_gets_what_the_one_that_served_has_had(
+    updates: tuple[int, ...], budget: int, lengths: list[int]
+) -> None:
+    table = from_scratch(3, 100, updates, budget)
+    ends = np.cumsum(lengths).tolist()
+    assert table.n_iterations == ends[-1] and table.change_at == (0, *ends[:-1])
+    assert list(table.points) == [
+        Point(end, change, length, "updated")
+        for change, (end, length) in enumerate(zip(ends, lengths, strict=True), start=1)
+    ]
+    # the one that is kept last before a change was trained under the version before it
+    assert [table.trained_under(end) for end in ends] == [1, 2, 3]
+    served = after_training(3, 100, updates)
+    assert [
+        max(point.at for point in served.points if point.change == change) for change in (1, 2, 3)
+    ] == [min(100 + change * (lengths[0] - 100), 160) for change in (1, 2, 3)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from hsrl_pipeline.evaluation.live_references import (
     live_selector,
     static_slate_of_launch,
 )
+from hsrl_pipeline.evaluation.moving_policies import ReferencesOfChange
 from hsrl_pipeline.evaluation.references import GreedyPolicy, ItemScorePolicy, fit_static_slate
 from hsrl_pipeline.evaluation.rollouts import SessionRecords, evaluate_policy
 
@@ -174,3 +176,25 @@ def test_figures_by_hand() -> None:
     }
     figures = catalogue_metrics(records, make_catalogue([2, 3]), np.isin(ROWS, [7]))
     assert np.isnan(figures["new_item_click_rate"]) and figures["released_item_slots"] == 3.0
+
+
+def test_popular_counts_the_clicks_of_sessions_under_earlier_versions() -> None:
+    """Item 10 arrives with the first change: nobody has clicked it then, many have afterwards."""
+    versions = (LAUNCH, make_catalogue([1, 2, 3, 4, 10], list(range(1, 11))), NOW)
+    clicks = np.zeros(N_ITEMS + 1, np.int64)
+    clicks[[1, 2, 3]] = [3, 2, 1]
+    setting = make_setting(200)
+
+    def references() -> ReferencesOfChange:
+        world = SimpleNamespace(versions=versions)
+        return ReferencesOfChange(world, appeal(), None, setting, clicks, fit_best_now=False)
+
+    made = references()
+    orders = [made.get(change, "popular").scores.argsort(descending=True) for change in (0, 1, 2)]
+    assert orders[0][:3].tolist() == [1, 2, 3]
+    # at launch items 1 to 8 are shown alike, and clicked the more the lower their number
+    assert orders[1][:3].tolist() == [1, 2, 3] and int((orders[1] == 10).nonzero()) > 7
+    assert int((orders[2] == 10).nonzero()) < 4
+    assert int((orders[2] == 11).nonzero()) > 8
+    # whatever was asked for before
+    assert torch.equal(references().get(2, "popular").scores, made.get(2, "popular").scores)

@@ -131,6 +131,26 @@ class Policy(Protocol):
         ...
 
 
+@runtime_checkable
+class FollowsClicks(Policy, Protocol):
+    """A policy that can take in what became of its slates while it serves, without an update."""
+
+    @property
+    def follows_clicks(self) -> bool:
+        """Whether what it takes in changes anything, as its settings say."""
+        ...
+
+    def observe(self, observation: Observation, slates: torch.Tensor, clicks: torch.Tensor) -> None:
+        """Take in slates that were shown.
+
+        Args:
+            observation: What they were chosen on.
+            slates: (batch, slate) int64. Shown items.
+            clicks: (batch, slate) float32. Their clicks, or click probabilities.
+        """
+        ...
+
+
 class ItemScorer(Protocol):
     """A policy whose greedy slates are the items of highest score; what serving needs of it."""
 

@@ -9,6 +9,8 @@ starts from the click likelihood of the log.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,7 @@ from torch.nn import functional as F
 
 from hsrl_pipeline.agents.base import Action, AgentContext, Bootstrap, LogBatch, UpdateStats
 from hsrl_pipeline.agents.encoding import build_state_encoder, initial_weights
+from hsrl_pipeline.agents.hsrl_heads import build_head, decided_codes, shelf_numbers
 from hsrl_pipeline.agents.slate_policies import CatalogueSlates, SlateLikelihood, SlatePolicy
 from hsrl_pipeline.agents.torch_agent import TorchAgent
 from hsrl_pipeline.agents.walked_slates import CodeSlates, TrieSlates
@@ -47,21 +50,24 @@ class HsrlAgent(TorchAgent[HsrlSettings]):
     def __init__(self, settings: HsrlSettings, context: AgentContext) -> None:
         width = settings.encoder.embedding_size
         encoder = build_state_encoder(settings.encoder, context)
-        codes, vocab_sizes = _decided_codes(context.codes, context.vocab_sizes, settings)
+        codes, vocab_sizes = decided_codes(context.codes, context.vocab_sizes, settings)
         vectors = torch.from_numpy(context.item_vectors) if settings.use_leaf_vectors else None
-        shelf_of = _shelf_numbers(context)
+        shelf_of = shelf_numbers(context)
         with initial_weights(context.seed, "agent.hsrl.networks"):
-            head = _build_head(settings, context, codes, vocab_sizes, vectors)
+            head = build_head(settings, context, codes, vocab_sizes, vectors)
             click_bias = nn.Linear(width, int(shelf_of.max()) + 1)
             critic = MultiLevelCritic(width, 1, settings.critic_hidden_size)
         policy = nn.ModuleDict({"encoder": encoder, "head": head})
+        critics: dict[str, nn.Module] = {"critic": critic}
+        # a policy that follows clicks while it serves has to know how likely they are
+        (critics if settings.arrival_prior is None else policy)["click_bias"] = click_bias
         super().__init__(
             "hsrl",
             "fresh",
             settings,
             context,
             policy=policy,
-            critics={"critic": critic, "click_bias": click_bias},
+            critics=critics,
             log_batch_size=settings.log_batch_size,
         )
         self._encoder, self._head, self._critic = encoder, head, critic
@@ -76,10 +82,17 @@ class HsrlAgent(TorchAgent[HsrlSettings]):
         self._target_encoder = self._add_target("encoder", encoder)
         self._target_critic = self._add_target("critic", critic)
         self._add_optimizer(
-            "policy", [*policy.parameters(), *click_bias.parameters()], settings.learning_rate
+            "policy",
+            list(dict.fromkeys([*policy.parameters(), *click_bias.parameters()])),
+            settings.learning_rate,
         )
         self._add_optimizer("critic", critic.parameters(), settings.critic_learning_rate)
         self._set_phase()
+
+    @property
+    def follows_clicks(self) -> bool:
+        """Whether shows and clicks of items that arrive later count in their scores."""
+        return self._settings.arrival_prior is not None
 
     @property
     def warming_up(self) -> bool:
@@ -127,7 +140,7 @@ class HsrlAgent(TorchAgent[HsrlSettings]):
 
     def _make_trie(self, codes: np.ndarray) -> CodeTrie:
         """Return the trie of what is decided, of the items that have codes, (item, level) int64."""
-        decided, sizes = _decided_codes(codes, self._vocab_sizes, self._settings)
+        decided, sizes = decided_codes(codes, self._vocab_sizes, self._settings)
         return CodeTrie(decided, sizes, self._shelves, self._item_priors)
 
     @torch.no_grad()
@@ -152,7 +165,8 @@ class HsrlAgent(TorchAgent[HsrlSettings]):
 
     def prepare_to_serve(self) -> None:
         """Make what finds the best of very many items quickly; see ``ItemScorer``."""
-        if isinstance(self._head, CodeScores) and self._selector.n_shelves == 1:
+        stays = isinstance(self._head, CodeScores) and not self.follows_clicks
+        if stays and self._selector.n_shelves == 1:
             self._search = CodeSearch(self._head)
 
     @torch.no_grad()
@@ -174,7 +188,7 @@ class HsrlAgent(TorchAgent[HsrlSettings]):
         own, warming_up = self._settings, self.warming_up
         losses: dict[str, torch.Tensor] = {}
         target = bootstrap.td_target
-        with self._updating() as generator:
+        with self._updating() as generator, self._leaving_out(generator):
             state = self._encoder(batch.observation)
             value = self._critic([state if own.value_reaches_encoder else state.detach()]).float()
             losses["critic_loss"] = (value - target).square().mean()
@@ -209,8 +223,31 @@ class HsrlAgent(TorchAgent[HsrlSettings]):
         self._polyak_update(self._target_encoder, self._encoder, own.tau)
         self._polyak_update(self._target_critic, self._critic, own.tau)
         self._set_phase()
+        self.observe(batch.observation, batch.slates, batch.clicks)
         diagnostics["entropy"] = likelihood.entropy.detach().mean()
         return UpdateStats({name: loss.detach() for name, loss in losses.items()}, diagnostics)
+
+    @contextmanager
+    def _leaving_out(self, generator: torch.Generator) -> Iterator[None]:
+        """Have some items absent, and others unseen, as long as an update lasts."""
+        own, head = self._settings, self._head
+        if not isinstance(head, CodeScores) or own.absent_share == own.unseen_share == 0.0:
+            yield
+            return
+        drawn = torch.rand(len(head.has_code), generator=generator, device=self._device)
+        absent = drawn < own.absent_share
+        unseen = drawn >= 1.0 - own.unseen_share
+        with head.leaving_out(absent, unseen, own_codes=own.action_space == "items"):
+            yield
+
+    @torch.no_grad()
+    def observe(self, observation: Observation, slates: torch.Tensor, clicks: torch.Tensor) -> None:
+        """Take in what became of slates, without an update; see ``FollowsClicks``."""
+        head = self._head
+        if isinstance(head, CodeScores) and head.statistics is not None:
+            state = self._encoder(observation)
+            logits = self._click_logits(state, slates, head.of_items(state, slates))
+            head.statistics.observe(slates, clicks, logits.sigmoid())
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what ``state_dict`` returned."""
@@ -276,58 +313,6 @@ class HsrlAgent(TorchAgent[HsrlSettings]):
         return shown + self._settings.doubt_coef * sampled_negative_loss(
             logits[:, -1], log.slates.shape[1]
         )
-
-
-def _build_head(
-    settings: HsrlSettings,
-    context: AgentContext,
-    codes: np.ndarray,
-    vocab_sizes: tuple[int, ...],
-    vectors: torch.Tensor | None,
-) -> CodeScores | TriePolicy:
-    """Return what scores items from states, untrained."""
-    width = settings.encoder.embedding_size
-    if settings.policy_head != "trie":
-        codes_alone = settings.policy_head == "codes"
-        return CodeScores(
-            width,
-            codes,
-            vocab_sizes,
-            context_size=settings.context_size,
-            temperature=settings.click_temperature,
-            gated=settings.gated_context,
-            item_vectors=None if codes_alone else vectors,
-            item_priors=context.item_priors,
-            item_deviations=settings.item_deviations and not codes_alone,
-        )
-    return TriePolicy(
-        width,
-        vocab_sizes,
-        CodeTrie(codes, vocab_sizes, context.shelves, context.item_priors),
-        context_update=settings.context_update,
-        gated=settings.gated_context,
-        temperature=settings.click_temperature,
-        valid_only=settings.valid_only,
-        item_vectors=vectors,
-    )
-
-
-def _decided_codes(
-    codes: np.ndarray, vocab_sizes: tuple[int, ...], settings: HsrlSettings
-) -> tuple[np.ndarray, tuple[int, ...]]:
-    """Return the codes to decide on: semantic IDs, or one code per item on a single level."""
-    if settings.action_space == "semantic_ids":
-        return codes, vocab_sizes
-    own = np.arange(len(codes))[:, None] - 1
-    return np.where((codes == -1).all(1, keepdims=True), -1, own), (len(codes) - 1,)
-
-
-def _shelf_numbers(context: AgentContext) -> np.ndarray:
-    """Return (item,) int64, the shelf of each item from 0; all 0 without shelves."""
-    if context.shelves is None:
-        return np.zeros(context.n_items + 1, np.int64)
-    numbers: np.ndarray = np.unique(context.shelves[1:], return_inverse=True)[1]
-    return np.concatenate([[0], numbers.ravel()]).astype(np.int64)
 
 
 def build_hsrl(settings: HsrlSettings, context: AgentContext) -> HsrlAgent:

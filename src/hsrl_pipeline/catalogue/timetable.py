@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple
 
 from hsrl_pipeline.catalogue.schedule import CatalogueSchedule
 
-Mode = Literal["training", "serving"]
+Mode = Literal["training", "serving", "retraining"]
 Path = Literal["frozen", "updated"]
 
 
@@ -34,10 +34,10 @@ class Timetable:
     """One way of living through a schedule.
 
     Attributes:
-        mode: ``training``, where changes come while the agent learns, or ``serving``, where it
-            has learned at launch.
+        mode: ``training``, where changes come while the agent learns; ``serving``, where it
+            has learned at launch; or ``retraining``, where a new one learns after each change.
         n_iterations: Updates in all.
-        change_at: Updates done before each change; ascending.
+        change_at: Updates done before each change, of all agents together; ascending.
         points: The policies to judge.
     """
 
@@ -120,3 +120,27 @@ def after_training(n_changes: int, n_iterations: int, updates: Sequence[int]) ->
     for change, start in enumerate(change_at, start=1):
         points += [Point(start + count, change, count, "updated") for count in (0, *counts)]
     return Timetable("serving", n_iterations + n_changes * most, change_at, tuple(points))
+
+
+def from_scratch(
+    n_changes: int, n_iterations: int, updates: Sequence[int], budget: int
+) -> Timetable:
+    """Return the timetable of policies that are trained anew after each change, one after another.
+
+    Each gets as many updates as a policy that learned at launch and served has had in all at the
+    end of its updates after the same change, but no more than the budget.
+
+    Args:
+        n_changes: Changes of the catalogue.
+        n_iterations: Updates at launch of the policy that served.
+        updates: Updates after each change at which that one is judged, ascending.
+        budget: Most updates of one training.
+    """
+    most = updates[-1] if updates else 0
+    change_at, points, done = [], [], 0
+    for change in range(1, n_changes + 1):
+        length = min(budget, n_iterations + change * most)
+        change_at.append(done)
+        done += length
+        points.append(Point(done, change, length, "updated"))
+    return Timetable("retraining", done, tuple(change_at), tuple(points))

@@ -12,7 +12,15 @@ from hsrl_pipeline.config.base import FrozenConfig
 ChangeAt = Annotated[float, Field(gt=0.0, lt=1.0)]
 Updates = Annotated[int, Field(ge=0, le=10_000_000)]
 
-OF_A_RUN = ("schedule", "modes", "serving_updates", "codes", "references")
+OF_A_RUN = (
+    "schedule",
+    "modes",
+    "serving_updates",
+    "retraining_budget",
+    "served_slates",
+    "codes",
+    "references",
+)
 """Fields that say what a run does on a schedule; all others say how the schedule is drawn."""
 
 
@@ -59,15 +67,31 @@ class CatalogueConfig(FrozenConfig):
         description="When each change comes in training, as a share of training.n_iterations, in "
         "(0, 1), ascending; null spreads them evenly over its second half",
     )
-    modes: tuple[Literal["training", "serving"], ...] = Field(
+    modes: tuple[Literal["training", "serving", "retraining"], ...] = Field(
         ("training", "serving"),
         description="How policies live through the changes: training, where changes come while an "
-        "agent learns; serving, where it has learned at launch",
+        "agent learns; serving, where it has learned at launch; retraining, where one is trained "
+        "from scratch after each change (a control)",
     )
     serving_updates: tuple[Updates, ...] = Field(
         (0, 500),
         description="Updates after each change at which policies are judged, ascending; right "
         "after the change they are always judged, as a frozen policy",
+    )
+    retraining_budget: int = Field(
+        20_000,
+        ge=1,
+        le=10_000_000,
+        description="Most updates after a change of a policy that is trained from scratch then; "
+        "below that, as many as the policy that served has had in all (mode retraining)",
+    )
+    served_slates: int = Field(
+        0,
+        ge=0,
+        le=10_000_000,
+        description="Slates that a policy without updates serves to training users in the training "
+        "simulator under each version of the catalogue before the next change, where it follows "
+        "clicks (agents.hsrl.arrival_prior)",
     )
     codes: Literal["published", "shuffled"] = Field(
         "published",

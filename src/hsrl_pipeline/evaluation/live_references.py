@@ -74,7 +74,8 @@ def live_references(
 
     Args:
         full_knowledge: The training simulator, which knows all items of the universe.
-        clicks: (item,) int64. Clicks seen so far, of the log and of sessions; 0 for new items.
+        clicks: (item,) int64. Clicks seen so far, of the log and of sessions under earlier
+            versions; 0 for new items.
         launch: The catalogue of the launch.
         order_of_launch: The static slate that was fitted under the launch.
         training_setting: Sessions of training users under the catalogue that is live now.

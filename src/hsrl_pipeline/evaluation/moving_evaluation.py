@@ -27,6 +27,7 @@ from hsrl_pipeline.evaluation.moving_policies import (
 from hsrl_pipeline.evaluation.policy_evaluation import STATIC_SLATE_SESSIONS
 from hsrl_pipeline.evaluation.references import training_clicks
 from hsrl_pipeline.evaluation.rollouts import EvaluationSetting, SessionRecords
+from hsrl_pipeline.evaluation.serving_sessions import ServingSessions
 from hsrl_pipeline.evaluation.session_draws import SessionDraws
 from hsrl_pipeline.evaluation.truth_check import Blindfolded, TrueResponse, identify_users
 from hsrl_pipeline.evaluation.versions import array_version, code_version, sessions_version
@@ -83,6 +84,7 @@ def judge_through_changes(
     sessions: SessionSetting,
     launch_response: Mapping[str, Any] | None = None,
     references: Literal["all", "few"] = "all",
+    served_slates: int = 0,
     truth: SyntheticTruth | None = None,
     reference_records: ReferenceRecords = NOTHING_KEPT,
 ) -> Iterator[Judged]:
@@ -99,6 +101,8 @@ def judge_through_changes(
         launch_response: Checkpoint of a response model of what is known at launch; None leaves
             its reference out.
         references: Which policies that do not learn are rolled out.
+        served_slates: Slates that a policy without updates serves under each version before the
+            next one comes, if it follows clicks.
         truth: The true users, rows by canonical index; None when nobody knows them.
         reference_records: Where sessions of references are kept between evaluations.
 
@@ -117,6 +121,12 @@ def judge_through_changes(
     }
     if launch_response is not None:
         models[SAME] = build_response_model(dict(launch_response), sessions.device)
+    training_pool = data.pool("train", sessions.session)
+    serving = None
+    if served_slates:
+        serving = ServingSessions(
+            models["train"], training_pool, sessions, n_slates=served_slates, seed=evaluation.seed
+        )
     pool = data.judged_pool(models["eval"], evaluation.split, sessions.session)
     if evaluation.infer_tastes:
         models, pool = _introduced(world, models, pool, evaluation, sessions)
@@ -131,7 +141,7 @@ def judge_through_changes(
     )
     training_setting = replace(
         setting,
-        pool=data.pool("train", sessions.session),
+        pool=training_pool,
         n_episodes=min(evaluation.n_episodes, STATIC_SLATE_SESSIONS),
         seed=derive_seed(evaluation.seed, "evaluation.static_slate"),
     )
@@ -152,7 +162,7 @@ def judge_through_changes(
     made = ReferencesOfChange(
         world, models["train"], same, training_setting, clicks, fit_best_now=every
     )
-    restore = PolicyRestorer(world, agent_name, seed, sessions)
+    restore = PolicyRestorer(world, agent_name, seed, sessions, serving)
     names = [
         name
         for name in (ALL_REFERENCES if every else FEW_REFERENCES)
@@ -162,7 +172,7 @@ def judge_through_changes(
         kept = KeptRollouts(
             reference_records,
             [f"moving-{name}" for name in names],
-            {**facts, "catalogue": catalogue.version, "change": change},
+            {**facts, "versions": [known.version for known in world.versions[: change + 1]]},
         )
         costs: list[ChangeCost] = []
         makers: dict[str, Callable[[], Policy]] = {

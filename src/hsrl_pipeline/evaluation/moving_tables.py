@@ -78,8 +78,8 @@ class MovingTables:
 
 
 def policy_name(shown_name: str, mode: Mode) -> str:
-    """Return the name of the run's policy in tables: what lives through training says so."""
-    return shown_name if mode == "serving" else f"{shown_name}@training"
+    """Return the name of the run's policy in tables; one that did not serve says how it lived."""
+    return shown_name if mode == "serving" else f"{shown_name}@{mode}"
 
 
 class MovingTabulator:
@@ -212,7 +212,8 @@ class MovingTabulator:
 
     def _recovery(self) -> Iterable[dict[str, Any]]:
         for (policy, simulator, path), regret in self._regret.items():
-            if path != "updated":
+            retrained = policy == policy_name(self._shown_name, "retraining")
+            if path != "updated" or retrained:
                 continue
             mode: Mode = "serving" if policy == self._shown_name else "training"
             timetable = self._timetables[mode]
@@ -243,17 +244,18 @@ def area_metrics(areas: pd.DataFrame, shown_name: str) -> dict[str, float]:
     for row in own.to_dict("records"):
         if row["policy"] == shown_name:
             figures[f"moving.area_under_regret_{row['path']}"] = row["area_under_regret"]
-        elif row["policy"] == policy_name(shown_name, "training"):
-            figures["moving.area_under_regret_training"] = row["area_under_regret"]
+        for mode in ("training", "retraining"):
+            if row["policy"] == policy_name(shown_name, mode):
+                figures[f"moving.area_under_regret_{mode}"] = row["area_under_regret"]
     return figures
 
 
 def _tracked(row: Mapping[str, Any], mode: Mode, point: Point) -> dict[str, float]:
-    """Return a row's figures by name: ``<figure>_<frozen, updated or training>``."""
+    """Return a row's figures by name: ``<figure>_<frozen, updated, training or retraining>``."""
     if mode == "serving" and point.path == "updated" and not point.updates:
         return {}
     # of several numbers of updates the last one stays
-    name = "training" if mode == "training" else point.path
+    name = point.path if mode == "serving" else mode
     return {f"{figure}_{name}": row[column] for column, figure in TRACKED.items()}
 
 

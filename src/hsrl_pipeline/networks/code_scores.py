@@ -6,7 +6,8 @@ are: one normaliser over the items that may be shown makes a distribution of the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from hsrl_pipeline.config.agents.shared import NewItemRule
+from hsrl_pipeline.networks.arrival_statistics import ArrivalStatistics
 from hsrl_pipeline.networks.catalogue_tables import CatalogueTables, WrittenRows, start_rows
 from hsrl_pipeline.networks.code_cells import centred_priors, look_up_cells
 from hsrl_pipeline.semantic_ids.valid_codes import check_codes
@@ -41,11 +43,11 @@ class CodeScores(nn.Module):
     The gate lets a prefix say what the state means below it, which the subtraction of Eq. 13
     alone cannot; both are multiples of their weights (``GATE_GAIN``). An item's score is the sum
     of what its codes look up in these tables, plus the product of its vector with a query, plus
-    its own deviation:
+    its own deviation, plus what shows and clicks say of an item that arrived later:
 
-        score(i | s) = (a_1[z_1] + sum_{l > 1} a_l[z_1, z_l] + q(s) . v_i + d_i) / T + prior_i
+        score(i | s) = (a_1[z_1] + sum_{l > 1} a_l[z_1, z_l] + q(s) . v_i + d_i + e_i) / T + prior_i
 
-    All parameters but the deviations ignore the size of the catalogue.
+    All parameters but deviations and statistics ignore the size of the catalogue.
 
     Args:
         embedding_size: Width d of states.
@@ -59,6 +61,7 @@ class CodeScores(nn.Module):
         item_priors: (item,) float32 or None. Log-odds of being shown among the items of one code;
             each code's are centred, so that they say nothing of an item alone under its code.
         item_deviations: Whether every item has a learned number of its own, 0 at first.
+        arrival_prior: Strength of the prior of ``ArrivalStatistics``; None for none of them.
 
     Raises:
         ValueError: A code lies outside its level's vocabulary; names the item.
@@ -85,6 +88,7 @@ class CodeScores(nn.Module):
         item_vectors: torch.Tensor | None = None,
         item_priors: NDArray[np.float32] | None = None,
         item_deviations: bool = False,
+        arrival_prior: float | None = None,
     ) -> None:
         super().__init__()
         live = check_codes(codes, vocab_sizes)
@@ -116,9 +120,13 @@ class CodeScores(nn.Module):
         self.deviations: nn.Parameter | None = None
         if item_deviations:
             self.deviations = nn.Parameter(torch.zeros(n_rows))
+        self.statistics: ArrivalStatistics | None = None
+        if arrival_prior is not None:
+            self.statistics = ArrivalStatistics(n_rows, arrival_prior)
         priors = None if item_priors is None else centred_priors(item_priors, codes, live)
         has_code = np.zeros(n_rows, bool)
         has_code[live] = True
+        self._unseen: torch.Tensor | None = None
         self._columns = torch.empty(0)
         self._columns_of: torch.Tensor | None = None
         self.register_buffer("codes", torch.from_numpy(codes).clamp(min=0), persistent=False)
@@ -151,11 +159,46 @@ class CodeScores(nn.Module):
         written: list[WrittenRows] = []
         if rows_of_items is not None:
             (head,) = self.heads
-            written += start_rows(head, tables, rows_of_items, self.deviations)  # type: ignore[arg-type]
+            written += start_rows(head, tables, rows_of_items, self._own_effects())  # type: ignore[arg-type]
         if self.deviations is not None:
             self.deviations[tables.new] = 0.0
             written.append(WrittenRows(self.deviations, tables.new))
+        if self.statistics is not None:
+            self.statistics.start(tables.new)
         return written
+
+    @contextmanager
+    def leaving_out(
+        self, absent: torch.Tensor, unseen: torch.Tensor, *, own_codes: bool = False
+    ) -> Iterator[None]:
+        """Score the catalogue without some items, and others as if nobody had seen them yet.
+
+        Args:
+            absent: (item,) bool. Items that are not there.
+            unseen: (item,) bool. Items that are scored by what is known of them before anyone has
+                seen them: by their codes and vectors, without deviation and statistics.
+            own_codes: Whether every item has a code of its own, which says nothing of an unseen
+                one: its vector alone does.
+        """
+        has_code, look_ups = self.has_code, self.look_ups
+        self.has_code = has_code & ~absent
+        self._unseen = unseen
+        if own_codes:
+            self.look_ups = look_ups.masked_fill(unseen.unsqueeze(1), 0)
+        try:
+            yield
+        finally:
+            self.has_code, self.look_ups, self._unseen = has_code, look_ups, None
+
+    def _own_effects(self) -> torch.Tensor | None:
+        """Return (item,) float32, the part of items' scores that is the same in all states."""
+        effects: torch.Tensor | None = self.deviations
+        if self.statistics is not None:
+            e = self.statistics.effects
+            effects = e if effects is None else effects + e
+        if effects is not None and self._unseen is not None:
+            effects = effects.masked_fill(self._unseen, 0.0)
+        return effects
 
     def forward(self, state: torch.Tensor) -> torch.Tensor:
         """Score the whole catalogue.
@@ -173,8 +216,9 @@ class CodeScores(nn.Module):
         scores = F.embedding_bag(self.look_ups, tables.t().contiguous(), mode="sum").t()
         if self.vector_query is not None and self.item_vectors is not None:
             scores = scores + self.vector_query(state) @ self.item_vectors.t()
-        if self.deviations is not None:
-            scores = scores + self.deviations
+        effects = self._own_effects()
+        if effects is not None:
+            scores = scores + effects
         scores = scores / self.temperature
         if self.item_priors is not None:
             scores = scores + self.item_priors
@@ -196,8 +240,9 @@ class CodeScores(nn.Module):
             scores.add_(tables.index_select(1, column))
         if self.vector_query is not None and self.item_vectors is not None:
             scores.addmm_(self.vector_query(state), self.item_vectors.t())
-        if self.deviations is not None:
-            scores.add_(self.deviations)
+        effects = self._own_effects()
+        if effects is not None:
+            scores.add_(effects)
         scores.div_(self.temperature)
         if self.item_priors is not None:
             scores.add_(self.item_priors)
@@ -241,8 +286,9 @@ class CodeScores(nn.Module):
         if query is not None and self.item_vectors is not None:
             vectors = F.embedding(items, self.item_vectors)
             scores = scores + (vectors @ query.unsqueeze(-1)).squeeze(-1)
-        if self.deviations is not None:
-            scores = scores + self.deviations[items]
+        effects = self._own_effects()
+        if effects is not None:
+            scores = scores + effects[items]
         scores = scores / self.temperature
         if self.item_priors is not None:
             scores = scores + self.item_priors[items]
@@ -255,8 +301,9 @@ class CodeScores(nn.Module):
             items: (any,) int64.
         """
         parts = []
-        if self.deviations is not None:
-            parts.append(self.deviations.detach()[items] / self.temperature)
+        effects = self._own_effects()
+        if effects is not None:
+            parts.append(effects.detach()[items] / self.temperature)
         if self.item_priors is not None:
             parts.append(self.item_priors[items])
         return sum(parts[1:], parts[0]) if parts else None

@@ -1,8 +1,9 @@
-"""One agent through all changes of a catalogue: while it learns, or after it has learned."""
+"""Agents through all changes of a catalogue: while they learn, after, or anew after each."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -71,3 +72,88 @@ def train_through_changes(
         kept_at=timetable.kept_at,
         facts={"catalogue_schedule_version": world.schedule.version},
     )
+
+
+def retrain_after_changes(
+    world: MovingWorld,
+    simulator: Mapping[str, Any],
+    settings: AgentSettings,
+    timetable: Timetable,
+    *,
+    agent_name: str,
+    training: TrainingConfig,
+    sessions: SessionSetting,
+    seed: int,
+    snapshots: PolicySnapshots,
+    on_metrics: MetricStream | None = None,
+    checkpoints: CheckpointStore | None = None,
+) -> None:
+    """Train a new agent from scratch on the live items after each change, and keep it at its end.
+
+    Each knows what anyone knows then: the log as of the launch, and vectors and semantic IDs of
+    all items that have arrived. Where ``training.resume`` says so, a killed run goes on with the
+    change it was at.
+
+    Args:
+        world: Data and versions of the catalogue.
+        simulator: Checkpoint of the training simulator.
+        settings: Settings of the agent.
+        timetable: How long each agent learns.
+        agent_name: Registered name of the agent.
+        training: Batch sizes and resume; the lengths are those of the timetable.
+        sessions: Rules of the sessions and the device to train on.
+        seed: Seed of the run.
+        snapshots: Keeps the policies.
+        on_metrics: Called with each point of the training curves; the agents' updates are counted
+            on.
+        checkpoints: Keeps the state to resume from.
+    """
+    kept = checkpoints.load() if checkpoints is not None and training.resume else None
+    if kept is None:
+        snapshots.discard()
+        if checkpoints is not None:
+            checkpoints.discard()
+    first = 1 if kept is None else int(kept["change"])
+    for start, point in zip(timetable.change_at, timetable.points, strict=True):
+        if point.change < first:
+            continue
+        policy, _ = train_agent(
+            world.known_at_launch,
+            simulator,
+            settings,
+            agent_name=agent_name,
+            training=training.model_copy(update={"n_iterations": point.updates}),
+            sessions=sessions,
+            seed=seed,
+            on_metrics=None if on_metrics is None else partial(_counted_on, on_metrics, start),
+            checkpoints=None if checkpoints is None else _OfChange(checkpoints, point.change),
+            catalogues={0: world.versions[point.change]},
+            facts={"catalogue_schedule_version": world.schedule.version},
+        )
+        snapshots.save(point.at, policy)
+
+
+def _counted_on(
+    on_metrics: MetricStream, start: int, step: int, figures: Mapping[str, float]
+) -> None:
+    on_metrics(start + step, figures)
+
+
+class _OfChange:
+    """The checkpoint of the agent of one change, in a store that holds that of the last one."""
+
+    def __init__(self, store: CheckpointStore, change: int) -> None:
+        self._store = store
+        self._change = change
+
+    def save(self, state: Mapping[str, Any]) -> None:
+        self._store.save({"change": self._change, "state": dict(state)})
+
+    def load(self) -> dict[str, Any] | None:
+        kept = self._store.load()
+        return kept["state"] if kept is not None and kept["change"] == self._change else None
+
+    def discard(self) -> None:
+        # that of an earlier change says which policies are kept already
+        if self.load() is not None:
+            self._store.discard()

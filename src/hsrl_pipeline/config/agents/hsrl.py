@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
+from typing_extensions import Self
 
 from hsrl_pipeline.config.agents.search_space import SMALL_LEARNING_RATE, Interval, SearchSpace
 from hsrl_pipeline.config.agents.shared import (
@@ -62,6 +63,28 @@ class HsrlSettings(EntropySettings, ValueSettings):
     )
     deviation_shrinkage: float = Field(
         0.001, ge=0.0, description="Weight of the sum of squared deviations in the loss"
+    )
+    absent_share: float = Field(
+        0.0,
+        ge=0.0,
+        lt=1.0,
+        description="Share of the live items that each update leaves out, drawn anew (policy_head "
+        "look_up)",
+    )
+    unseen_share: float = Field(
+        0.0,
+        ge=0.0,
+        lt=1.0,
+        description="Share of the live items that each update scores as if nobody had seen them "
+        "yet, drawn anew: by their vectors, and by their codes where others can have these too "
+        "(policy_head look_up)",
+    )
+    arrival_prior: float | None = Field(
+        None,
+        gt=0.0,
+        description="Strength of the prior at what codes and vectors say, with which shows and "
+        "clicks of items that arrive later count in their scores; a show weighs at most 0.25; "
+        "null: they do not count (policy_head look_up)",
     )
     context_update: Literal["taken", "expected", "none"] = Field(
         "taken",
@@ -131,3 +154,23 @@ class HsrlSettings(EntropySettings, ValueSettings):
     beam_width: int = Field(
         64, ge=1, le=4096, description="Prefixes kept per level when acting greedily"
     )
+
+    @model_validator(mode="after")
+    def _check_levers(self) -> Self:
+        """Refuse what only a head with scores of single items can do."""
+        asked = {
+            "absent_share": self.absent_share > 0.0,
+            "unseen_share": self.unseen_share > 0.0,
+            "arrival_prior": self.arrival_prior is not None,
+        }
+        names = [name for name, is_asked in asked.items() if is_asked]
+        if names and self.policy_head != "look_up":
+            raise ValueError(
+                f"{', '.join(names)} needs policy_head look_up, it is {self.policy_head}"
+            )
+        if self.absent_share + self.unseen_share > 1.0:
+            raise ValueError(
+                f"absent_share ({self.absent_share}) and unseen_share ({self.unseen_share}) are "
+                "more than all items"
+            )
+        return self

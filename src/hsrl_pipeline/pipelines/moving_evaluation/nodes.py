@@ -33,8 +33,10 @@ def judge_moving_policies(
     simulator_eval: dict[str, Any],
     timetable_training: dict[str, Any],
     timetable_serving: dict[str, Any],
+    timetable_retraining: dict[str, Any],
     policies_training: Any,
     policies_serving: Any,
+    policies_retraining: Any,
     synthetic_truth: dict[str, Any],
     reference_records: Any,
     moving_metrics: Any,
@@ -65,8 +67,10 @@ def judge_moving_policies(
         simulator_eval: Checkpoint of the evaluation simulator.
         timetable_training: When the policy that lived through training was kept; may be empty.
         timetable_serving: When the policy that served was kept; may be empty.
+        timetable_retraining: When those trained after each change were kept; may be empty.
         policies_training: Store of the policy that lived through training.
         policies_serving: Store of the policy that served.
+        policies_retraining: Store of the policies trained after each change.
         synthetic_truth: Checkpoint of the true users; without arrays when nobody knows them.
         reference_records: Store of the sessions that references had in earlier evaluations.
         moving_metrics: Called with the figures of each change.
@@ -105,6 +109,7 @@ def judge_moving_policies(
         for document, policies in (
             (timetable_serving, policies_serving),
             (timetable_training, policies_training),
+            (timetable_retraining, policies_retraining),
         )
         if document
         for timetable in [Timetable.from_dict(document)]
@@ -130,6 +135,7 @@ def judge_moving_policies(
         ),
         launch_response=launch_response if launch_response["state"] else None,
         references=catalogue.references,
+        served_slates=catalogue.served_slates,
         truth=SyntheticTruth.from_checkpoint(synthetic_truth).aligned(users, items)
         if known
         else None,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import hsrl_pipeline.pipelines.lazy_pandas as pd
+from hsrl_pipeline.catalogue.timetable import Mode
 from hsrl_pipeline.config.agent import AgentConfig, AgentsConfig
 from hsrl_pipeline.config.catalogue import CatalogueConfig
 from hsrl_pipeline.config.session import CandidatesConfig, RewardConfig, SessionConfig
@@ -35,9 +36,9 @@ def train_policy_through_changes(
     agent: AgentConfig,
     agents: AgentsConfig,
     training: TrainingConfig,
-    mode: Literal["training", "serving"],  # last: Kedro counts the others from the first
+    mode: Mode,  # last: Kedro counts the others from the first
 ) -> dict[str, Any]:
-    """Train the run's agent in the training simulator while the catalogue moves, or before it does.
+    """Train the run's agent in the training simulator before, while or after the catalogue moves.
 
     Args:
         dataset_info: Sizes of the dataset.
@@ -62,7 +63,8 @@ def train_policy_through_changes(
         agent: Name of the agent and its overrides.
         agents: Settings of all agents.
         training: Length and batch sizes.
-        mode: ``"training"`` or ``"serving"``; the pipeline binds it, once for each of its nodes.
+        mode: How the policy lives through the changes; the pipeline binds it, once for each of
+            its nodes.
 
     Returns:
         When the catalogue changed and the policy was kept, with the versions of what it was
@@ -70,11 +72,11 @@ def train_policy_through_changes(
     """
     if mode not in catalogue.modes:
         return {}
-    from hsrl_pipeline.catalogue.timetable import after_training, while_training
+    from hsrl_pipeline.catalogue.timetable import after_training, from_scratch, while_training
     from hsrl_pipeline.device import resolve_device
     from hsrl_pipeline.provenance import checkpoint_version
     from hsrl_pipeline.simulator.moving_world import MovingWorld
-    from hsrl_pipeline.training.moving_training import train_through_changes
+    from hsrl_pipeline.training.moving_training import retrain_after_changes, train_through_changes
 
     world = MovingWorld.from_tables(
         dataset_info=dataset_info,
@@ -92,13 +94,17 @@ def train_policy_through_changes(
         candidates=candidates,
         seed=seed,
     )
-    updates = catalogue.updates_after_change
+    updates, n_changes = catalogue.updates_after_change, len(world.schedule.steps)
     if mode == "training":
         timetable = while_training(world.schedule, training.n_iterations, updates)
+    elif mode == "serving":
+        timetable = after_training(n_changes, training.n_iterations, updates)
     else:
-        timetable = after_training(len(world.schedule.steps), training.n_iterations, updates)
+        budget = catalogue.retraining_budget
+        timetable = from_scratch(n_changes, training.n_iterations, updates, budget)
     device = resolve_device(training.device, "training.device")
-    train_through_changes(
+    train = retrain_after_changes if mode == "retraining" else train_through_changes
+    train(
         world,
         simulator_train,
         agents.settings_of(agent, training.learning_rate),

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, Literal
+from typing import Any
 
 from kedro.pipeline import Pipeline, node, pipeline
 
+from hsrl_pipeline.catalogue.timetable import Mode
 from hsrl_pipeline.pipelines.moving_training.nodes import train_policy_through_changes
-
-Mode = Literal["training", "serving"]
 
 WORLD_INPUTS = {
     "dataset_info": "dataset_info",
@@ -34,6 +33,7 @@ WORLD_INPUTS = {
 LIVES: tuple[tuple[Mode, str, str], ...] = (
     ("training", "training_metrics", "train_while_changing"),
     ("serving", "serving_metrics", "train_then_serve"),
+    ("retraining", "retraining_metrics", "retrain_after_changes"),
 )
 """How a policy lives through the changes, its training curves, and the node's name."""
 
