@@ -21,6 +21,7 @@ from hsrl_pipeline.serving.event_log import EventLog, ServedSlate
 from hsrl_pipeline.serving.http_layer import MOST_BYTES, AsciiJSON, ServingLayer, serving_of
 from hsrl_pipeline.serving.live_service import LiveService
 from hsrl_pipeline.serving.metrics import ServerMetrics
+from hsrl_pipeline.serving.openapi_page import add_openapi_page
 from hsrl_pipeline.serving.recommender import Recommendation, Recommender
 from hsrl_pipeline.serving.request_errors import RequestError
 from hsrl_pipeline.serving.requests import RecommendRequest, own_id
@@ -98,6 +99,8 @@ def create_app(
         summary="Recommendations of a trained policy, while the catalogue moves.",
         lifespan=parts.lifespan,
         default_response_class=AsciiJSON,
+        docs_url=None,
+        redoc_url=None,
     )
     app.add_middleware(ServingLayer, metrics=metrics, most_bytes=most_bytes)
     add_error_answers(app)
@@ -105,6 +108,7 @@ def create_app(
     _add_feedback(app, parts)
     _add_status(app, parts)
     add_catalogue_calls(app, service, token)
+    add_openapi_page(app)
     return app
 
 
