@@ -64,9 +64,10 @@ class _Parts:
 
     @asynccontextmanager
     async def lifespan(self, _: FastAPI) -> AsyncIterator[None]:
-        if self.follower is not None:
-            await self.follower.start(self.service)
         tasks = [asyncio.create_task(self.warm_up())]
+        if self.follower is not None:
+            await tasks[0]  # requests come to a replica as soon as it has started
+            await self.follower.start(self.service)
         if self.events is not None:
             tasks.append(asyncio.create_task(self.write_events(self.events)))
         yield

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
+import threading
 import uuid
 from typing import Any
 
+import numpy as np
 from fastapi import FastAPI
 
 from hsrl_pipeline.errors import UserError
@@ -130,7 +131,10 @@ def deploy(
         import torch
 
         torch.set_num_threads(threads)
-        served = ServedModel.from_checkpoint(ray.get(kept))
+        checkpoint = ray.get(kept)
+        # what lies in Ray's store can't be written to, which torch does not like
+        state = {name: np.array(array) for name, array in checkpoint["state"].items()}
+        served = ServedModel.from_checkpoint({"config": checkpoint["config"], "state": state})
         follower = ChangeFollower(RemoteLog(log), uuid.uuid4().hex)
         app = create_app(Recommender(served, explore=explore), token=token, follower=follower)
         app.state.follower = follower
@@ -140,13 +144,27 @@ def deploy(
         num_replicas=replicas,
         max_ongoing_requests=REQUESTS_AT_A_TIME,
         ray_actor_options={"num_cpus": threads},
+        logging_config={"enable_access_log": False},
     )(serve.ingress(build)(Replica))
     serve.start(http_options={"host": HOST, "port": port})
     serve.run(deployment.bind(), name=APPLICATION, route_prefix="/")
 
 
-async def end() -> None:
-    """End all replicas and what Ray Serve runs besides."""
+def run_replicas(model: ServedModel, **options: Any) -> None:
+    """Answer requests on several replicas until the process is told to end.
+
+    Args:
+        model: What to serve.
+        options: See ``deploy``.
+    """
+    deploy(model, **options)
+    import ray
     from ray import serve
 
-    await asyncio.to_thread(serve.shutdown)
+    try:
+        threading.Event().wait()
+    except (KeyboardInterrupt, SystemExit):
+        pass
+    finally:
+        serve.shutdown()
+        ray.shutdown()
