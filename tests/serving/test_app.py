@@ -70,7 +70,7 @@ def test_health_ready_metrics_and_the_page() -> None:
         ):
             assert line in text.splitlines()
         status, page = await call("GET", "/docs")
-        assert (status, "//" in page.replace("/* text", "")) == (200, False)  # no other host
+        assert (status, "//" in page) == (200, False)  # nothing comes from another host
         paths = (await call("GET", "/openapi.json"))[1]["paths"]
         assert {"/recommend", "/catalogue", "/catalogue/rollback", "/health"} <= set(paths)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 import uuid
 from typing import Any
@@ -161,10 +162,9 @@ def run_replicas(model: ServedModel, **options: Any) -> None:
     import ray
     from ray import serve
 
-    try:
-        threading.Event().wait()
-    except (KeyboardInterrupt, SystemExit):
-        pass
-    finally:
-        serve.shutdown()
-        ray.shutdown()
+    told = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: told.set())
+    told.wait()
+    serve.shutdown()
+    ray.shutdown()
