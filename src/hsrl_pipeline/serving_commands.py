@@ -37,6 +37,8 @@ def _of_a_run(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True)
 @click.option("--explore", is_flag=True, help="Draw items by their scores instead of the best.")
 @click.option("--events", type=click.Path(file_okay=False), help="Folder for served slates.")
+@click.option("--replicas", type=click.IntRange(min=1), help="Processes that answer (Ray Serve).")
+@click.option("--cluster", help="Address of their Ray cluster; by default one is started here.")
 def serve(**options: Any) -> None:
     """Answer requests for recommendations on 127.0.0.1."""
     import torch
@@ -45,7 +47,9 @@ def serve(**options: Any) -> None:
     from hsrl_pipeline.serving.event_log import EventLog
     from hsrl_pipeline.serving.server import refuse_taken_port, run_server
 
-    port = options["port"]
+    port, replicas, cluster = options["port"], options["replicas"], options["cluster"]
+    if options["events"] and (replicas or cluster):
+        raise click.UsageError("--events works with one process alone: feedback finds no slate")
     refuse_taken_port(port)
     torch.set_num_threads(options["threads"])
     if options["model"]:
@@ -56,12 +60,24 @@ def serve(**options: Any) -> None:
         served, _ = _finished_model(options)
     click.echo(f"{served.name}, version {served.catalogue.version} of the catalogue")
     click.echo(f"Try it: http://127.0.0.1:{port}/docs (Ctrl+C ends it)")
+    given: dict[str, Any] = {
+        "port": port,
+        "explore": options["explore"],
+        "token": os.environ.get(TOKEN_VARIABLE),
+    }
+    if replicas or cluster:
+        from hsrl_pipeline.serving.ray_serve import LOCAL, run_replicas
+
+        run_replicas(
+            served,
+            replicas=replicas or 1,
+            address=cluster or LOCAL,
+            threads=options["threads"],
+            **given,
+        )
+        return
     run_server(
-        served,
-        port=port,
-        explore=options["explore"],
-        events=EventLog(Path(options["events"])) if options["events"] else None,
-        token=os.environ.get(TOKEN_VARIABLE),
+        served, events=EventLog(Path(options["events"])) if options["events"] else None, **given
     )
 
 

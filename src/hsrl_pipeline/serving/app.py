@@ -16,11 +16,13 @@ from starlette.exceptions import HTTPException
 
 from hsrl_pipeline.serving.batching import Batcher
 from hsrl_pipeline.serving.catalogue_calls import add_catalogue_calls
+from hsrl_pipeline.serving.change_follower import ChangeFollower
 from hsrl_pipeline.serving.error_answers import add_error_answers
 from hsrl_pipeline.serving.event_log import EventLog, ServedSlate
 from hsrl_pipeline.serving.http_layer import MOST_BYTES, AsciiJSON, ServingLayer, serving_of
 from hsrl_pipeline.serving.live_service import LiveService
 from hsrl_pipeline.serving.metrics import ServerMetrics
+from hsrl_pipeline.serving.openapi_page import add_openapi_page
 from hsrl_pipeline.serving.recommender import Recommendation, Recommender
 from hsrl_pipeline.serving.request_errors import RequestError
 from hsrl_pipeline.serving.requests import RecommendRequest, own_id
@@ -45,6 +47,7 @@ class _Parts:
     batcher: Batcher
     service: LiveService
     events: EventLog | None
+    follower: ChangeFollower | None
     ready: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def warm_up(self) -> None:
@@ -62,9 +65,14 @@ class _Parts:
     @asynccontextmanager
     async def lifespan(self, _: FastAPI) -> AsyncIterator[None]:
         tasks = [asyncio.create_task(self.warm_up())]
+        if self.follower is not None:
+            await tasks[0]  # requests come to a replica as soon as it has started
+            await self.follower.start(self.service)
         if self.events is not None:
             tasks.append(asyncio.create_task(self.write_events(self.events)))
         yield
+        if self.follower is not None:
+            await self.follower.stop()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -79,6 +87,7 @@ def create_app(
     token: str | None = None,
     events: EventLog | None = None,
     most_bytes: int = MOST_BYTES,
+    follower: ChangeFollower | None = None,
 ) -> FastAPI:
     """Return the server's application.
 
@@ -87,24 +96,28 @@ def create_app(
         token: Token of administrative calls; None or empty switches them off.
         events: Where served slates go; None keeps none.
         most_bytes: Largest body of a request.
+        follower: Where this is one of several replicas, its part in changes of the catalogue.
     """
     metrics = ServerMetrics()
     service = LiveService(
         recommender, lambda outcome: metrics.count("catalogue_swaps", outcome=outcome)
     )
-    parts = _Parts(metrics, Batcher(metrics.observe_batch), service, events)
+    parts = _Parts(metrics, Batcher(metrics.observe_batch), service, events, follower)
     app = FastAPI(
         title="hsrl_pipeline",
         summary="Recommendations of a trained policy, while the catalogue moves.",
         lifespan=parts.lifespan,
         default_response_class=AsciiJSON,
+        docs_url=None,
+        redoc_url=None,
     )
     app.add_middleware(ServingLayer, metrics=metrics, most_bytes=most_bytes)
     add_error_answers(app)
     _add_recommend(app, parts)
     _add_feedback(app, parts)
     _add_status(app, parts)
-    add_catalogue_calls(app, service, token)
+    add_catalogue_calls(app, service, token, follower)
+    add_openapi_page(app)
     return app
 
 
@@ -114,6 +127,8 @@ def _add_recommend(app: FastAPI, parts: _Parts) -> None:
         """Recommend items: the best of the candidates, or of the whole live catalogue."""
         started = time.perf_counter()
         user_id = _kept_user(body.user_id)
+        if parts.follower is not None:
+            parts.follower.refuse_lost()
         recommender = serving_of(request.scope, parts.service).recommender
         read = recommender.read(
             RecommendRequest(body.history, body.user, body.candidates, body.exclude, body.n)

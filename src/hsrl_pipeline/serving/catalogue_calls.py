@@ -8,20 +8,27 @@ from typing import Annotated, Any
 from fastapi import Depends, FastAPI, Header
 from starlette.exceptions import HTTPException
 
-from hsrl_pipeline.serving.live_service import LiveService, Swap
+from hsrl_pipeline.serving.change_follower import ChangeFollower
+from hsrl_pipeline.serving.live_service import LiveService
 from hsrl_pipeline.serving.schemas import ADMIN_ERRORS, ChangeBody
 
 TOKEN_VARIABLE = "HSRL_ADMIN_TOKEN"
 """Environment variable of the token without which administrative calls are off."""
 
 
-def add_catalogue_calls(app: FastAPI, service: LiveService, token: str | None) -> None:
+def add_catalogue_calls(
+    app: FastAPI,
+    service: LiveService,
+    token: str | None,
+    follower: ChangeFollower | None = None,
+) -> None:
     """Add ``/catalogue`` and ``/catalogue/rollback``.
 
     Args:
         app: The application.
         service: What answers now.
         token: Token of administrative calls; None or empty switches them off.
+        follower: Where there are several replicas, what lets all of them change.
     """
 
     async def admitted(authorization: Annotated[str | None, Header()] = None) -> None:
@@ -45,18 +52,13 @@ def add_catalogue_calls(app: FastAPI, service: LiveService, token: str | None) -
     @app.post("/catalogue", responses=ADMIN_ERRORS, dependencies=[Depends(admitted)])
     async def change(body: ChangeBody) -> dict[str, Any]:
         """Add and release items; when it answers, no released item is shown any more."""
-        return _told(await service.change(body.asked()), service)
+        if follower is not None:
+            return await follower.change(body.asked())
+        return service.told(await service.change(body.asked()))
 
     @app.post("/catalogue/rollback", responses=ADMIN_ERRORS, dependencies=[Depends(admitted)])
     async def rollback() -> dict[str, Any]:
         """Go back to the version before the last change."""
-        return _told(await service.roll_back(), service)
-
-
-def _told(swap: Swap, service: LiveService) -> dict[str, Any]:
-    return {
-        "catalogue_version": swap.version,
-        "version_before": swap.version_before,
-        "live_items": len(service.now.recommender.catalogue.live_items),
-        "seconds": swap.seconds,
-    }
+        if follower is not None:
+            return await follower.roll_back()
+        return service.told(await service.roll_back())

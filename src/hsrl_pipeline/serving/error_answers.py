@@ -10,6 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from hsrl_pipeline.serving.catalogue_change import VersionConflict
+from hsrl_pipeline.serving.change_follower import ReplicaLost
 from hsrl_pipeline.serving.http_layer import AsciiJSON
 from hsrl_pipeline.serving.request_errors import RequestError
 
@@ -31,6 +32,10 @@ def add_error_answers(app: FastAPI) -> None:
     @app.exception_handler(VersionConflict)
     async def other_version(_: Request, error: VersionConflict) -> Response:
         return _refusal(409, "version_before", str(error))
+
+    @app.exception_handler(ReplicaLost)
+    async def lost(_: Request, error: ReplicaLost) -> Response:
+        return _refusal(503, "", str(error))
 
     @app.exception_handler(RequestValidationError)
     async def wrong_type(_: Request, error: RequestValidationError) -> Response:

@@ -154,6 +154,15 @@ class LiveService:
             await old.drained()
             return account(recommender.version)
 
+    def told(self, swap: Swap) -> dict[str, Any]:
+        """Return what is answered to a change."""
+        return {
+            "catalogue_version": swap.version,
+            "version_before": swap.version_before,
+            "live_items": len(self._now.recommender.catalogue.live_items),
+            "seconds": swap.seconds,
+        }
+
     def overview(self) -> dict[str, Any]:
         """Return version, number of live items and the last changes, newest first."""
         recommender = self._now.recommender
