@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from tests.serving.ab.small_test import small_visitors
 from tests.serving.small_model import IDS, small_model
 
