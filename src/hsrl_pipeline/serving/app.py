@@ -116,7 +116,9 @@ def _add_recommend(app: FastAPI, parts: _Parts) -> None:
         user_id = _kept_user(body.user_id)
         recommender = serving_of(request.scope, parts.service).recommender
         read = recommender.read(
-            RecommendRequest(body.history, body.user, body.candidates, body.exclude, body.n)
+            RecommendRequest(
+                body.history, body.user, body.candidates, body.exclude, body.n, body.responses
+            )
         )
         answer = await parts.batcher.answer(recommender, read)
         request_id = uuid.uuid4().hex
