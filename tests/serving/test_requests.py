@@ -47,6 +47,12 @@ def test_skips_change_what_a_policy_that_reads_them_answers() -> None:
     assert scores[0] == scores[1] != scores[2]
 
 
+def test_what_was_never_published_is_no_history() -> None:
+    model = small_model(later=[2, 4])
+    read = read_request(RecommendRequest(SHOWN, n=2), model, model.catalogue)
+    assert (read.history, read.unknown_history) == ([1, 3, 5], 3)
+
+
 def test_somebody_who_skipped_everything_is_new_to_a_policy_that_reads_clicks() -> None:
     model = small_model()
     read = read_request(RecommendRequest(SHOWN, responses=[0] * 6, n=2), model, model.catalogue)

@@ -59,7 +59,7 @@ class ReadRequest:
         candidates: (candidate,) int64. Live candidates, each once; None for the live catalogue.
         exclude: Items that must not come back.
         n: Items to recommend at most.
-        unknown_history: Ids of the history that no item has.
+        unknown_history: Ids of the history that no item has, or none that was published.
     """
 
     history: list[int]
@@ -78,7 +78,7 @@ def read_request(
     """Return a request in item indices.
 
     An id of the history or of the exclusions that no item has is passed over: it may be an item
-    that this model was never told of. An unknown candidate is refused, because the caller expects
+    that this model was never told of. So is one of the history that nobody has published yet. An unknown candidate is refused, because the caller expects
     it to be ranked; one that is not live is left out.
 
     Args:
@@ -91,7 +91,7 @@ def read_request(
         RequestError: Something can't be answered; names the field.
     """
     index = model.item_index
-    history, responses, unknown = _read_history(request, model)
+    history, responses, unknown = _read_history(request, model, catalogue)
     categories, numbers = model.users.encode(request.user)
     _refuse_longer("exclude", request.exclude, MOST_EXCLUDED)
     excluded = set(_items_of("exclude", request.exclude, index))
@@ -150,7 +150,7 @@ def _rows(values: list[Any], dtype: torch.dtype) -> torch.Tensor:
 
 
 def _read_history(
-    request: RecommendRequest, model: ServedModel
+    request: RecommendRequest, model: ServedModel, catalogue: LiveCatalogue
 ) -> tuple[list[int], list[int], int]:
     """Return the items that the policy reads, the responses to them, and how many are unknown."""
     ids, told = request.history, request.responses
@@ -164,12 +164,14 @@ def _read_history(
     responses = [1] * len(items)
     if told is not None:
         responses = [_response(place, value) for place, value in enumerate(told)]
+    known = catalogue.published[np.asarray(items, np.int64)].tolist()
     read = [
         (item, response)
-        for item, response in zip(items, responses, strict=True)
-        if item != PAD_ID and (response or model.reads_responses)
+        for item, response, is_known in zip(items, responses, known, strict=True)
+        if is_known and (response or model.reads_responses)
     ][-model.history_size :]
-    return [item for item, _ in read], [response for _, response in read], items.count(PAD_ID)
+    unknown = known.count(False)
+    return [item for item, _ in read], [response for _, response in read], unknown
 
 
 def _response(place: int, value: Any) -> int:
