@@ -26,8 +26,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from benchmarks.bench_serving import BARS, CANDIDATES, SLATE, SMALL, make_recommender, make_requests
+from benchmarks.bench_serving import SLATE, make_recommender, make_requests
+from benchmarks.bench_training import SMALL
 from benchmarks.report import BenchmarkLine
+from benchmarks.serving_times import BARS, CANDIDATES
 from hsrl_pipeline.serving.ab.arm_server import ArmServer
 from hsrl_pipeline.serving.requests import RecommendRequest
 from hsrl_pipeline.serving.served_model import ServedModel

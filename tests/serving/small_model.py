@@ -14,6 +14,7 @@ from hsrl_pipeline.agents.policy_checkpoint import describe_policy
 from hsrl_pipeline.agents.registry import build_agent
 from hsrl_pipeline.catalogue import LiveCatalogue
 from hsrl_pipeline.catalogue.changes import Publication
+from hsrl_pipeline.config.session import HistoryForm
 from hsrl_pipeline.config.sid import ItemVectorConfig
 from hsrl_pipeline.semantic_ids.item_facts import FactColumns
 from hsrl_pipeline.semantic_ids.item_vectorizer import ItemVectorizer, Standardisation
@@ -31,14 +32,16 @@ FIRST, LAST = IDS[1], IDS[-1]
 
 def small_model(
     name: str = "hsrl",
+    *,
     live: Sequence[int] | None = None,
     later: Sequence[int] = (),
     shelves: np.ndarray | None = None,
     publisher: ItemPublisher | None = None,
+    history: HistoryForm = "clicks",
     **settings: object,
 ) -> ServedModel:
     """Return a model of 12 items; ``live`` ones are shown first, ``later`` ones may arrive."""
-    context = make_context(shelves=shelves)
+    context = make_context(shelves=shelves, history=history)
     unknown = np.isin(np.arange(N_ITEMS + 1), later)
     vectors = np.where(unknown[:, None], np.float32(0.0), context.item_vectors)
     codes = np.where(unknown[:, None], -1, context.codes)

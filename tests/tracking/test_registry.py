@@ -70,7 +70,8 @@ def test_mlflow_loads_it_without_pickle(
         model = mlflow.pyfunc.load_model("models:/hsrl-small@challenger")
     frame = pd.DataFrame(
         {
-            "history": [[IDS[1], IDS[2]], None],
+            "history": [[IDS[1], IDS[2], IDS[4]], None],
+            "responses": [[1, 1, 0], None],
             "user": [{"country": "NL"}, None],
             "exclude": [[IDS[3]], None],
             "n": [3, 3],

@@ -131,7 +131,9 @@ def _add_recommend(app: FastAPI, parts: _Parts) -> None:
             parts.follower.refuse_lost()
         recommender = serving_of(request.scope, parts.service).recommender
         read = recommender.read(
-            RecommendRequest(body.history, body.user, body.candidates, body.exclude, body.n)
+            RecommendRequest(
+                body.history, body.user, body.candidates, body.exclude, body.n, body.responses
+            )
         )
         answer = await parts.batcher.answer(recommender, read)
         request_id = uuid.uuid4().hex

@@ -31,6 +31,8 @@ class RecommendRequest:
 
     Attributes:
         history: Ids of clicked items, oldest first; None for a user without any.
+        responses: Where the history holds shown items: 1 for each that was clicked, 0 for each
+            that was not. None where all were clicked.
         user: Features by name; missing ones may be left out.
         candidates: Ids to choose among; None for the whole live catalogue.
         exclude: Ids that must not come back.
@@ -42,6 +44,7 @@ class RecommendRequest:
     candidates: Sequence[OwnId] | None = None
     exclude: Sequence[OwnId] = ()
     n: int = 10
+    responses: Sequence[int] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,16 +52,18 @@ class ReadRequest:
     """A request that is good, in item indices.
 
     Attributes:
-        history: Known items of the history, the newest last, at most H.
+        history: Known items of the history that the policy reads, the newest last, at most H.
+        responses: 1 for each of them that was clicked, 0 for one that was not.
         categories: Codes of the user's categorical features.
         numbers: Standardised numeric features.
         candidates: (candidate,) int64. Live candidates, each once; None for the live catalogue.
         exclude: Items that must not come back.
         n: Items to recommend at most.
-        unknown_history: Ids of the history that no item has.
+        unknown_history: Ids of the history that no item has, or none that was published.
     """
 
     history: list[int]
+    responses: list[int]
     categories: list[int]
     numbers: list[float]
     candidates: NDArray[np.int64] | None
@@ -73,7 +78,7 @@ def read_request(
     """Return a request in item indices.
 
     An id of the history or of the exclusions that no item has is passed over: it may be an item
-    that this model was never told of. An unknown candidate is refused, because the caller expects
+    that this model was never told of. So is one of the history that nobody has published yet. An unknown candidate is refused, because the caller expects
     it to be ranked; one that is not live is left out.
 
     Args:
@@ -86,7 +91,7 @@ def read_request(
         RequestError: Something can't be answered; names the field.
     """
     index = model.item_index
-    history, unknown = _read_history(request.history, index, model.history_size)
+    history, responses, unknown = _read_history(request, model, catalogue)
     categories, numbers = model.users.encode(request.user)
     _refuse_longer("exclude", request.exclude, MOST_EXCLUDED)
     excluded = set(_items_of("exclude", request.exclude, index))
@@ -107,7 +112,9 @@ def read_request(
         left[list(excluded)] = False
         if not left.any():
             raise RequestError("exclude", "nothing is left to recommend")
-    return ReadRequest(history, categories, numbers, candidates, sorted(excluded), n, unknown)
+    return ReadRequest(
+        history, responses, categories, numbers, candidates, sorted(excluded), n, unknown
+    )
 
 
 def observe(requests: Sequence[ReadRequest], history_size: int, responses: bool) -> Observation:
@@ -116,23 +123,24 @@ def observe(requests: Sequence[ReadRequest], history_size: int, responses: bool)
     Args:
         requests: The batch.
         history_size: Length H of the window.
-        responses: Whether the policy reads responses; items of a history are clicks.
+        responses: Whether the policy reads responses.
     """
     batch = len(requests)
     history = np.zeros((batch, history_size), np.int64)
+    clicked = np.zeros((batch, history_size), np.int64)
     shown = np.zeros((batch, max(len(request.exclude) for request in requests)), np.int64)
     for row, request in enumerate(requests):
         if request.history:
             history[row, -len(request.history) :] = request.history
+            clicked[row, -len(request.history) :] = request.responses
         shown[row, : len(request.exclude)] = request.exclude
-    seen = torch.from_numpy(history)
     return Observation(
         user_categories=_rows([request.categories for request in requests], torch.int64),
         user_dense=_rows([request.numbers for request in requests], torch.float32),
-        history=seen,
+        history=torch.from_numpy(history),
         step=torch.zeros(batch, dtype=torch.int64),
         shown=torch.from_numpy(shown),
-        responses=(seen != PAD_ID).long() if responses else None,
+        responses=torch.from_numpy(clicked) if responses else None,
     )
 
 
@@ -142,16 +150,34 @@ def _rows(values: list[Any], dtype: torch.dtype) -> torch.Tensor:
 
 
 def _read_history(
-    ids: Sequence[OwnId] | None, index: Mapping[str, int], history_size: int
-) -> tuple[list[int], int]:
-    if ids is None:
-        return [], 0
-    if not len(ids):
+    request: RecommendRequest, model: ServedModel, catalogue: LiveCatalogue
+) -> tuple[list[int], list[int], int]:
+    """Return the items that the policy reads, the responses to them, and how many are unknown."""
+    ids, told = request.history, request.responses
+    if ids is not None and not len(ids):
         raise RequestError("history", "it is empty; leave it out for a user without a history")
+    ids = () if ids is None else ids
+    if told is not None and len(told) != len(ids):
+        raise RequestError("responses", f"{len(told)} for {len(ids)} items of the history")
     _refuse_longer("history", ids, LONGEST_HISTORY)
-    items = _items_of("history", ids, index)
-    known = [item for item in items if item != PAD_ID]
-    return known[-history_size:], len(items) - len(known)
+    items = _items_of("history", ids, model.item_index)
+    responses = [1] * len(items)
+    if told is not None:
+        responses = [_response(place, value) for place, value in enumerate(told)]
+    known = catalogue.published[np.asarray(items, np.int64)].tolist()
+    read = [
+        (item, response)
+        for item, response, is_known in zip(items, responses, known, strict=True)
+        if is_known and (response or model.reads_responses)
+    ][-model.history_size :]
+    unknown = known.count(False)
+    return [item for item, _ in read], [response for _, response in read], unknown
+
+
+def _response(place: int, value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value not in (0, 1):
+        raise RequestError(f"responses.{place}", "a response is 1 for a click and 0 for none")
+    return int(value)
 
 
 def _read_candidates(

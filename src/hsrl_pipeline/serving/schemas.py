@@ -37,6 +37,13 @@ class RecommendBody(Body):
         "ids that no item has are passed over and counted",
         examples=[["12", "7", "93"]],
     )
+    responses: list[Annotated[StrictInt, Field(ge=0, le=1)]] | None = Field(
+        None,
+        max_length=LONGEST_HISTORY,
+        description="Where history holds shown items: 1 for each that was clicked, 0 for each that "
+        "was not; null where all were clicked. Policies that read clicks alone are told the clicks",
+        examples=[[1, 0, 1]],
+    )
     user: dict[str, FeatureField] = Field(
         default_factory=dict,
         description="Features by name; missing ones may be left out",

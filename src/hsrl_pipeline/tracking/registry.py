@@ -286,6 +286,7 @@ def _signature(model: ServedModel) -> tuple[Any, pd.DataFrame]:
     request: dict[str, Any] = {"history": [live], "candidates": [live], "exclude": [[]], "n": [2]}
     inputs: list[Any] = [
         ColSpec(ids, "history", required=False),
+        ColSpec(Array(DataType.long), "responses", required=False),
         ColSpec(ids, "candidates", required=False),
         ColSpec(ids, "exclude", required=False),
         ColSpec(DataType.long, "n", required=False),

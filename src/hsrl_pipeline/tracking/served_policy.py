@@ -41,8 +41,8 @@ class ServedPolicy(PythonModel):
 
         Args:
             context: Not read.
-            model_input: Columns ``history``, ``user``, ``candidates``, ``exclude`` and ``n``, as in
-                the server's requests; each may be left out, or be null in a row.
+            model_input: Columns ``history``, ``responses``, ``user``, ``candidates``, ``exclude``
+                and ``n``, as in the server's requests; each may be left out, or be null in a row.
             params: ``catalogue`` is JSON text of a change of the catalogue, as the server takes it:
                 ``add``, ``release`` and ``new``. It holds for this call alone.
 
@@ -100,6 +100,8 @@ def _request(row: dict[str, Any]) -> RecommendRequest:
         for name in ("history", "candidates", "exclude")
         if name in given
     }
+    if "responses" in given:
+        fields["responses"] = [int(value) for value in given["responses"]]
     if "n" in given:
         fields["n"] = int(given["n"])
     return RecommendRequest(user=user, **fields)

@@ -77,6 +77,9 @@ class TestTwoModels:
             assert arm["failed_requests"] == arm["released_slots"] == arm["illegal_items"] == 0
             assert arm["failed_feedback"] == 0
             assert 0.0 < arm["server_ms_mean"] < arm["request_ms_mean"] <= arm["request_ms_p99"]
+        cost = document["differences"]["request_ms"]
+        assert cost["low"] is cost["high"] is cost["clear_after_sessions"] is None
+        assert cost["difference"] == document["over_time"][-1]["request_ms"][0]
         assert document["over_time"][-1]["sessions"] == SESSIONS
         assert document["over_time"][-1]["total_reward"][1:] == [found["low"], found["high"]]
         page = write_report(tmp_path / "report", document, sessions)

@@ -64,6 +64,18 @@ def test_sessions_are_those_of_the_offline_evaluation(exclude_shown: bool) -> No
     assert len(set(records.depth.tolist())) > 1
 
 
+def test_policies_are_told_of_skips_where_they_read_them() -> None:
+    model, visitors = small_model(history="responses"), small_visitors(history="responses")
+    bodies = [visitors.request(visitors.begin(number, "A")) for number in range(60)]
+    told = [body for body in bodies if "history" in body]
+    assert all(body["responses"] == [0, 1, 0, 1][-len(body["history"]) :] for body in told)
+    assert all(body["history"][-2] == IDS[12] for body in told)
+    assert 30 < len(told) < 60
+    visits = played(Recommender(model), visitors, 60)
+    records = rollouts(model, visitors, 60)
+    np.testing.assert_allclose([visit.total_reward for visit in visits], records.total_reward)
+
+
 def test_a_request_speaks_of_the_user_in_own_ids_and_names() -> None:
     visitors = small_visitors(exclude_shown=True)
     visits = [visitors.begin(number, "A") for number in range(64)]

@@ -30,8 +30,9 @@ HOW_TO_READ = (
     " limit theorem and begin after 100 sessions. One that has left 0 out once has told the arms"
     " apart.",
     "Where effects change with the catalogue, an interval is for the mean effect so far.",
-    "Sessions at a time share the machine with both servers and the simulated users, so times of"
-    " requests compare the arms with each other and not with another machine.",
+    "Times of requests have no interval: sessions share the machine with both servers and the"
+    " simulated users, and what slows one server down for a moment slows all its sessions then."
+    " Times compare the arms with each other and not with another machine.",
 )
 
 
@@ -62,10 +63,10 @@ def findings(document: Mapping[str, Any]) -> list[str]:
     lines = []
     for name, title in METRIC_NAMES.items():
         found = document["differences"][name]
-        if found["low"] is None:
-            lines.append(f"{title}: there are too few sessions for an interval")
-            continue
         told = f"{title}: B - A is {found['difference']:+.4g}"
+        if found["low"] is None:
+            lines.append(f"{told}, without an interval")
+            continue
         told += f" [{found['low']:+.4g}, {found['high']:+.4g}]"
         lines.append(f"{told}, {_clearness(found)}")
     failed = sum(arm["failed_requests"] for arm in document["arms"].values())

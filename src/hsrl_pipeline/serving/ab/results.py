@@ -23,8 +23,12 @@ from hsrl_pipeline.serving.ab.ab_test import AbRecords
 from hsrl_pipeline.serving.ab.assignment import ARMS, SHARE_OF_B, Arm
 from hsrl_pipeline.serving.ab.visitors import Visit
 
-METRICS = ("total_reward", "depth", "click_rate", "request_ms")
-"""Columns of the sessions that the arms are compared by."""
+METRICS = ("total_reward", "depth", "click_rate")
+"""Columns of the sessions that the arms are compared by with intervals."""
+
+COST = "request_ms"
+"""Compared without an interval: what slows one server down for a moment slows all its sessions
+then, so that sessions are no independent units of it."""
 
 LOOKS = 120
 """Points of the curves over time at most."""
@@ -55,7 +59,11 @@ def summarise(
         settings: How the test was run.
     """
     treated = (sessions["arm"] == "B").to_numpy()
-    sequences = {name: _sequence(sessions[name].to_numpy(np.float64), treated) for name in METRICS}
+    columns = {name: sessions[name].to_numpy(np.float64) for name in (*METRICS, COST)}
+    sequences = {
+        name: _sequence(outcomes, treated, with_interval=name in METRICS)
+        for name, outcomes in columns.items()
+    }
     looks = np.unique(np.linspace(FIRST_LOOK, max(len(sessions), FIRST_LOOK), LOOKS).astype(int))
     looks = looks[looks <= len(sessions)]
     return {
@@ -87,8 +95,15 @@ def _row(visit: Visit, slate_size: int) -> dict[str, Any]:
     }
 
 
-def _sequence(outcomes: NDArray[np.float64], treated: NDArray[np.bool_]) -> ConfidenceSequence:
-    return sequential_intervals(difference_terms(outcomes, treated, SHARE_OF_B), len(outcomes))
+def _sequence(
+    outcomes: NDArray[np.float64], treated: NDArray[np.bool_], *, with_interval: bool
+) -> ConfidenceSequence:
+    terms = difference_terms(outcomes, treated, SHARE_OF_B)
+    found = sequential_intervals(terms, len(outcomes))
+    if with_interval:
+        return found
+    nothing = np.full(len(outcomes), np.nan)
+    return ConfidenceSequence(found.mean, nothing, nothing)
 
 
 def _arm_figures(
@@ -100,7 +115,7 @@ def _arm_figures(
     metrics = records.server_metrics[arm]
     answered = _metric(metrics, "hsrl_recommend_seconds_count")
     figures: dict[str, Any] = {"model": model, "sessions": len(own)}
-    figures |= {name: _number(own[name].mean()) for name in METRICS[:3]}
+    figures |= {name: _number(own[name].mean()) for name in METRICS}
     return figures | {
         "requests": len(seconds),
         "request_ms_mean": _number(1e3 * seconds.mean()) if len(seconds) else None,

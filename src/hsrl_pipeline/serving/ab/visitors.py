@@ -112,18 +112,22 @@ class Visitors:
     def request(self, visit: Visit) -> dict[str, Any]:
         """Return the body of the visit's next request for recommendations."""
         observation = visit.state.observation
-        history = self._ids(visit.state.simulator_view.history[0])
-        body: dict[str, Any] = {
+        # where policies are told of skips, the history holds all that was shown
+        told = observation if observation.responses.shape[1] else visit.state.simulator_view
+        kept = told.history[0] != PAD_ID
+        optional = {
+            "history": self._ids(told.history[0]),
+            "responses": told.responses[0, kept].tolist() if told.responses.shape[1] else [],
+            "exclude": self._ids(observation.shown[0]),
+        }
+        return {
             "user": self.features.decode(
                 observation.user_categories[0].tolist(), observation.user_dense[0].tolist()
             ),
             "user_id": visit.user_id,
             "n": self.setting.slate_size,
+            **{name: values for name, values in optional.items() if values},
         }
-        shown = self._ids(observation.shown[0])
-        return (
-            body | ({"history": history} if history else {}) | ({"exclude": shown} if shown else {})
-        )
 
     @torch.no_grad()
     def react(self, visits: Sequence[Visit]) -> list[Visit]:
