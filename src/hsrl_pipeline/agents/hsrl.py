@@ -165,9 +165,10 @@ class HsrlAgent(TorchAgent[HsrlSettings]):
 
     def prepare_to_serve(self) -> None:
         """Make what finds the best of very many items quickly; see ``ItemScorer``."""
-        stays = isinstance(self._head, CodeScores) and not self.follows_clicks
-        if stays and self._selector.n_shelves == 1:
-            self._search = CodeSearch(self._head)
+        head = self._head
+        # what follows clicks changes its scores between two searches
+        if isinstance(head, CodeScores) and not self.follows_clicks:
+            self._search = CodeSearch(head) if self._selector.n_shelves == 1 else None
 
     @torch.no_grad()
     def best_items(self, observation: Observation, n: int) -> tuple[torch.Tensor, torch.Tensor]:
