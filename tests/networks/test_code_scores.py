@@ -120,6 +120,14 @@ def test_priors_tell_the_items_of_one_code_apart_and_no_others() -> None:
     torch.testing.assert_close(shift.exp().mean(1), torch.ones(7))
 
 
+@pytest.mark.parametrize("options", [{}, {"item_vectors": None, "item_deviations": False}])
+def test_scores_without_gradients_are_the_same_bits(options: dict[str, Any]) -> None:
+    scores = make_scores(**options)
+    with torch.no_grad():
+        without = scores(STATES)
+    assert torch.equal(without, scores(STATES).detach())
+
+
 def test_gradients_reach_every_weight() -> None:
     scores = make_scores()
     weight = torch.randn(7, N_ITEMS + 1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -20,6 +22,9 @@ of all items, both on average. Beyond, bounds would cost more than they save."""
 FIRST_GROUPS, LARGEST_SHARE = 512, 8
 """Groups that are opened at first, and the part of all items (one in so many) beyond which a look
 at all of them is cheaper."""
+
+MOST_CODES = 2**62
+"""Different codes that can be numbered."""
 
 MOST_LATER = 2**12
 """Items that may have come since the groups were made before they are made anew."""
@@ -76,7 +81,7 @@ class CodeSearch(nn.Module):
         has_code = self.head.has_code
         later = (has_code & ~self.grouped).nonzero().squeeze(1)
         n_gone = int((self.grouped & ~has_code).sum())
-        if not self.useful or len(later) > MOST_LATER or 2 * n_gone > len(self.order):
+        if len(later) > MOST_LATER or 2 * n_gone > int(self.grouped.sum()):
             self._group()
         else:
             self._keep("later", later)
@@ -165,15 +170,19 @@ class CodeSearch(nn.Module):
         """Make groups of all items that the head scores now."""
         head = self.head
         items = head.has_code.nonzero().squeeze(1)
+        self._keep("grouped", head.has_code)
+        self._keep("later", items[:0])
+        self.useful = len(items) >= FEWEST_ITEMS and math.prod(head.vocab_sizes) < MOST_CODES
+        if not self.useful:
+            return
         key = torch.zeros_like(items)
         for code, size in zip(head.codes[items].unbind(1), head.vocab_sizes, strict=True):
             key = key * size + code
         key, places = key.sort(stable=True)
         _, group, sizes = torch.unique_consecutive(key, return_inverse=True, return_counts=True)
         order = items[places]
-        for name, values in (("grouped", head.has_code), ("later", items[:0]), ("order", order)):
-            self._keep(name, values)
-        self.useful = len(items) >= max(FEWEST_ITEMS, FEWEST_PER_GROUP * len(sizes))
+        self._keep("order", order)
+        self.useful = len(items) >= FEWEST_PER_GROUP * len(sizes)
         middles = radii = None
         if self.useful and head.item_vectors is not None:
             middles, radii, spread = _balls(head.item_vectors, order, group, len(sizes))

@@ -236,23 +236,30 @@ class Recommender:
     ) -> list[Recommendation]:
         chosen, values = items.numpy(), scores.numpy()
         chances = np.zeros_like(values) if log_probs is None else log_probs.numpy()
-        found = (np.isfinite(values) & (chosen != PAD_ID)).sum(1)
-        legal = self.catalogue.live[chosen]
-        codes = self.catalogue.codes[chosen]
-        names = self._ids[chosen]
+        found = (np.isfinite(values) & (chosen != PAD_ID)).sum(1).tolist()
+        legal = self.catalogue.live[chosen].cumsum(1)
+        rows = zip(
+            self._ids[chosen].tolist(),
+            values.tolist(),
+            self.catalogue.codes[chosen].tolist(),
+            chances.tolist(),
+            strict=True,
+        )
         answers = []
-        for row, request in enumerate(requests):
-            n = min(request.n, int(found[row]))
+        for row, (request, (names, ranked, codes, chance)) in enumerate(
+            zip(requests, rows, strict=True)
+        ):
+            n = min(request.n, found[row])
             answers.append(
                 Recommendation(
-                    items=names[row, :n].tolist(),
-                    scores=values[row, :n].tolist(),
-                    semantic_ids=codes[row, :n].tolist(),
+                    items=names[:n],
+                    scores=ranked[:n],
+                    semantic_ids=codes[:n],
                     catalogue_version=self._version,
                     model=self.model.name,
-                    log_probs=chances[row, :n].tolist(),
+                    log_probs=chance[:n],
                     unknown_history=request.unknown_history,
-                    illegal=int(n - legal[row, :n].sum()),
+                    illegal=n - int(legal[row, n - 1]) if n else 0,
                 )
             )
         return answers
