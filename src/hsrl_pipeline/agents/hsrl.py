@@ -165,8 +165,9 @@ class HsrlAgent(TorchAgent[HsrlSettings]):
 
     def prepare_to_serve(self) -> None:
         """Make what finds the best of very many items quickly; see ``ItemScorer``."""
-        stays = isinstance(self._head, CodeScores) and not self.follows_clicks
-        if stays and self._selector.n_shelves == 1:
+        # its bounds hold as long as scores of items stay, which those that follow clicks do not
+        one_shelf = self._selector.n_shelves == 1
+        if isinstance(self._head, CodeScores) and one_shelf and not self.follows_clicks:
             self._search = CodeSearch(self._head)
 
     @torch.no_grad()
