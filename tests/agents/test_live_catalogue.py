@@ -15,6 +15,7 @@ from hsrl_pipeline.agents.registry import build_agent
 from hsrl_pipeline.catalogue import LiveCatalogue
 from hsrl_pipeline.config.agent import AGENT_NAMES
 from hsrl_pipeline.errors import UserError
+from hsrl_pipeline.networks import code_search
 from hsrl_pipeline.networks.code_scores import CodeScores
 from hsrl_pipeline.replay.transitions import TransitionBatch
 from hsrl_pipeline.seeding import torch_generator
@@ -388,9 +389,9 @@ def test_an_update_leaves_out_other_items_each_time(variant: str, monkeypatch) -
     forward = CodeScores.forward
 
     def watched(self: CodeScores, state: torch.Tensor) -> torch.Tensor:
-        if self._unseen is not None:
+        if self.unseen is not None:
             live = self.has_code.nonzero()[:, 0].tolist()
-            seen.append((set(LAUNCH) - set(live), set(self._unseen.nonzero()[:, 0].tolist())))
+            seen.append((set(LAUNCH) - set(live), set(self.unseen.nonzero()[:, 0].tolist())))
         return forward(self, state)
 
     monkeypatch.setattr(CodeScores, "forward", watched)
@@ -402,3 +403,20 @@ def test_an_update_leaves_out_other_items_each_time(variant: str, monkeypatch) -
     # acting knows all of them
     scores = agent.item_scores(observe(1, torch_generator(2, "acting")))
     assert scores.isfinite().nonzero()[:, 1].tolist() == LAUNCH
+
+
+def test_a_served_policy_that_follows_clicks_finds_its_best_items_after_they_moved(
+    monkeypatch,
+) -> None:
+    sizes = {"FEWEST_ITEMS": 1, "FEWEST_PER_GROUP": 0.0, "LOOSEST": np.inf, "LARGEST_SHARE": 1}
+    for name, value in {**sizes, "FIRST_GROUPS": 1}.items():
+        monkeypatch.setattr(code_search, name, value)
+    agent = follower("hsrl_levers")
+    agent.prepare_to_serve()
+    observation = observe(8, torch_generator(2, "serving"))
+    slates = torch.tensor([NEW]).repeat(8, 1)
+    for _ in range(100):
+        agent.observe(observation, slates, torch.tensor([[1.0, 0.0]]).repeat(8, 1))
+    items, scores = agent.best_items(observation, 1)
+    assert (items == NEW[0]).all()
+    torch.testing.assert_close(scores, agent.item_scores(observation).gather(1, items))

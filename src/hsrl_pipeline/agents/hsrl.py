@@ -165,10 +165,10 @@ class HsrlAgent(TorchAgent[HsrlSettings]):
 
     def prepare_to_serve(self) -> None:
         """Make what finds the best of very many items quickly; see ``ItemScorer``."""
-        head = self._head
-        # what follows clicks changes its scores between two searches
-        if isinstance(head, CodeScores) and not self.follows_clicks:
-            self._search = CodeSearch(head) if self._selector.n_shelves == 1 else None
+        # its bounds hold as long as scores of items stay, which those that follow clicks do not
+        one_shelf = self._selector.n_shelves == 1
+        if isinstance(self._head, CodeScores) and one_shelf and not self.follows_clicks:
+            self._search = CodeSearch(self._head)
 
     @torch.no_grad()
     def best_items(self, observation: Observation, n: int) -> tuple[torch.Tensor, torch.Tensor]:

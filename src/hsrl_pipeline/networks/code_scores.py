@@ -16,9 +16,9 @@ from torch import nn
 from torch.nn import functional as F
 
 from hsrl_pipeline.config.agents.shared import NewItemRule
-from hsrl_pipeline.networks.arrival_statistics import ArrivalStatistics
 from hsrl_pipeline.networks.catalogue_tables import CatalogueTables, WrittenRows, start_rows
 from hsrl_pipeline.networks.code_cells import centred_priors, look_up_cells
+from hsrl_pipeline.networks.item_effects import ItemEffects
 from hsrl_pipeline.semantic_ids.valid_codes import check_codes
 from hsrl_pipeline.shapes import check_shape
 
@@ -31,7 +31,7 @@ same amount a step; contexts, which have a size of one, would else be learned sl
 (docs/hsrl.md#how-much-a-head-of-codes-can-say)."""
 
 
-class CodeScores(nn.Module):
+class CodeScores(ItemEffects):
     """Item scores from a gated context per first code.
 
     The state scores the first code. Every first code makes a context of its own,
@@ -113,16 +113,10 @@ class CodeScores(nn.Module):
             check_shape("item_vectors", item_vectors, n_rows, None)
             self.vector_query = nn.Linear(embedding_size, item_vectors.shape[1])
         self._start_nearly_even()
-        self.deviations: nn.Parameter | None = None
-        if item_deviations:
-            self.deviations = nn.Parameter(torch.zeros(n_rows))
-        self.statistics: ArrivalStatistics | None = None
-        if arrival_prior is not None:
-            self.statistics = ArrivalStatistics(n_rows, arrival_prior)
+        self.keep_effects(n_rows, deviations=item_deviations, arrival_prior=arrival_prior)
         priors = None if item_priors is None else centred_priors(item_priors, codes, live)
         has_code = np.zeros(n_rows, bool)
         has_code[live] = True
-        self._unseen: torch.Tensor | None = None
         self._columns = torch.empty(0)
         self._columns_of: torch.Tensor | None = None
         self.register_buffer("codes", torch.from_numpy(codes).clamp(min=0), persistent=False)
@@ -155,13 +149,8 @@ class CodeScores(nn.Module):
         written: list[WrittenRows] = []
         if rows_of_items is not None:
             (head,) = self.heads
-            written += start_rows(head, tables, rows_of_items, self._own_effects())  # type: ignore[arg-type]
-        if self.deviations is not None:
-            self.deviations[tables.new] = 0.0
-            written.append(WrittenRows(self.deviations, tables.new))
-        if self.statistics is not None:
-            self.statistics.start(tables.new)
-        return written
+            written += start_rows(head, tables, rows_of_items, self.effects())  # type: ignore[arg-type]
+        return written + self.start_effects(tables.new)
 
     @contextmanager
     def leaving_out(
@@ -178,23 +167,13 @@ class CodeScores(nn.Module):
         """
         has_code, look_ups = self.has_code, self.look_ups
         self.has_code = has_code & ~absent
-        self._unseen = unseen
+        self.unseen = unseen
         if own_codes:
             self.look_ups = look_ups.masked_fill(unseen.unsqueeze(1), 0)
         try:
             yield
         finally:
-            self.has_code, self.look_ups, self._unseen = has_code, look_ups, None
-
-    def _own_effects(self) -> torch.Tensor | None:
-        """Return (item,) float32, the part of items' scores that is the same in all states."""
-        effects: torch.Tensor | None = self.deviations
-        if self.statistics is not None:
-            e = self.statistics.effects
-            effects = e if effects is None else effects + e
-        if effects is not None and self._unseen is not None:
-            effects = effects.masked_fill(self._unseen, 0.0)
-        return effects
+            self.has_code, self.look_ups, self.unseen = has_code, look_ups, None
 
     def forward(self, state: torch.Tensor) -> torch.Tensor:
         """Score the whole catalogue.
@@ -212,7 +191,7 @@ class CodeScores(nn.Module):
         scores = F.embedding_bag(self.look_ups, tables.t().contiguous(), mode="sum").t()
         if self.vector_query is not None and self.item_vectors is not None:
             scores = scores + self.vector_query(state) @ self.item_vectors.t()
-        effects = self._own_effects()
+        effects = self.effects()
         if effects is not None:
             scores = scores + effects
         scores = scores / self.temperature
@@ -235,7 +214,7 @@ class CodeScores(nn.Module):
             scores.add_(tables.index_select(1, column))
         if self.vector_query is not None and self.item_vectors is not None:
             scores.addmm_(self.vector_query(state), self.item_vectors.t())
-        effects = self._own_effects()
+        effects = self.effects()
         if effects is not None:
             scores.add_(effects)
         scores.div_(self.temperature)
@@ -281,7 +260,7 @@ class CodeScores(nn.Module):
         if query is not None and self.item_vectors is not None:
             vectors = F.embedding(items, self.item_vectors)
             scores = scores + (vectors @ query.unsqueeze(-1)).squeeze(-1)
-        effects = self._own_effects()
+        effects = self.effects()
         if effects is not None:
             scores = scores + effects[items]
         scores = scores / self.temperature
@@ -296,18 +275,12 @@ class CodeScores(nn.Module):
             items: (any,) int64.
         """
         parts = []
-        effects = self._own_effects()
+        effects = self.effects()
         if effects is not None:
             parts.append(effects.detach()[items] / self.temperature)
         if self.item_priors is not None:
             parts.append(self.item_priors[items])
         return sum(parts[1:], parts[0]) if parts else None
-
-    def deviation_penalty(self) -> torch.Tensor:
-        """Return the sum of squared deviations, 0-dim float32; 0 without them."""
-        if self.deviations is None:
-            return next(self.parameters()).new_zeros(())
-        return self.deviations.square().sum()
 
     @torch.no_grad()
     def _start_nearly_even(self) -> None:
