@@ -78,8 +78,9 @@ def read_request(
     """Return a request in item indices.
 
     An id of the history or of the exclusions that no item has is passed over: it may be an item
-    that this model was never told of. So is one of the history that nobody has published yet. An unknown candidate is refused, because the caller expects
-    it to be ranked; one that is not live is left out.
+    that this model was never told of. So is one of the history that nobody has published yet. An
+    unknown candidate is refused, because the caller expects it to be ranked; one that is not live
+    is left out.
 
     Args:
         request: The question.
