@@ -215,6 +215,15 @@ class TestWholeChain:
         done = kedro(project, "register", "--env", "test", "--moving", "training")
         assert done.returncode == 0, done.stderr[-2000:]
         assert "models:/hsrl-toy-moving-training/1 is the challenger" in done.stdout
+        names = ("hsrl@serving", "hsrl@training")
+        done = kedro(project, "ab", *names, "--env=test", "--sessions=100", "--moving")
+        assert done.returncode == 0, done.stderr[-2000:]
+        assert "0 failed, 0 slots on released items" in done.stdout
+        file = project / "data/08_reporting/toy/ab/hsrl_serving-hsrl_training/report.json"
+        made = json.loads(file.read_text())["changes"]
+        # the second model has the items of the end live and is first led to those of the launch
+        assert [change["arm"] for change in made] == ["B", "A", "B", "A", "B"]
+        assert not any(change["refused"] for change in made)
         refused = kedro(project, "register", "--env", "test", "--arm", "both")
         assert "add --moving" in refused.stderr
 

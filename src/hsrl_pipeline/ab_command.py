@@ -9,6 +9,7 @@ from typing import Any
 
 from hsrl_pipeline.errors import UserError
 from hsrl_pipeline.io.project_artifacts import ProjectArtifacts
+from hsrl_pipeline.io.served_moving import moving_model
 from hsrl_pipeline.io.served_project import scheduled_moves, served_model, simulated_visitors
 from hsrl_pipeline.serving.ab.ab_test import run_ab_test
 from hsrl_pipeline.serving.ab.assignment import Arm
@@ -24,8 +25,9 @@ def compare_models(project: Path, a: str, b: str, options: Mapping[str, Any]) ->
 
     Args:
         project: The project's root.
-        a: Agent of a finished run, with ``:SEED`` where it is another one than the run's, or the
-            address of a registered model.
+        a: Agent of a finished run, with ``:SEED`` where it is another one than the run's and
+            ``@serving`` or ``@training`` for its policy of a moving catalogue; or the address of a
+            registered model.
         b: The same for the other arm.
         options: As ``kedro ab`` takes them; ``env`` is the dataset.
 
@@ -47,11 +49,11 @@ def compare_models(project: Path, a: str, b: str, options: Mapping[str, Any]) ->
         "B": _model(project, options["env"], b),
     }
     visitors = simulated_visitors(artifacts, options["seed"], options["sessions"])
-    moves: tuple[CatalogueMove, ...] = ()
+    moves: dict[Arm, tuple[CatalogueMove, ...]] | None = None
     if options["moving"]:
-        moves = scheduled_moves(artifacts, models["A"])
+        moves = {arm: scheduled_moves(artifacts, model) for arm, model in models.items()}
     elif options["changes"]:
-        moves = read_moves(Path(options["changes"]))
+        moves = dict.fromkeys(models, read_moves(Path(options["changes"])))
     yield f"A: {models['A'].name}, B: {models['B'].name}, {options['sessions']} sessions"
     records = run_ab_test(
         models,
@@ -74,7 +76,7 @@ def compare_models(project: Path, a: str, b: str, options: Mapping[str, Any]) ->
         "sessions at a time": options["clients"],
         "seed": visitors.seed,
         "explore": options["explore"],
-        "changes of the catalogue": len(moves),
+        "changes of the catalogue": len(moves["A"]) if moves else 0,
     }
     document = summarise(
         records, sessions, {arm: model.name for arm, model in models.items()}, settings
@@ -91,23 +93,25 @@ def _model(project: Path, dataset: str, name: str) -> ServedModel:
         from hsrl_pipeline.tracking.registry import load_served_model
 
         return load_served_model(project, name)
-    agent, _, seed = name.partition(":")
-    asked: dict[str, Any] = {"agent": {"name": agent}}
-    if seed or name.endswith(":"):
-        if not re.fullmatch(r"\d+", seed):
-            raise UserError(
-                f"{name!r} names no model",
-                where="kedro ab",
-                remedy="Give an agent such as hsrl, with its seed as in hsrl:1, or the address of "
-                "a registered model such as models:/NAME@champion.",
-            )
-        asked["seed"] = int(seed)
+    found = re.fullmatch(r"([^:@]+)(?::(\d+))?(?:@(serving|training))?", name)
+    if found is None:
+        raise UserError(
+            f"{name!r} names no model",
+            where="kedro ab",
+            remedy="Give an agent such as hsrl, with its seed as in hsrl:1, with @serving or "
+            "@training for its policy of a moving catalogue, or the address of a registered model "
+            "such as models:/NAME@champion.",
+        )
+    agent, seed, mode = found.groups()
+    asked: dict[str, Any] = {"agent": {"name": agent}} | ({"seed": int(seed)} if seed else {})
+    artifacts = ProjectArtifacts(project, dataset, asked)
     try:
-        return served_model(ProjectArtifacts(project, dataset, asked))
+        return moving_model(artifacts, mode) if mode else served_model(artifacts)
     except UserError as error:
-        if "agent_training" not in (error.remedy or ""):
+        if "_training" not in (error.remedy or ""):
             raise
         overrides = f"agent.name={agent}" + (f",seed={seed}" if seed else "")
+        overrides += ",catalogue.schedule=moving" if mode else ""
         remedy = f"{error.remedy} --params {overrides}"
         raise UserError(error.what, where=error.where, remedy=remedy) from error
 

@@ -134,8 +134,9 @@ def champion(name: str, version: str | None, force: bool) -> None:
 def ab(a: str, b: str, **options: Any) -> None:
     """Let simulated users visit two models through the server, and compare them.
 
-    A and B are agents of finished runs (hsrl, or sl:1 for the run with seed 1), or registered
-    models such as models:/NAME@champion.
+    A and B are agents of finished runs (hsrl, sl:1 for the run with seed 1, hsrl@serving or
+    hsrl@training for its policies of a moving catalogue), or registered models such as
+    models:/NAME@champion.
     """
     from hsrl_pipeline.ab_command import compare_models
 

@@ -45,7 +45,7 @@ def fails(_: dict[str, Any]) -> tuple[int, Any]:
 
 def play(answer: Answer, moves: tuple[CatalogueMove, ...] = (), change: Any = None) -> AbRun:
     arms = {"A": FakeServer(lambda _: FIRST_TWO), "B": FakeServer(answer, change)}
-    run = AbRun(arms, small_visitors(exclude_shown=False), 120, 4, moves)  # type: ignore[arg-type]
+    run = AbRun(arms, small_visitors(), 120, 4, {"A": moves, "B": moves})  # type: ignore[arg-type]
     run.play()
     return run
 
@@ -82,6 +82,16 @@ def test_slots_on_released_items_are_counted_from_the_acknowledgement_on() -> No
     )
     run = play(lambda _: FIRST_TWO, moves)
     assert all(visit.released_slots == visit.depth > 0 for visit in run.visits)
+
+
+def test_arms_may_be_led_to_a_version_by_changes_of_their_own() -> None:
+    nothing = CatalogueMove(0.0, (), ())
+    own = {"A": (nothing,), "B": (CatalogueMove(0.0, (), (IDS[2],)),)}
+    arms = {"A": FakeServer(lambda _: FIRST_TWO), "B": FakeServer(lambda _: FIRST_TWO)}
+    run = AbRun(arms, small_visitors(), 120, 4, own)  # type: ignore[arg-type]
+    run.play()
+    assert [(move.arm, move.released) for move in run.moves_done] == [("B", 1)]
+    assert {visit.arm for visit in run.visits if visit.released_slots} == {"B"}
 
 
 def test_a_refused_change_releases_nothing_and_is_told() -> None:

@@ -107,7 +107,11 @@ def test_a_model_against_itself_while_the_catalogue_moves() -> None:
         CatalogueMove(0.9, (IDS[2],), (IDS[7],)),
     ]
     records = run_ab_test(
-        {"A": model, "B": model}, small_visitors(), n_sessions=SESSIONS, n_clients=4, moves=moves
+        {"A": model, "B": model},
+        small_visitors(),
+        n_sessions=SESSIONS,
+        n_clients=4,
+        moves={"A": moves, "B": moves},
     )
     document = summarise(records, session_table(records, 2), {"A": "a", "B": "b"}, {})
     for name in ("total_reward", "depth", "click_rate"):

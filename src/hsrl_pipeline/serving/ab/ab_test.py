@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import time
+from collections import deque
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -86,7 +87,7 @@ def run_ab_test(
     *,
     n_sessions: int,
     n_clients: int = 8,
-    moves: Sequence[CatalogueMove] = (),
+    moves: Mapping[Arm, Sequence[CatalogueMove]] | None = None,
     explore: bool = False,
     events: Path | None = None,
 ) -> AbRecords:
@@ -100,7 +101,8 @@ def run_ab_test(
         visitors: Who comes.
         n_sessions: Number of sessions.
         n_clients: Sessions at a time.
-        moves: How the catalogue of both arms moves meanwhile, in order.
+        moves: How the catalogue of each arm moves meanwhile, in order, both at the same times; None
+            for not at all.
         explore: Let both servers draw items by their scores.
         events: Folder of the events of served slates; None keeps none.
 
@@ -108,17 +110,18 @@ def run_ab_test(
         UserError: A model is of other items or features than the users, a change of the catalogue
             can't be applied, or a server does not start or ends.
     """
-    for model in models.values():
+    planned: Mapping[Arm, Sequence[CatalogueMove]] = moves or {"A": (), "B": ()}
+    for arm, model in models.items():
         refuse_other_data(model, visitors)
         n_shelves = 1 if model.shelves is None else len(set(model.shelves[1:].tolist()))
-        refuse_moves(moves, model, visitors.setting.slate_size // n_shelves)
+        refuse_moves(planned[arm], model, visitors.setting.slate_size // n_shelves)
     with TemporaryDirectory(prefix="hsrl-ab-") as folder:
         kept = Path(folder) / "events" if events is None else events
         first, second = (
             ArmServer(arm, models[arm], Path(folder), kept, explore=explore) for arm in ARMS
         )
         with first, second:
-            run = AbRun({"A": first, "B": second}, visitors, n_sessions, n_clients, moves)
+            run = AbRun({"A": first, "B": second}, visitors, n_sessions, n_clients, planned)
             run.play()
             metrics = {arm: server.call("GET", "/metrics")[1] for arm, server in run.arms.items()}
     return AbRecords(run.visits, run.moves_done, metrics)
@@ -161,7 +164,7 @@ class AbRun:
         visitors: Who comes.
         n_sessions: Number of sessions.
         n_clients: Sessions at a time.
-        moves: How the catalogue of both arms moves meanwhile, in order.
+        moves: How the catalogue of each arm moves meanwhile, in order, both at the same times.
     """
 
     def __init__(
@@ -170,7 +173,7 @@ class AbRun:
         visitors: Visitors,
         n_sessions: int,
         n_clients: int,
-        moves: Sequence[CatalogueMove],
+        moves: Mapping[Arm, Sequence[CatalogueMove]],
     ) -> None:
         self.arms = arms
         self.visits: list[Visit] = []
@@ -178,7 +181,8 @@ class AbRun:
         self._visitors = visitors
         self._n_sessions = n_sessions
         self._n_clients = n_clients
-        self._moves = list(moves)
+        both = zip(moves["A"], moves["B"], strict=True)
+        self._moves: deque[Mapping[Arm, CatalogueMove]] = deque({"A": a, "B": b} for a, b in both)
         self._salt = f"hsrl-ab-{visitors.seed}"
 
     def play(self) -> None:
@@ -190,8 +194,8 @@ class AbRun:
             ThreadPoolExecutor(1) as mover,
             Progress("A/B test", self._n_sessions, unit="sessions") as progress,
         ):
-            while self._moves and self._moves[0].at == 0.0:
-                self._move(self._moves.pop(0))
+            while self._due(0):
+                self._move(self._moves.popleft())
             while True:
                 for number in islice(coming, self._n_clients - len(playing)):
                     arm = arm_of(f"session-{number}", self._salt)
@@ -199,8 +203,8 @@ class AbRun:
                     self.visits.append(playing[-1])
                 if not playing:
                     break
-                while self._moves and len(self.visits) >= self._moves[0].at * self._n_sessions:
-                    mover.submit(self._move, self._moves.pop(0))
+                while self._due(len(self.visits)):
+                    mover.submit(self._move, self._moves.popleft())
                 answered = list(clients.map(self._ask, playing))
                 good = [visit for visit, ok in zip(playing, answered, strict=True) if ok]
                 staying = self._visitors.react(good)
@@ -210,6 +214,10 @@ class AbRun:
                         server.refuse_ended()
                 progress.advance(len(playing) - len(staying))
                 playing = staying
+
+    def _due(self, begun: int) -> bool:
+        """Return whether the next change comes after so many sessions."""
+        return bool(self._moves) and begun >= self._moves[0]["A"].at * self._n_sessions
 
     def _ask(self, visit: Visit) -> bool:
         """Ask for a slate; return whether there is a good one."""
@@ -243,9 +251,12 @@ class AbRun:
             status = 0
         visit.failed_feedback += status != 200
 
-    def _move(self, move: CatalogueMove) -> None:
+    def _move(self, moves: Mapping[Arm, CatalogueMove]) -> None:
         """Change the catalogue of both arms."""
         for arm, server in self.arms.items():
+            move = moves[arm]
+            if not (move.add or move.release):
+                continue
             server.gone = server.gone.difference(move.add)
             version, started = "", time.perf_counter()
             try:

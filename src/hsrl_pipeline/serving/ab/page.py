@@ -25,10 +25,10 @@ METRIC_NAMES = {
 
 HOW_TO_READ = (
     "Every session belongs to one arm, by the hash of its id. All differences are B minus A.",
-    "Intervals hold at all looks together: with 95 % probability none of those over the whole test"
-    " misses the true difference, so one may look at any time and stop. They rest on a central"
-    " limit theorem and begin after 100 sessions. One that has left 0 out once has told the arms"
-    " apart.",
+    "Intervals hold at all looks together: with 95 % probability none of those of one figure over"
+    " the whole test misses the true difference, so one may look at any time and stop. They rest on"
+    " a central limit theorem and begin after 100 sessions. One that has left 0 out once has told"
+    " the arms apart.",
     "Where effects change with the catalogue, an interval is for the mean effect so far.",
     "Times of requests have no interval: sessions share the machine with both servers and the"
     " simulated users, and what slows one server down for a moment slows all its sessions then."
