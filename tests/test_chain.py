@@ -212,6 +212,13 @@ class TestWholeChain:
             follow(following, AskedChange(following.version, new=[new]))
         n_live = len(following.catalogue.live_items)
         assert later in following.recommend(RecommendRequest(n=n_live)).items
+        table, raw = artifacts.load("items"), artifacts.load("item_features").set_index("item_id")
+        encoder = at_launch.publisher.encoder
+        for _, row in table.iterrows():
+            told = {c.name: raw.loc[row["item_id"], f"content_{c.name}"] for c in encoder.columns}
+            made, _ = encoder.table([NewItem(row["item_id"], content=told)], np.array([1]))
+            expected = [row[f"content_{column.name}"] for column in encoder.columns]
+            np.testing.assert_allclose(made.content[1], expected, atol=1e-5)
         done = kedro(project, "register", "--env", "test", "--moving", "training")
         assert done.returncode == 0, done.stderr[-2000:]
         assert "models:/hsrl-toy-moving-training/1 is the challenger" in done.stdout

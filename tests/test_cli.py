@@ -148,6 +148,28 @@ def test_the_package_runs_from_an_archive_with_its_configuration_beside(tmp_path
     assert any((work / "data").rglob("items.parquet"))
 
 
+@pytest.mark.parametrize(
+    ("command", "options", "message"),
+    [
+        ("serve", ["--replicas", "2", "--events", "served"], "one process alone"),
+        ("serve", ["--cluster", "auto", "--events", "served"], "one process alone"),
+        ("serve", ["--replicas", "0"], "not in the range"),
+        ("register", ["--arm", "both"], "add --moving"),
+        ("serve", ["--moving", "both"], "not one of 'serving', 'training'"),
+    ],
+)
+def test_options_of_serving_that_do_not_go_together(
+    command: str, options: list[str], message: str
+) -> None:
+    from click.testing import CliRunner
+
+    from hsrl_pipeline import serving_commands
+
+    done = CliRunner().invoke(getattr(serving_commands, command), options)
+    assert done.exit_code == 2
+    assert message in done.output
+
+
 def test_a_grid_that_is_not_there_is_one_message() -> None:
     from click.testing import CliRunner
 

@@ -49,7 +49,10 @@ def serve(**options: Any) -> None:
 
     port, replicas, cluster = options["port"], options["replicas"], options["cluster"]
     if options["events"] and (replicas or cluster):
-        raise click.UsageError("--events works with one process alone: feedback finds no slate")
+        raise click.UsageError(
+            "--events works with one process alone: feedback may come to another replica than the "
+            "one that showed the slate"
+        )
     refuse_taken_port(port)
     torch.set_num_threads(options["threads"])
     if options["model"]:
