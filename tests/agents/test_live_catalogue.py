@@ -42,6 +42,7 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {name: (name, {}) for name in 
     "hsrl_items_trie": ("hsrl", {"action_space": "items", "policy_head": "trie"}),
     "hsrl_levers": ("hsrl", LEVERS),
     "hsrl_items_levers": ("hsrl", {"action_space": "items", **LEVERS}),
+    "hsrl_paper_prefix": ("hsrl_paper", {"critic_head": "prefix"}),
     "hsrl_ids": ("hsrl", {"encoder": {"use_item_ids": True}}),
     "a2c_ridge": ("a2c", {"new_items": "ridge"}),
     "ddpg_clicks": ("ddpg", {"behavior_coef": 1.0}),
