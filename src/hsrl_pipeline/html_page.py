@@ -12,12 +12,13 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; color: #1c1c1c; max-width: 72rem; margin: 2rem auto;
+body { font: 16px/1.5 system-ui, sans-serif; color: #1c1c1c; max-width: 80rem; margin: 2rem auto;
        padding: 0 1rem; }
 h1 { font-size: 1.7rem; } h2 { font-size: 1.4rem; margin-top: 3rem; border-top: 1px solid #ccc;
      padding-top: 1rem; } h3 { font-size: 1.15rem; margin-top: 2rem; } h4 { margin-bottom: .3rem; }
 table { border-collapse: collapse; margin: .8rem 0; font-variant-numeric: tabular-nums; }
-th, td { padding: .2rem .7rem; text-align: right; border-bottom: 1px solid #e4e4e4; }
+th, td { padding: .2rem .6rem; text-align: right; border-bottom: 1px solid #e4e4e4; }
+td { white-space: nowrap; }
 th { border-bottom: 2px solid #999; } th:first-child, td:first-child { text-align: left; }
 tr.reference td { color: #6a6a6a; font-style: italic; }
 .scroll { overflow-x: auto; } img { max-width: 100%; height: auto; }
