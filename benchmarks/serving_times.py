@@ -1,4 +1,4 @@
-"""Processor time of one answer, in process, on one thread.
+"""Time of one answer, in process: processor time on one thread, and by the clock on two.
 
 Very large catalogues are drawn in two ways. In one the semantic IDs come from the vectors by a
 quantizer, as the pipeline makes them, so that a search by code has something to go by; in the
@@ -14,7 +14,7 @@ from unittest.mock import patch
 
 import numpy as np
 
-from benchmarks.bench_training import SMALL, VOCAB, make_context
+from benchmarks.bench_training import SMALL, VOCAB, make_context, some_threads
 from benchmarks.report import BenchmarkLine
 from benchmarks.synthetic_catalogue import draw_catalogue
 from hsrl_pipeline.agents.base import AgentContext
@@ -31,13 +31,17 @@ Requests = Callable[..., list[RecommendRequest]]
 Answer = Callable[[RecommendRequest], object]
 
 
-def milliseconds(answer: Answer, requests: list[RecommendRequest]) -> tuple[float, float]:
-    """Return median and 99th percentile of the processor time of an answer."""
+def milliseconds(
+    answer: Answer,
+    requests: list[RecommendRequest],
+    clock: Callable[[], float] = time.process_time,
+) -> tuple[float, float]:
+    """Return median and 99th percentile of the time of an answer."""
     times = []
     for request in requests:
-        started = time.process_time()
+        started = clock()
         answer(request)
-        times.append(time.process_time() - started)
+        times.append(clock() - started)
     median, late = np.percentile(times, [50, 99]) * 1e3
     return float(median), float(late)
 
@@ -70,13 +74,10 @@ def time_lines(
     """
     small = make_recommender(SMALL)
     small.warm_up()
-    yield _line(
-        f"score_{CANDIDATES}_candidates",
-        "candidates",
-        small.recommend,
-        make_requests(SMALL, ANSWERS, CANDIDATES),
-    )
-    yield _line(f"search_{SMALL}_items", "small", small.recommend, make_requests(SMALL, ANSWERS))
+    given = make_requests(SMALL, ANSWERS, CANDIDATES)
+    yield from _lines(f"score_{CANDIDATES}_candidates", "candidates", small.recommend, given)
+    searching = make_requests(SMALL, ANSWERS)
+    yield from _lines(f"search_{SMALL}_items", "small", small.recommend, searching)
     requests = make_requests(LARGE, ANSWERS)
     name = f"search_{LARGE}_items"
     context = make_large_context()
@@ -84,7 +85,7 @@ def time_lines(
         large = make_recommender(context, policy_head=head)
         large.warm_up()
         label = name if head == "look_up" else f"{name}_by_codes_alone"
-        yield _line(label, "large", large.recommend, requests)
+        yield from _lines(label, "large", large.recommend, requests)
         yield _line(f"{label}_looking_at_all", "large", _at_all(large), requests[: ANSWERS // 3])
         del large
     large = make_recommender(LARGE)
@@ -98,7 +99,23 @@ def _at_all(recommender: Recommender) -> Answer:
         return Recommender(recommender.model).recommend
 
 
-def _line(name: str, bar: str, answer: Answer, requests: list[RecommendRequest]) -> BenchmarkLine:
-    median, late = milliseconds(answer, requests)
+def _lines(
+    name: str, bar: str, answer: Answer, requests: list[RecommendRequest]
+) -> Iterator[BenchmarkLine]:
+    """Yield processor time on one thread, and time by the clock on two."""
+    yield _line(name, bar, answer, requests)
+    with some_threads(2):
+        some = requests[: ANSWERS // 3]
+        yield _line(f"{name}_on_two_threads", bar, answer, some, time.perf_counter)
+
+
+def _line(
+    name: str,
+    bar: str,
+    answer: Answer,
+    requests: list[RecommendRequest],
+    clock: Callable[[], float] = time.process_time,
+) -> BenchmarkLine:
+    median, late = milliseconds(answer, requests, clock)
     told = f"median {median:.3g} ms, bar {BARS[bar]:g} ms"
     return BenchmarkLine(f"serving.{name}_p99", late, "ms", told, late / BARS[bar])
