@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from hsrl_pipeline.networks.code_scores import EMBEDDING_GAIN, GATE_GAIN, CodeScores
+from hsrl_pipeline.networks.code_scores import CodeScores
+from hsrl_pipeline.networks.code_tables import EMBEDDING_GAIN, GATE_GAIN
 
 VOCABS = (3, 4, 2)
 # items 1 to 8; 5 has no semantic ID, 7 and 8 share one

@@ -6,7 +6,7 @@ are: one normaliser over the items that may be shown makes a distribution of the
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
@@ -18,6 +18,7 @@ from torch.nn import functional as F
 from hsrl_pipeline.config.agents.shared import NewItemRule
 from hsrl_pipeline.networks.catalogue_tables import CatalogueTables, WrittenRows, start_rows
 from hsrl_pipeline.networks.code_cells import centred_priors, look_up_cells
+from hsrl_pipeline.networks.code_tables import CodeTables
 from hsrl_pipeline.networks.item_effects import ItemEffects
 from hsrl_pipeline.semantic_ids.valid_codes import check_codes
 from hsrl_pipeline.shapes import check_shape
@@ -25,13 +26,8 @@ from hsrl_pipeline.shapes import check_shape
 INITIAL_SCORE_SHARE = 0.1
 """Initial weights of what scores, as a share of a linear layer's usual ones."""
 
-GATE_GAIN, EMBEDDING_GAIN = 30.0, 10.0
-"""What first codes' gates and embeddings are multiplied by. Adam moves every weight by about the
-same amount a step; contexts, which have a size of one, would else be learned slowest of all
-(docs/hsrl.md#how-much-a-head-of-codes-can-say)."""
 
-
-class CodeScores(ItemEffects):
+class CodeScores(CodeTables, ItemEffects):
     """Item scores from a gated context per first code.
 
     The state scores the first code. Every first code makes a context of its own,
@@ -86,28 +82,10 @@ class CodeScores(ItemEffects):
         item_deviations: bool = False,
         arrival_prior: float | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(embedding_size, vocab_sizes, context_size, temperature, gated=gated)
         live = check_codes(codes, vocab_sizes)
-        n_rows, first_size = len(codes), vocab_sizes[0]
+        n_rows = len(codes)
         self.n_items = n_rows - 1
-        self.vocab_sizes = vocab_sizes
-        self.temperature = temperature
-        widths = [embedding_size, *[context_size] * (len(vocab_sizes) - 1)]
-        self.heads = nn.ModuleList(
-            nn.Linear(width, size) for width, size in zip(widths, vocab_sizes, strict=True)
-        )
-        self.expand: nn.Linear | None = None
-        self.code_embedding: nn.Parameter | None = None
-        self.gate: nn.Parameter | None = None
-        self.norm: nn.LayerNorm | None = None
-        if len(vocab_sizes) > 1:
-            self.expand = nn.Linear(embedding_size, context_size)
-            table = torch.empty(first_size, context_size)
-            self.code_embedding = nn.Parameter(nn.init.normal_(table, std=1.0 / EMBEDDING_GAIN))
-            self.norm = nn.LayerNorm(context_size)
-            if gated:
-                gate = torch.empty(first_size, context_size)
-                self.gate = nn.Parameter(nn.init.normal_(gate, std=1.0 / GATE_GAIN))
         self.vector_query: nn.Linear | None = None
         if item_vectors is not None:
             check_shape("item_vectors", item_vectors, n_rows, None)
@@ -289,84 +267,3 @@ class CodeScores(ItemEffects):
             if layer is not None:
                 for weight in layer.parameters():
                     weight.mul_(INITIAL_SCORE_SHARE)
-
-    def first_scores(self, state: torch.Tensor) -> torch.Tensor:
-        """Return (batch, vocab) float32, what first codes add to the scores of their items."""
-        scores: torch.Tensor = self.heads[0](state) / self.temperature
-        return scores
-
-    def contexts(self, state: torch.Tensor) -> torch.Tensor:
-        """Return what states mean under each first code, (vocab, batch, context) float32.
-
-        What is done under each first code apart from the others finds its numbers side by side.
-
-        Args:
-            state: (batch, embed) float32. c_0.
-        """
-        if self.expand is None:
-            return state.new_empty(int(self.heads[0].out_features), len(state), 0)  # type: ignore[arg-type]
-        return self._contexts(self.expand(state), by_code=True)
-
-    def further_scores(self, contexts: torch.Tensor) -> list[torch.Tensor]:
-        """Return what further codes add to the scores of their items, level by level.
-
-        Args:
-            contexts: (..., context) float32. Those of first codes.
-
-        Returns:
-            Per level from 2 on (..., vocab) float32.
-        """
-        return [
-            F.linear(contexts, head.weight / self.temperature, head.bias / self.temperature)  # type: ignore[operator,arg-type]
-            for head in self.heads[1:]
-        ]
-
-    def scores_in_contexts(
-        self, contexts: torch.Tensor, codes: Sequence[torch.Tensor]
-    ) -> torch.Tensor:
-        """Return (...) float32, what given further codes add to the score of an item.
-
-        Args:
-            contexts: (..., context) float32. That of each item's first code.
-            codes: Per level from 2 on (...) int64.
-        """
-        total = contexts.new_zeros(contexts.shape[:-1])
-        for head, code in zip(self.heads[1:], codes, strict=True):
-            products = contexts * F.embedding(code, head.weight)  # type: ignore[arg-type]
-            total = total + products.sum(-1) + head.bias[code]  # type: ignore[index]
-        return total / self.temperature
-
-    def tables(self, state: torch.Tensor) -> torch.Tensor:
-        """Return (batch, cell) float32, the scores of first codes and of pairs (first, further)."""
-        first = self.heads[0](state)
-        if self.expand is None:
-            return F.pad(first, (1, 0))
-        # cell 0 is zero and stands for codes that an item does not have
-        return torch.cat(
-            [first.new_zeros(len(first), 1), first, self._further(state).flatten(1)], dim=1
-        )
-
-    def _further(self, state: torch.Tensor) -> torch.Tensor:
-        """Return (batch, vocab, cell) float32, the scores of further codes under first ones."""
-        assert self.expand is not None
-        contexts = self._contexts(self.expand(state))
-        weight = torch.cat([head.weight for head in self.heads[1:]])  # type: ignore[misc]
-        bias = torch.cat([head.bias for head in self.heads[1:]])  # type: ignore[misc]
-        return F.linear(contexts, weight, bias)
-
-    def _contexts(self, projected: torch.Tensor, *, by_code: bool = False) -> torch.Tensor:
-        """Return (batch, vocab, context) float32, what states mean under first codes.
-
-        Args:
-            projected: (batch, context) float32.
-            by_code: Have the first code before the batch.
-        """
-        assert self.code_embedding is not None and self.norm is not None
-        context = projected.unsqueeze(0 if by_code else 1)
-        codes = 1 if by_code else 0
-        if self.gate is not None:
-            context = context * (1.0 + GATE_GAIN * self.gate.unsqueeze(codes))
-        contexts: torch.Tensor = self.norm(
-            context - EMBEDDING_GAIN * self.code_embedding.unsqueeze(codes)
-        )
-        return contexts
