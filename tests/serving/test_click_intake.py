@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 
+from hsrl_pipeline.networks.arrival_statistics import ArrivalStatistics
 from hsrl_pipeline.serving import Recommender, RecommendRequest, click_intake, create_app
 from hsrl_pipeline.serving.batching import Batcher
 from hsrl_pipeline.serving.catalogue_change import AskedChange, follow
@@ -142,6 +143,51 @@ def test_feedback_after_a_change_and_going_back_counts_for_what_is_still_there()
         assert await tell(call, answer["request_id"], ["film 13"]) == 200
         assert (await show(call))[1][NEW] < after[NEW]
         assert (await taken_in(call), await taken_in(call, "failed")) == (2, 0)
+
+    served(scenario)
+
+
+def test_no_show_is_lost_when_versions_swap_under_load(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(click_intake, "SECONDS_TO_GATHER", 0.005)
+    expected: list[float] = []
+    observe_shows = ArrivalStatistics.observe
+
+    def noted(self: ArrivalStatistics, items: Any, clicks: Any, predicted: Any) -> None:
+        observe_shows(self, items, clicks, predicted)
+        expected.append(float((predicted * (1.0 - predicted))[items == 10].sum()))
+        last.append(self)
+
+    last: list[ArrivalStatistics] = []
+    monkeypatch.setattr(ArrivalStatistics, "observe", noted)
+
+    async def scenario(call: Caller, _: Recommender) -> None:
+        told, going = 0, True
+
+        async def visit() -> None:
+            nonlocal told
+            while going:
+                request_id, _ = await show(call)
+                body = {"request_id": request_id, "clicks": [NEW]}
+                assert (await call("POST", "/feedback", body))[0] == 200
+                told += 1
+
+        visitors = [asyncio.create_task(visit()) for _ in range(4)]
+        for turn in range(12):
+            version = (await call("GET", "/catalogue"))[1]["catalogue_version"]
+            if turn % 2 == 0:
+                field = "release" if turn % 4 == 0 else "add"
+                change = ("/catalogue", {"version_before": version, field: [IDS[4]]})
+                assert (await call("POST", *change, token=TOKEN))[0] == 200
+            else:  # back and forth
+                for _ in range(2):
+                    assert (await call("POST", "/catalogue/rollback", token=TOKEN))[0] == 200
+            await asyncio.sleep(0.02)
+        going = False
+        await asyncio.gather(*visitors)
+        await asyncio.sleep(0.1)
+        assert await taken_in(call) == told > 20
+        assert len({id(one) for one in last}) > 2
+        assert float(last[-1].information[10]) == pytest.approx(sum(expected), rel=1e-4)
 
     served(scenario)
 
