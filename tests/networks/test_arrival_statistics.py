@@ -68,3 +68,19 @@ def test_copies_have_numbers_of_their_own_and_optimisers_leave_them_alone() -> N
     assert not twin.effects.any()
     assert not any(weight.requires_grad for weight in statistics.parameters())
     assert set(statistics.state_dict()) == {"effects", "information"}
+
+
+def test_numbers_go_from_one_to_another_for_items_that_both_follow() -> None:
+    one = make()
+    one.observe(torch.tensor([3, 4]), torch.ones(2), torch.full((2,), 0.5))
+    items, numbers = one.of_arrived()
+    assert items.tolist() == [3, 4]
+    torch.testing.assert_close(numbers, torch.tensor([[0.5 / 2.25, 0.25]]).repeat(2, 1))
+    other = ArrivalStatistics(8, 2.0)
+    other.start(torch.tensor([4, 5]))
+    other.take_over(items, numbers)
+    assert other.effects.nonzero()[:, 0].tolist() == [4]
+    assert other.effects[4] == one.effects[4] and other.information[4] == one.information[4]
+    # a copy: what one sees from now on is not seen by the other
+    one.observe(torch.tensor([4]), torch.ones(1), torch.full((1,), 0.5))
+    assert other.effects[4] < one.effects[4] and numbers[1, 0] == other.effects[4]

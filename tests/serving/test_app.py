@@ -77,6 +77,33 @@ def test_health_ready_metrics_and_the_page() -> None:
     served(scenario)
 
 
+def test_ready_says_why_the_warm_up_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: Recommender) -> None:
+        raise ValueError("item vectors have 3 numbers, 4 are read")
+
+    monkeypatch.setattr(Recommender, "warm_up", fail)
+    app = create_app(Recommender(small_model()))
+
+    async def run() -> None:
+        async with app.router.lifespan_context(app):
+            call = Caller(app)
+            assert await call("GET", "/ready") == (
+                503,
+                {"field": "", "error": "the server is warming up"},
+            )
+            for _ in range(100):
+                await asyncio.sleep(0.01)
+                status, told = await call("GET", "/ready")
+                if "failed" in told["error"]:
+                    break
+            assert status == 503
+            assert "ValueError: item vectors have 3 numbers, 4 are read" in told["error"]
+            assert "start it again" in told["error"]
+            assert (await call("GET", "/health"))[0] == 200
+
+    asyncio.run(run())
+
+
 @pytest.mark.parametrize(
     ("body", "status", "field"),
     [

@@ -18,7 +18,14 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from hsrl_pipeline.agents.base import Action, AgentContext, Bootstrap, LogBatch, UpdateStats
+from hsrl_pipeline.agents.base import (
+    Action,
+    AgentContext,
+    Bootstrap,
+    FollowedItems,
+    LogBatch,
+    UpdateStats,
+)
 from hsrl_pipeline.agents.encoding import build_state_encoder, initial_weights
 from hsrl_pipeline.agents.hsrl_heads import build_head, decided_codes, shelf_numbers
 from hsrl_pipeline.agents.slate_policies import CatalogueSlates, SlateLikelihood, SlatePolicy
@@ -249,6 +256,19 @@ class HsrlAgent(TorchAgent[HsrlSettings]):
             state = self._encoder(observation)
             logits = self._click_logits(state, slates, head.of_items(state, slates))
             head.statistics.observe(slates, clicks, logits.sigmoid())
+
+    def followed_items(self) -> FollowedItems:
+        """Return what was taken in so far; see ``FollowsClicks``."""
+        statistics = self._head.statistics if isinstance(self._head, CodeScores) else None
+        if statistics is None:
+            none = torch.zeros(0, dtype=torch.int64, device=self._device)
+            return FollowedItems(none, none.new_zeros((0, 2), dtype=torch.float32))
+        return FollowedItems(*statistics.of_arrived())
+
+    def take_over(self, followed: FollowedItems) -> None:
+        """Take over what another policy has taken in; see ``FollowsClicks``."""
+        if isinstance(self._head, CodeScores) and self._head.statistics is not None:
+            self._head.statistics.take_over(*followed)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what ``state_dict`` returned."""

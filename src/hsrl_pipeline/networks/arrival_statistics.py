@@ -63,3 +63,26 @@ class ArrivalStatistics(nn.Module):
         self.information.index_add_(0, shown, given * (1.0 - given))
         surprise = torch.zeros_like(self.effects).index_add_(0, shown, clicks[counted] - given)
         self.effects.add_(surprise / (self._prior_strength + self.information))
+
+    @torch.no_grad()
+    def of_arrived(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return what is known of the items that arrived.
+
+        Returns:
+            items: (arrived,) int64.
+            numbers: (arrived, 2) float32. Effect and information of each; a copy.
+        """
+        items = self.arrived.nonzero()[:, 0]
+        return items, torch.stack([self.effects[items], self.information[items]], dim=1)
+
+    @torch.no_grad()
+    def take_over(self, items: torch.Tensor, numbers: torch.Tensor) -> None:
+        """Set what is known of items; those that have not arrived here change nothing.
+
+        Args:
+            items: (any,) int64.
+            numbers: (any, 2) float32. As ``of_arrived`` returns them.
+        """
+        here = self.arrived[items]
+        self.effects[items[here]] = numbers[here, 0]
+        self.information[items[here]] = numbers[here, 1]

@@ -17,6 +17,8 @@ from starlette.exceptions import HTTPException
 from hsrl_pipeline.serving.batching import Batcher
 from hsrl_pipeline.serving.catalogue_calls import add_catalogue_calls
 from hsrl_pipeline.serving.change_follower import ChangeFollower
+from hsrl_pipeline.serving.click_intake import ClickIntake
+from hsrl_pipeline.serving.clicked_slates import ShownSlate, follows_clicks
 from hsrl_pipeline.serving.error_answers import add_error_answers
 from hsrl_pipeline.serving.event_log import EventLog, ServedSlate
 from hsrl_pipeline.serving.http_layer import MOST_BYTES, AsciiJSON, ServingLayer, serving_of
@@ -47,12 +49,26 @@ class _Parts:
     batcher: Batcher
     service: LiveService
     events: EventLog | None
+    intake: ClickIntake | None
     follower: ChangeFollower | None
     ready: asyncio.Event = field(default_factory=asyncio.Event)
+    why_not_ready: str = "the server is warming up"
 
     async def warm_up(self) -> None:
-        await asyncio.to_thread(self.service.now.recommender.warm_up)
+        try:
+            await asyncio.to_thread(self.service.now.recommender.warm_up)
+        except Exception as error:
+            logger.exception("The warm-up failed; /ready will say so until the server is restarted")
+            self.why_not_ready = (
+                f"the warm-up failed: {type(error).__name__}: {error}; the log of the server has "
+                "the place; start it again with a model that can answer"
+            )
+            raise
         self.ready.set()
+
+    def waiting(self) -> list[EventLog | ClickIntake]:
+        """Return all that keeps served slates until their feedback comes."""
+        return [part for part in (self.events, self.intake) if part is not None]
 
     async def write_events(self, events: EventLog) -> None:
         while True:
@@ -76,6 +92,8 @@ class _Parts:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        if self.intake is not None:
+            await self.intake.stop()
         self.batcher.close()
         if self.events is not None:
             self.events.write_due(everything=True)
@@ -102,7 +120,15 @@ def create_app(
     service = LiveService(
         recommender, lambda outcome: metrics.count("catalogue_swaps", outcome=outcome)
     )
-    parts = _Parts(metrics, Batcher(metrics.observe_batch), service, events, follower)
+    batcher = Batcher(metrics.observe_batch)
+    intake = None
+    if follows_clicks(recommender):
+        intake = ClickIntake(
+            service,
+            batcher,
+            lambda outcome, amount: metrics.count("followed_slates", amount, outcome=outcome),
+        )
+    parts = _Parts(metrics, batcher, service, events, intake, follower)
     app = FastAPI(
         title="hsrl_pipeline",
         summary="Recommendations of a trained policy, while the catalogue moves.",
@@ -141,6 +167,8 @@ def _add_recommend(app: FastAPI, parts: _Parts) -> None:
         parts.metrics.count("unknown_history_ids", answer.unknown_history)
         if parts.events is not None:
             parts.events.served(_slate(answer, request_id, user_id))
+        if parts.intake is not None:
+            parts.intake.served(request_id, ShownSlate.of(recommender, read, answer.items))
         parts.metrics.observe_seconds(time.perf_counter() - started)
         return AsciiJSON(
             {
@@ -158,10 +186,15 @@ def _add_feedback(app: FastAPI, parts: _Parts) -> None:
     @app.post("/feedback", responses=ERRORS | {404: {"model": ErrorBody}})
     async def feedback(body: FeedbackBody) -> dict[str, bool]:
         """Say what was clicked of a slate; the first word on a slate counts."""
-        events = parts.events
-        if events is None:
-            raise HTTPException(404, "no events are kept: start the server with --events FOLDER")
-        shown = events.items_of(body.request_id)
+        waiting = parts.waiting()
+        if not waiting:
+            raise HTTPException(
+                404,
+                "no events are kept and the policy does not follow clicks: start the server with "
+                "--events FOLDER, or with a policy trained with agents.hsrl.arrival_prior",
+            )
+        found = (part.items_of(body.request_id) for part in waiting)
+        shown = next((items for items in found if items is not None), None)
         parts.metrics.count("feedback", known=str(shown is not None).lower())
         if shown is None:
             raise HTTPException(404, "no slate of this request_id waits for feedback")
@@ -169,7 +202,7 @@ def _add_feedback(app: FastAPI, parts: _Parts) -> None:
         strange = sorted(clicks - set(shown))
         if strange:
             raise RequestError("clicks", f"item {strange[0][:100]!r} was not shown")
-        return {"kept": events.clicked(body.request_id, clicks)}
+        return {"kept": any([part.clicked(body.request_id, clicks) for part in waiting])}
 
 
 def _add_status(app: FastAPI, parts: _Parts) -> None:
@@ -182,7 +215,7 @@ def _add_status(app: FastAPI, parts: _Parts) -> None:
     async def is_ready() -> dict[str, str]:
         """Say whether the first answers are behind it."""
         if not parts.ready.is_set():
-            raise HTTPException(503, "the server is warming up")
+            raise HTTPException(503, parts.why_not_ready)
         version = parts.service.now.recommender.version
         return {"status": "ready", "catalogue_version": version}
 

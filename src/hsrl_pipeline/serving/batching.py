@@ -40,6 +40,10 @@ class Batcher:
             self._task = asyncio.create_task(self._work())
         return await future
 
+    async def between(self, work: Callable[[], None]) -> None:
+        """Do something on the thread that answers, after the batch that is answered now."""
+        await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
     def close(self) -> None:
         """End the thread."""
         self._thread.shutdown(wait=False)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from hsrl_pipeline.serving.catalogue_change import AskedChange, VersionConflict, follow
+from hsrl_pipeline.serving.clicked_slates import ClickedSlate, hand_over, take_in
 from hsrl_pipeline.serving.recommender import Recommender
 from hsrl_pipeline.serving.request_errors import RequestError
 
@@ -78,9 +80,10 @@ class Serving:
 class LiveService:
     """The recommender that answers, the one before it, and the changes so far.
 
-    All methods belong to the thread of the event loop. The next recommender is built beside the
-    one that answers, and takes its place by one reference. A change is acknowledged only when all
-    answers of the version before are sent, so that nobody sees a released item from then on.
+    All methods but ``take_in`` belong to the thread of the event loop. The next recommender is
+    built beside the one that answers, and takes its place by one reference. A change is
+    acknowledged only when all answers of the version before are sent, so that nobody sees a
+    released item from then on. What the policy has taken in of clicks by then goes along.
 
     Args:
         recommender: What answers first.
@@ -92,12 +95,22 @@ class LiveService:
         self._now = Serving(recommender)
         self._before: Recommender | None = None
         self._changing = asyncio.Lock()
+        self._following = threading.Lock()
         self.swaps: deque[Swap] = deque(maxlen=SWAPS_KEPT)
 
     @property
     def now(self) -> Serving:
         """What answers requests that come now."""
         return self._now
+
+    def take_in(self, slates: Sequence[ClickedSlate]) -> None:
+        """Let the policy that answers now take in the clicks on slates; for any thread.
+
+        Args:
+            slates: Shown under any version.
+        """
+        with self._following:
+            take_in(self._now.recommender, slates)
 
     async def change(self, asked: AskedChange) -> Swap:
         """Let the next version of the catalogue answer.
@@ -150,7 +163,9 @@ class LiveService:
             except (RequestError, VersionConflict) as error:
                 account(before, str(error))
                 raise
-            self._before, self._now = old.recommender, Serving(recommender)
+            with self._following:  # no clicks come between the last look and the first answer
+                hand_over(old.recommender, recommender)
+                self._before, self._now = old.recommender, Serving(recommender)
             await old.drained()
             return account(recommender.version)
 

@@ -95,6 +95,7 @@ COUNTERS = {
     "unknown_history_ids": "Ids of histories that no item has; they are passed over.",
     "catalogue_swaps": "Changes of the catalogue by what became of them.",
     "feedback": "Feedback by whether its slate was known.",
+    "followed_slates": "Slates with feedback for a policy that follows clicks, by outcome.",
 }
 
 

@@ -44,7 +44,7 @@ class Recommendation:
 
 
 class Recommender:
-    """Answers requests; nothing in it changes while it does.
+    """Answers requests; nothing changes in it but what a policy that follows clicks is told.
 
     Args:
         model: The policy, its users and ids.

@@ -39,7 +39,8 @@ class ArmServer:
         arm: The arm.
         model: What it serves.
         folder: Where the model's file is written.
-        events: Folder of the events of served slates; None keeps none, and takes no feedback.
+        events: Folder of the events of served slates; None keeps none, and takes feedback for a
+            policy that follows clicks alone.
         explore: Draw items by their scores instead of taking the best.
         threads: Threads of one answer.
     """
