@@ -187,53 +187,6 @@ class TestWholeChain:
             server.terminate()
             server.wait()
 
-    def test_a_policy_of_a_moving_catalogue_is_served_with_its_live_items(self, project) -> None:
-        moving = "catalogue.schedule=moving,catalogue.n_changes=2,catalogue.serving_updates=[0]"
-        done = kedro(
-            project,
-            "run",
-            "--env=test",
-            "--pipelines=moving_catalogue,moving_training",
-            f"--params={moving}",
-        )
-        assert done.returncode == 0, done.stderr[-3000:]
-        artifacts = ProjectArtifacts(project, "test")
-        changes = artifacts.load("catalogue_changes")
-        schedule = artifacts.load("catalogue_schedule")
-        at_launch, at_end = (moving_model(artifacts, mode) for mode in ("serving", "training"))
-        assert at_launch.catalogue.version == changes["versions"][0]
-        assert at_end.catalogue.version == changes["versions"][-1]
-        assert at_launch.catalogue.live_items.tolist() == sorted(schedule["launch"])
-        recommender = Recommender(at_launch)
-        later = at_launch.item_ids[at_launch.arrivals.items[0]]
-        following = follow(recommender, AskedChange(recommender.version, add=[later]))
-        new = NewItem("a new one", content={"trait_0": 1.0})  # not all of its traits
-        with pytest.raises(RequestError, match="trait_1"):
-            follow(following, AskedChange(following.version, new=[new]))
-        n_live = len(following.catalogue.live_items)
-        assert later in following.recommend(RecommendRequest(n=n_live)).items
-        table, raw = artifacts.load("items"), artifacts.load("item_features").set_index("item_id")
-        encoder = at_launch.publisher.encoder
-        for _, row in table.iterrows():
-            told = {c.name: raw.loc[row["item_id"], f"content_{c.name}"] for c in encoder.columns}
-            made, _ = encoder.table([NewItem(row["item_id"], content=told)], np.array([1]))
-            expected = [row[f"content_{column.name}"] for column in encoder.columns]
-            np.testing.assert_allclose(made.content[1], expected, atol=1e-5)
-        done = kedro(project, "register", "--env", "test", "--moving", "training")
-        assert done.returncode == 0, done.stderr[-2000:]
-        assert "models:/hsrl-toy-moving-training/1 is the challenger" in done.stdout
-        names = ("hsrl@serving", "hsrl@training")
-        done = kedro(project, "ab", *names, "--env=test", "--sessions=100", "--moving")
-        assert done.returncode == 0, done.stderr[-2000:]
-        assert "0 failed, 0 slots on released items" in done.stdout
-        file = project / "data/08_reporting/toy/ab/hsrl_serving-hsrl_training/report.json"
-        made = json.loads(file.read_text())["changes"]
-        # the second model has the items of the end live and is first led to those of the launch
-        assert [change["arm"] for change in made] == ["B", "A", "B", "A", "B"]
-        assert not any(change["refused"] for change in made)
-        refused = kedro(project, "register", "--env", "test", "--arm", "both")
-        assert "add --moving" in refused.stderr
-
     def test_prints_the_table_and_where_to_look_next(self, project) -> None:
         printed = (project / "printed.txt").read_text()
         for part in ("Total Reward", "static_slate", "make ui", "make viz", "Time by pipeline"):
@@ -294,6 +247,53 @@ class TestWholeChain:
         first = read_summary(project)
         first = first[first.policy != "sl_again"].reset_index(drop=True)
         pd.testing.assert_frame_equal(read_summary(again), first)
+
+    def test_a_policy_of_a_moving_catalogue_is_served_with_its_live_items(self, project) -> None:
+        moving = "catalogue.schedule=moving,catalogue.n_changes=2,catalogue.serving_updates=[0]"
+        done = kedro(
+            project,
+            "run",
+            "--env=test",
+            "--pipelines=moving_catalogue,moving_training",
+            f"--params={moving}",
+        )
+        assert done.returncode == 0, done.stderr[-3000:]
+        artifacts = ProjectArtifacts(project, "test")
+        changes = artifacts.load("catalogue_changes")
+        schedule = artifacts.load("catalogue_schedule")
+        at_launch, at_end = (moving_model(artifacts, mode) for mode in ("serving", "training"))
+        assert at_launch.catalogue.version == changes["versions"][0]
+        assert at_end.catalogue.version == changes["versions"][-1]
+        assert at_launch.catalogue.live_items.tolist() == sorted(schedule["launch"])
+        recommender = Recommender(at_launch)
+        later = at_launch.item_ids[at_launch.arrivals.items[0]]
+        following = follow(recommender, AskedChange(recommender.version, add=[later]))
+        new = NewItem("a new one", content={"trait_0": 1.0})  # not all of its traits
+        with pytest.raises(RequestError, match="trait_1"):
+            follow(following, AskedChange(following.version, new=[new]))
+        n_live = len(following.catalogue.live_items)
+        assert later in following.recommend(RecommendRequest(n=n_live)).items
+        table, raw = artifacts.load("items"), artifacts.load("item_features").set_index("item_id")
+        encoder = at_launch.publisher.encoder
+        for _, row in table.iterrows():
+            told = {c.name: raw.loc[row["item_id"], f"content_{c.name}"] for c in encoder.columns}
+            made, _ = encoder.table([NewItem(row["item_id"], content=told)], np.array([1]))
+            expected = [row[f"content_{column.name}"] for column in encoder.columns]
+            np.testing.assert_allclose(made.content[1], expected, atol=1e-5)
+        done = kedro(project, "register", "--env", "test", "--moving", "training")
+        assert done.returncode == 0, done.stderr[-2000:]
+        assert "models:/hsrl-toy-moving-training/1 is the challenger" in done.stdout
+        names = ("hsrl@serving", "hsrl@training")
+        done = kedro(project, "ab", *names, "--env=test", "--sessions=100", "--moving")
+        assert done.returncode == 0, done.stderr[-2000:]
+        assert "0 failed, 0 slots on released items" in done.stdout
+        file = project / "data/08_reporting/toy/ab/hsrl_serving-hsrl_training/report.json"
+        made = json.loads(file.read_text())["changes"]
+        # the second model has the items of the end live and is first led to those of the launch
+        assert [change["arm"] for change in made] == ["B", "A", "B", "A", "B"]
+        assert not any(change["refused"] for change in made)
+        refused = kedro(project, "register", "--env", "test", "--arm", "both")
+        assert "add --moving" in refused.stderr
 
 
 def broken_zip(project: Path, content: bytes | None) -> None:
