@@ -18,7 +18,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -179,10 +179,13 @@ def _mlflow_server(model: ServedModel, folder: Path) -> Iterator[tuple[int, list
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", made.uri]
     command += ["--env-manager", "local", "--host", HOST, "--port", str(port), "--workers", "1"]
+    # mlflow calls uvicorn by its name
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    own = {"MLFLOW_TRACKING_URI": tracking_uri(folder), "OMP_NUM_THREADS": "1", "PATH": path}
     with (folder / "mlflow.log").open("wb") as log:
         process = subprocess.Popen(
             command,
-            env=os.environ | {"MLFLOW_TRACKING_URI": tracking_uri(folder), "OMP_NUM_THREADS": "1"},
+            env=os.environ | own,
             stdout=log,
             stderr=log,
             start_new_session=True,
@@ -196,7 +199,8 @@ def _mlflow_server(model: ServedModel, folder: Path) -> Iterator[tuple[int, list
             time.sleep(0.2)
         yield port, [pid for pid in _pids() if _stat(pid)[SESSION] == str(process.pid)]
     finally:
-        os.killpg(process.pid, 15)  # mlflow starts its server as a process of its own
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, 15)  # mlflow starts its server as a process of its own
         process.wait()
 
 
