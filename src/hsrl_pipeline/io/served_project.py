@@ -54,11 +54,10 @@ def served_model(artifacts: ProjectArtifacts, name: str | None = None) -> Served
     info = DatasetInfo.from_dict(artifacts.load("dataset_info"))
     policy = artifacts.load("trained_policy")
     items = ItemTable.from_frame(artifacts.load("items"), info)
-    vectors = vectors_of(artifacts.load("item_vectors"))
-    codes = np.ascontiguousarray(artifacts.load("codebook").codes, dtype=np.int64)
+    vectors, codebook = vectors_of(artifacts.load("item_vectors")), artifacts.load("codebook")
+    codes = np.ascontiguousarray(codebook.codes, dtype=np.int64)
     catalogue = everything_live(np.ascontiguousarray(vectors), codes)
     config = policy["config"]
-    transform = artifacts.load("item_vectorizer")
     return ServedModel(
         policy=policy,
         name=name or f"{config['agent']}-seed{config['seed']}@{info.dataset}",
@@ -69,7 +68,7 @@ def served_model(artifacts: ProjectArtifacts, name: str | None = None) -> Served
         horizon=rules.session.horizon,
         item_priors=prior_table(artifacts.load("item_priors"), info.n_items),
         shelves=items.shelves if rules.candidates.enforce_shelves else None,
-        publisher=item_publisher(artifacts, info, transform, artifacts.load("codebook")),
+        publisher=item_publisher(artifacts, info, artifacts.load("item_vectorizer"), codebook),
     )
 
 
@@ -90,11 +89,12 @@ def simulated_visitors(artifacts: ProjectArtifacts, seed: int | None, n_sessions
     from hsrl_pipeline.serving.ab.visitors import Visitors
 
     rules = validate_parameters(artifacts.parameters)
+    info = DatasetInfo.from_dict(artifacts.load("dataset_info"))
     chosen = rules.evaluation.seed if seed is None else seed
 
     def starts(n_rows: int) -> torch.Tensor:
-        sizes = rules.session.horizon, int(artifacts.load("dataset_info")["slate_size"])
-        return SessionDraws(chosen, n_rows, *sizes).starts(n_sessions)
+        draws = SessionDraws(chosen, n_rows, rules.session.horizon, info.slate_size)
+        return draws.starts(n_sessions)
 
     parts = project_sessions(artifacts, "eval", starts=starts)
     users = artifacts.load("users")
@@ -106,7 +106,7 @@ def simulated_visitors(artifacts: ProjectArtifacts, seed: int | None, n_sessions
         setting=parts.setting,
         item_ids=tuple(str(text) for text in parts.items.item_ids),
         user_ids=tuple(user_ids),
-        features=user_encoder(artifacts, DatasetInfo.from_dict(artifacts.load("dataset_info"))),
+        features=user_encoder(artifacts, info),
         seed=chosen,
     )
 

@@ -114,11 +114,12 @@ def retrain_after_changes(
         if checkpoints is not None:
             checkpoints.discard()
     first = 1 if kept is None else int(kept["change"])
+    known = world.known_at_launch
     for start, point in zip(timetable.change_at, timetable.points, strict=True):
         if point.change < first:
             continue
         policy, _ = train_agent(
-            world.known_at_launch,
+            known,
             simulator,
             settings,
             agent_name=agent_name,
