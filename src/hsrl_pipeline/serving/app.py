@@ -25,9 +25,10 @@ from hsrl_pipeline.serving.http_layer import MOST_BYTES, AsciiJSON, ServingLayer
 from hsrl_pipeline.serving.live_service import LiveService
 from hsrl_pipeline.serving.metrics import ServerMetrics
 from hsrl_pipeline.serving.openapi_page import add_openapi_page
+from hsrl_pipeline.serving.own_ids import kept_text, own_id
 from hsrl_pipeline.serving.recommender import Recommendation, Recommender
 from hsrl_pipeline.serving.request_errors import RequestError
-from hsrl_pipeline.serving.requests import RecommendRequest, own_id
+from hsrl_pipeline.serving.requests import RecommendRequest
 from hsrl_pipeline.serving.schemas import (
     ERRORS,
     ErrorBody,
@@ -152,7 +153,7 @@ def _add_recommend(app: FastAPI, parts: _Parts) -> None:
     async def recommend(body: RecommendBody, request: Request) -> Response:
         """Recommend items: the best of the candidates, or of the whole live catalogue."""
         started = time.perf_counter()
-        user_id = _kept_user(body.user_id)
+        user_id = body.user_id and kept_text("user_id", body.user_id).strip()
         if parts.follower is not None:
             parts.follower.refuse_lost()
         recommender = serving_of(request.scope, parts.service).recommender
@@ -238,18 +239,3 @@ def _slate(answer: Recommendation, request_id: str, user_id: str | None) -> Serv
         catalogue_version=answer.catalogue_version,
         model=answer.model,
     )
-
-
-def _kept_user(user_id: str | None) -> str | None:
-    """Return a user's id as events hold it.
-
-    Raises:
-        RequestError: It can't be written as UTF-8.
-    """
-    if user_id is None:
-        return None
-    try:
-        user_id.encode()
-    except UnicodeEncodeError:
-        raise RequestError("user_id", "this is no text that can be kept") from None
-    return user_id.strip()

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from hsrl_pipeline.catalogue.changes import CatalogueChange, Publication, apply_change
 from hsrl_pipeline.errors import UserError
 from hsrl_pipeline.serving.item_features import NewItem
+from hsrl_pipeline.serving.own_ids import OwnId, kept_text, own_id
 from hsrl_pipeline.serving.recommender import Recommender
 from hsrl_pipeline.serving.request_errors import RequestError
-from hsrl_pipeline.serving.requests import OwnId, own_id
 
 ROOM_SHARE = 0.05
 """Rows that are added at once when there are too few for new items, as a share of all items: every
@@ -73,7 +73,7 @@ def follow(recommender: Recommender, asked: AskedChange) -> Recommender:
             catalogue,
             CatalogueChange(catalogue.version, added, released),
             Publication.join(publications) if publications else None,
-            n_needed=recommender.slate_size // recommender.n_shelves,
+            n_needed=recommender.slate_size // model.n_shelves,
             shelves=model.shelves,
         )
     except UserError as error:
@@ -135,7 +135,7 @@ def _new_names(recommender: Recommender, asked: AskedChange) -> list[str]:
     names: dict[str, int] = {}
     for place, item in enumerate(asked.new):
         field = f"new.{place}.item_id"
-        name = _text(field, own_id(field, item.item_id))
+        name = kept_text(field, own_id(field, item.item_id))
         if not name or len(name) > LONGEST_ID:
             raise RequestError(field, f"an id has 1 to {LONGEST_ID} characters")
         if name in names:
@@ -145,18 +145,10 @@ def _new_names(recommender: Recommender, asked: AskedChange) -> list[str]:
             live = bool(recommender.catalogue.live[index])
             told = "is live already" if live else "is known already; name it in add"
             raise RequestError(field, f"item {name!r} {told}")
-        _text(f"new.{place}.title", item.title)
+        kept_text(f"new.{place}.title", item.title)
         model.publisher.encoder.check(place, item, shelves)
         names[name] = place
     return list(names)
-
-
-def _text(field: str, value: str) -> str:
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        raise RequestError(field, "this is no text that can be kept") from None
-    return value
 
 
 def _with_names(

@@ -13,10 +13,9 @@ from numpy.typing import NDArray
 
 from hsrl_pipeline.data.feature_tables import ItemTable
 from hsrl_pipeline.semantic_ids.item_facts import FactColumns
+from hsrl_pipeline.serving.own_ids import OwnId
 from hsrl_pipeline.serving.request_errors import RequestError
-from hsrl_pipeline.serving.user_features import LARGEST_STANDARD, NumberScale
-
-OwnId = str | int
+from hsrl_pipeline.serving.user_features import NumberScale
 
 
 @dataclass(frozen=True)
@@ -159,13 +158,7 @@ class ItemEncoder:
         if value is None:
             return 0.0
         _refuse_not_finite(field_name, value)
-        standard = column.scale.apply(value)
-        if abs(standard) > LARGEST_STANDARD:
-            raise RequestError(
-                field_name,
-                f"{value} lies more than {LARGEST_STANDARD:.0e} standard deviations off the mean",
-            )
-        return standard
+        return column.scale.standardise(field_name, value)
 
     def _check_vector(self, where: str, item: NewItem) -> None:
         if item.vector is None:

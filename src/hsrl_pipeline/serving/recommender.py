@@ -71,7 +71,6 @@ class Recommender:
             agent.prepare_to_serve()
         self.agent = agent
         self.explore = explore
-        self.n_shelves = 1 if model.shelves is None else len(np.unique(model.shelves[1:]))
         self._version = self.catalogue.version
         self._ids = np.array(model.item_ids, dtype=object)
         self._live = torch.from_numpy(self.catalogue.live)
@@ -128,7 +127,7 @@ class Recommender:
         Raises:
             RequestError: It can't be answered; names the field.
         """
-        return read_request(request, self.model, self.catalogue, self.n_shelves)
+        return read_request(request, self.model, self.catalogue)
 
     def recommend(self, request: RecommendRequest) -> Recommendation:
         """Return the answer to one request.
@@ -168,7 +167,7 @@ class Recommender:
         searching = [i for i, request in enumerate(requests) if request.candidates is None]
         scoring = [i for i, request in enumerate(requests) if request.candidates is not None]
         # items of several shelves come shelf by shelf, so that a longer list is no extension
-        sizes = {requests[i].n for i in searching} if self.n_shelves > 1 else {0}
+        sizes = {requests[i].n for i in searching} if self.model.n_shelves > 1 else {0}
         groups = [[i for i in searching if not n or requests[i].n == n] for n in sizes]
         for rows, find in (*((group, self._search) for group in groups), (scoring, self._rank)):
             if not rows:

@@ -12,11 +12,10 @@ from numpy.typing import NDArray
 
 from hsrl_pipeline.catalogue.live_catalogue import LiveCatalogue
 from hsrl_pipeline.observation import Observation
+from hsrl_pipeline.serving.own_ids import OwnId, own_id
 from hsrl_pipeline.serving.request_errors import RequestError
 from hsrl_pipeline.serving.served_model import ServedModel
 from hsrl_pipeline.shapes import PAD_ID
-
-OwnId = str | int
 
 LONGEST_HISTORY = 10_000
 MOST_CANDIDATES = 100_000
@@ -73,7 +72,7 @@ class ReadRequest:
 
 
 def read_request(
-    request: RecommendRequest, model: ServedModel, catalogue: LiveCatalogue, n_shelves: int = 1
+    request: RecommendRequest, model: ServedModel, catalogue: LiveCatalogue
 ) -> ReadRequest:
     """Return a request in item indices.
 
@@ -86,7 +85,6 @@ def read_request(
         request: The question.
         model: Names and sizes.
         catalogue: The version that answers.
-        n_shelves: Shelves that items must divide among.
 
     Raises:
         RequestError: Something can't be answered; names the field.
@@ -106,8 +104,8 @@ def read_request(
         raise RequestError(
             "n", f"{n} items can't be recommended; ask for 1 to {min(n_live, MOST_ITEMS)}"
         )
-    if candidates is None and n % n_shelves:
-        raise RequestError("n", f"items of {n_shelves} shelves come in equal numbers of each")
+    if candidates is None and n % model.n_shelves:
+        raise RequestError("n", f"items of {model.n_shelves} shelves come in equal numbers of each")
     if candidates is None and n_live <= len(excluded):
         left = catalogue.live.copy()
         left[list(excluded)] = False
@@ -218,26 +216,6 @@ def _items_of(field: str, ids: Sequence[OwnId], index: Mapping[str, int]) -> lis
         return [
             index.get(own_id(f"{field}.{place}", value), PAD_ID) for place, value in enumerate(ids)
         ]
-
-
-def own_id(field: str, value: OwnId) -> str:
-    """Return an id as the canonical tables write it.
-
-    Args:
-        field: Where it stands, for messages.
-        value: Text or a whole number.
-
-    Raises:
-        RequestError: It is something else.
-    """
-    if isinstance(value, str):
-        return value.strip()
-    if isinstance(value, bool) or not isinstance(value, int | np.integer):
-        raise RequestError(field, "an id is text or a whole number")
-    try:
-        return str(value)
-    except ValueError:  # Python writes no number of thousands of digits
-        raise RequestError(field, "this number is too long for an id") from None
 
 
 def _refuse_longer(name: str, ids: Sequence[OwnId], most: int) -> None:

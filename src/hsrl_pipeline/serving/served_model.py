@@ -59,6 +59,11 @@ class ServedModel:
         """Item index by the user's own id."""
         return {text: index for index, text in enumerate(self.item_ids) if text}
 
+    @cached_property
+    def n_shelves(self) -> int:
+        """Number of shelves; 1 without."""
+        return 1 if self.shelves is None else len(np.unique(self.shelves[1:]))
+
     @property
     def history_size(self) -> int:
         """Length H of the history that the policy reads."""

@@ -51,6 +51,24 @@ class NumberScale:
         """Return the standardised number."""
         return (value - self.mean) / self.spread if self.spread else 0.0
 
+    def standardise(self, field: str, value: float) -> float:
+        """Return the standardised number of a request.
+
+        Args:
+            field: Where it stands, for messages.
+            value: A finite number.
+
+        Raises:
+            RequestError: It can only be a mistake, so far off the mean it lies.
+        """
+        standard = self.apply(value)
+        if abs(standard) > LARGEST_STANDARD:
+            raise RequestError(
+                field,
+                f"{value} lies more than {LARGEST_STANDARD:.0e} standard deviations off the mean",
+            )
+        return standard
+
     def undo(self, standard: float) -> float:
         """Return the number that is standardised to this one."""
         return self.mean + self.spread * standard
@@ -151,13 +169,7 @@ def _number(name: str, value: Any, scale: NumberScale) -> float:
     except OverflowError:
         number = math.inf
     _refuse_not_finite(name, number)
-    standard = scale.apply(number)
-    if abs(standard) > LARGEST_STANDARD:
-        raise RequestError(
-            f"user.{name}",
-            f"{value} lies more than {LARGEST_STANDARD:.0e} standard deviations off the mean",
-        )
-    return standard
+    return scale.standardise(f"user.{name}", value)
 
 
 def _refuse_not_finite(name: str, value: float) -> None:

@@ -113,8 +113,7 @@ def run_ab_test(
     planned: Mapping[Arm, Sequence[CatalogueMove]] = moves or {"A": (), "B": ()}
     for arm, model in models.items():
         refuse_other_data(model, visitors)
-        n_shelves = 1 if model.shelves is None else len(set(model.shelves[1:].tolist()))
-        refuse_moves(planned[arm], model, visitors.setting.slate_size // n_shelves)
+        refuse_moves(planned[arm], model, visitors.setting.slate_size // model.n_shelves)
     with TemporaryDirectory(prefix="hsrl-ab-") as folder:
         kept = Path(folder) / "events" if events is None else events
         first, second = (
