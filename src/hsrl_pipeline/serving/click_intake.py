@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import partial
@@ -13,6 +12,11 @@ from functools import partial
 from hsrl_pipeline.serving.batching import Batcher
 from hsrl_pipeline.serving.clicked_slates import ClickedSlate, ShownSlate
 from hsrl_pipeline.serving.live_service import LiveService
+from hsrl_pipeline.serving.waiting_slates import (
+    MOST_WAITING,
+    SECONDS_FOR_FEEDBACK,
+    WaitingSlates,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -34,8 +38,8 @@ class Room:
         clicked: Slates with feedback that wait to be taken in at most; later ones are passed over.
     """
 
-    seconds: float = 1800.0
-    slates: int = 100_000
+    seconds: float = SECONDS_FOR_FEEDBACK
+    slates: int = MOST_WAITING
     ids: int = 5_000_000
     clicked: int = 10_000
 
@@ -65,28 +69,25 @@ class ClickIntake:
         self._batcher = batcher
         self._on_slates = on_slates
         self._room = room or Room()
-        self._waiting: OrderedDict[str, tuple[float, ShownSlate]] = OrderedDict()
+        self._waiting = WaitingSlates[ShownSlate](self._room.seconds, self._room.slates)
         self._n_ids = 0
         self._clicked: deque[ClickedSlate] = deque()
         self._task: asyncio.Task[None] | None = None
 
     def served(self, request_id: str, slate: ShownSlate) -> None:
         """Keep a slate until its feedback comes."""
-        now = time.monotonic()
-        self._waiting[request_id] = (now, slate)
+        self._waiting.keep(request_id, slate)
         self._n_ids += _n_ids(slate)
-        room = self._room
-        while self._waiting:
-            oldest, (since, _) = next(iter(self._waiting.items()))
-            late = now - since >= room.seconds
-            if not (late or len(self._waiting) > room.slates or self._n_ids > room.ids):
+        while True:
+            gone = self._waiting.pop_due(crowded=self._n_ids > self._room.ids)
+            if gone is None:
                 break
-            self._pop(oldest)
+            self._n_ids -= _n_ids(gone)
 
     def items_of(self, request_id: str) -> list[str] | None:
         """Return the items of a slate that waits for feedback; None where none does."""
         found = self._waiting.get(request_id)
-        return None if found is None else list(found[1].items)
+        return None if found is None else list(found.items)
 
     def clicked(self, request_id: str, clicks: Collection[str]) -> bool:
         """Take in the feedback to a slate soon; return whether the slate was known.
@@ -95,9 +96,10 @@ class ClickIntake:
             request_id: Names the slate.
             clicks: Ids of the clicked items; none is an answer too.
         """
-        slate = self._pop(request_id)
+        slate = self._waiting.pop(request_id)
         if slate is None:
             return False
+        self._n_ids -= _n_ids(slate)
         if len(self._clicked) >= self._room.clicked:
             self._on_slates("passed_over", 1)
             return True
@@ -111,13 +113,6 @@ class ClickIntake:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
-
-    def _pop(self, request_id: str) -> ShownSlate | None:
-        found = self._waiting.pop(request_id, None)
-        if found is None:
-            return None
-        self._n_ids -= _n_ids(found[1])
-        return found[1]
 
     async def _work(self) -> None:
         while self._clicked:

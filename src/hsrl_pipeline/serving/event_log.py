@@ -6,19 +6,20 @@ import math
 import os
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hsrl_pipeline.atomic import staged_path
+from hsrl_pipeline.serving.waiting_slates import (
+    MOST_WAITING,
+    SECONDS_FOR_FEEDBACK,
+    WaitingSlates,
+)
 
 ROWS_PER_FILE = 10_000
 SECONDS_PER_FILE = 60.0
-SECONDS_FOR_FEEDBACK = 1800.0
-MOST_WAITING = 100_000
-"""Slates that wait for feedback at most; the oldest are written first."""
 
 LEAST_PROPENSITY = 1e-30
 """Ingestion reads propensities above 0; a chance below this one is written as it."""
@@ -72,8 +73,8 @@ class EventLog:
         self._folder = folder
         self._rows_per_file = rows_per_file
         self._seconds_per_file = seconds_per_file
-        self._seconds_for_feedback = seconds_for_feedback
-        self._waiting: OrderedDict[str, tuple[float, ServedSlate]] = OrderedDict()
+        # the oldest are written first where too many wait
+        self._waiting = WaitingSlates[ServedSlate](seconds_for_feedback, MOST_WAITING)
         self._rows: list[dict[str, Any]] = []
         self._oldest_row = 0.0
         self._n_files = 0
@@ -83,13 +84,13 @@ class EventLog:
     def served(self, slate: ServedSlate) -> None:
         """Keep a slate until its feedback comes."""
         with self._lock:
-            self._waiting[slate.request_id] = (time.monotonic(), slate)
+            self._waiting.keep(slate.request_id, slate)
 
     def items_of(self, request_id: str) -> list[str] | None:
         """Return the items of a slate that waits for feedback; None where none does."""
         with self._lock:
             found = self._waiting.get(request_id)
-        return None if found is None else found[1].items
+        return None if found is None else found.items
 
     def clicked(self, request_id: str, clicks: Collection[str]) -> bool:
         """Take in the feedback to a slate; return whether the slate was known.
@@ -99,9 +100,9 @@ class EventLog:
             clicks: Ids of the clicked items; none is an answer too.
         """
         with self._lock:
-            found = self._waiting.pop(request_id, None)
+            found = self._waiting.pop(request_id)
             if found is not None:
-                self._put(found[1], frozenset(clicks))
+                self._put(found, frozenset(clicks))
         return found is not None
 
     def write_due(self, *, everything: bool = False) -> Path | None:
@@ -114,13 +115,7 @@ class EventLog:
             The file, or None where nothing was due.
         """
         with self._lock:
-            now = time.monotonic()
-            while self._waiting:
-                since, slate = next(iter(self._waiting.values()))
-                late = now - since >= self._seconds_for_feedback
-                if not (everything or late or len(self._waiting) > MOST_WAITING):
-                    break
-                del self._waiting[slate.request_id]
+            while (slate := self._waiting.pop_due(crowded=everything)) is not None:
                 self._put(slate, frozenset())
             full = len(self._rows) >= self._rows_per_file
             old = bool(self._rows) and time.monotonic() - self._oldest_row >= self._seconds_per_file
