@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shutil
 import socket
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from tests.project_copy import copy_project, kedro
 
 from hsrl_pipeline.io.project_artifacts import ProjectArtifacts
 from hsrl_pipeline.io.served_moving import moving_model
@@ -48,27 +48,6 @@ SUMMARY_COLUMNS = [
     "repetition_rate",
     "intra_list_diversity",
 ]
-
-
-def copy_project(folder: Path) -> Path:
-    shutil.copytree(PROJECT / "conf", folder / "conf")
-    shutil.copy(PROJECT / "pyproject.toml", folder)
-    ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
-    shutil.copytree(PROJECT / "src", folder / "src", ignore=ignored)  # Kedro refuses a link
-    (folder / "data" / "01_raw").mkdir(parents=True)
-    return folder
-
-
-def kedro(project: Path, *arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess:
-    environment = {name: value for name, value in os.environ.items() if "MLFLOW" not in name}
-    return subprocess.run(
-        [sys.executable, "-m", "kedro", *arguments],
-        cwd=cwd or project,
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**environment, "DO_NOT_TRACK": "true"},
-    )
 
 
 @pytest.fixture(scope="module")

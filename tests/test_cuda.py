@@ -4,18 +4,14 @@ Skipped on machines without CUDA. On one that has it: `pytest -m gpu`.
 """
 
 import csv
-import os
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
+from tests.project_copy import copy_project, kedro
 
 from hsrl_pipeline.config.agent import AGENT_NAMES
 
-PROJECT = Path(__file__).parents[1]
 # every policy earns between 0 and this on the toy data; two devices may draw other clicks
 LARGEST_DIFFERENCE = 0.5
 pytestmark = [
@@ -27,13 +23,9 @@ pytestmark = [
 
 def run(project: Path, pipelines: str, device: str, **parameters: object) -> None:
     given = {"training.device": device, "evaluation.device": device, **parameters}
-    environment = {name: value for name, value in os.environ.items() if "MLFLOW" not in name}
-    finished = subprocess.run(
-        [sys.executable, "-m", "kedro", "run", "--env", "test", "--pipelines", pipelines,
-         "--params", ",".join(f"{name}={value}" for name, value in given.items())],
-        cwd=project, capture_output=True, text=True, check=False, env=environment,
-    )  # fmt: skip
-    assert finished.returncode == 0, (finished.stdout + finished.stderr)[-3000:]
+    pairs = ",".join(f"{name}={value}" for name, value in given.items())
+    done = kedro(project, "run", "--env", "test", "--pipelines", pipelines, "--params", pairs)
+    assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
 
 
 def rewards(project: Path) -> dict[str, float]:
@@ -48,12 +40,7 @@ def rewards(project: Path) -> dict[str, float]:
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("cuda")
-    shutil.copytree(PROJECT / "conf", folder / "conf")
-    shutil.copy(PROJECT / "pyproject.toml", folder)
-    ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
-    shutil.copytree(PROJECT / "src", folder / "src", ignore=ignored)
-    (folder / "data" / "01_raw").mkdir(parents=True)
+    folder = copy_project(tmp_path_factory.mktemp("cuda"))
     run(folder, "ingestion,sid_tokenization,simulator_training", "cuda")
     return folder
 

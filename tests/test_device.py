@@ -19,14 +19,6 @@ def test_device_names(monkeypatch):
     assert resolve_device("cpu", "training.device") == CPU
 
 
-@pytest.fixture
-def two_threads():
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(before)
-
-
 def test_one_thread_is_a_matter_of_the_function_that_asks_for_it(two_threads):
     @one_thread()
     def count():

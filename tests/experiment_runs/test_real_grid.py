@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from tests.project_copy import copy_project, kedro
 
 from hsrl_pipeline.tracking.store import open_client
 
-PROJECT = Path(__file__).parents[2]
 STORE = Path("data") / "07_model_output" / "experiments"
 
 TINY = """
@@ -28,40 +25,27 @@ parameters: {training.n_iterations: 20, evaluation.n_episodes: 32}
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("project")
-    shutil.copytree(PROJECT / "conf", folder / "conf")
-    shutil.copy(PROJECT / "pyproject.toml", folder)
-    ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
-    shutil.copytree(PROJECT / "src", folder / "src", ignore=ignored)
-    (folder / "data" / "01_raw").mkdir(parents=True)
+    folder = copy_project(tmp_path_factory.mktemp("project"))
     (folder / "conf" / "experiments" / "tiny.yml").write_text(TINY)
     return folder
 
 
-def kedro(project: Path, *arguments: str) -> str:
-    environment = {name: value for name, value in os.environ.items() if "MLFLOW" not in name}
-    done = subprocess.run(
-        [sys.executable, "-m", "kedro", *arguments],
-        cwd=project,
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**environment, "PYTHONPATH": str(project / "src"), "DO_NOT_TRACK": "true"},
-    )
+def output_of(project: Path, *arguments: str) -> str:
+    done = kedro(project, *arguments, PYTHONPATH=str(project / "src"))
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr
 
 
 @pytest.mark.slow
 def test_a_grid_gives_the_same_numbers_twice_and_a_report(project) -> None:
-    assert "1 trials finished, 0 of them earlier." in kedro(project, "experiment", "tiny")
+    assert "1 trials finished, 0 of them earlier." in output_of(project, "experiment", "tiny")
     (path,) = (project / STORE / "trials").glob("*/result.json")
     first = json.loads(path.read_text())
     assert {row["policy"] for row in first["rows"]} >= {"sl", "static_slate", "random"}
 
     path.unlink()
     shutil.rmtree(project / STORE / "references")
-    kedro(project, "experiment", "tiny")
+    output_of(project, "experiment", "tiny")
     again = json.loads(path.read_text())
     assert again["rows"] == first["rows"]
 
@@ -73,7 +57,7 @@ def test_a_grid_gives_the_same_numbers_twice_and_a_report(project) -> None:
     # the grid itself; data, codes and simulators, which were made once; the trial twice
     assert len(runs) == 1 + 3 + 2
 
-    kedro(project, "run", "--pipeline", "reporting")
+    output_of(project, "run", "--pipeline", "reporting")
     folder = project / "data" / "08_reporting" / "experiments"
     scores = pd.read_csv(folder / "scores.csv").set_index("policy")
     (judged,) = [

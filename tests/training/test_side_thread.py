@@ -8,14 +8,6 @@ from hsrl_pipeline.training.side_thread import SideThread
 CPU = torch.device("cpu")
 
 
-@pytest.fixture
-def two_threads():
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(before)
-
-
 def test_work_runs_beside_and_shares_the_threads(two_threads):
     seen = {}
 
