@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from hsrl_pipeline.agents.base import Agent, AgentContext, FollowsClicks
+from hsrl_pipeline.agents.base import Agent, AgentContext
+from hsrl_pipeline.agents.follows_clicks import FollowsClicks
 from hsrl_pipeline.agents.policy_checkpoint import describe_policy, restore_policy
 from hsrl_pipeline.agents.registry import build_agent
 from hsrl_pipeline.catalogue import LiveCatalogue

@@ -22,11 +22,11 @@ from hsrl_pipeline.agents.base import (
     Action,
     AgentContext,
     Bootstrap,
-    FollowedItems,
     LogBatch,
     UpdateStats,
 )
 from hsrl_pipeline.agents.encoding import build_state_encoder, initial_weights
+from hsrl_pipeline.agents.follows_clicks import FollowedItems
 from hsrl_pipeline.agents.hsrl_heads import build_head, decided_codes, shelf_numbers
 from hsrl_pipeline.agents.slate_policies import CatalogueSlates, SlateLikelihood, SlatePolicy
 from hsrl_pipeline.agents.torch_agent import TorchAgent

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hsrl_pipeline.agents.base import FollowsClicks, Policy
+from hsrl_pipeline.agents.base import Policy
+from hsrl_pipeline.agents.follows_clicks import FollowsClicks
 from hsrl_pipeline.agents.policy_checkpoint import agent_context, restore_policy
 from hsrl_pipeline.agents.policy_snapshots import PolicySnapshots
 from hsrl_pipeline.catalogue.live_catalogue import LiveCatalogue

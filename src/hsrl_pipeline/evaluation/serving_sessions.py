@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from hsrl_pipeline.agents.base import FollowsClicks
+from hsrl_pipeline.agents.follows_clicks import FollowsClicks
 from hsrl_pipeline.catalogue.live_catalogue import LiveCatalogue
 from hsrl_pipeline.seeding import derive_seed, torch_generator
 from hsrl_pipeline.simulator.session_setting import SessionSetting

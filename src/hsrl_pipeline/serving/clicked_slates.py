@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from hsrl_pipeline.agents.base import FollowedItems, FollowsClicks
+from hsrl_pipeline.agents.follows_clicks import FollowedItems, FollowsClicks
 from hsrl_pipeline.serving.recommender import Recommender
 from hsrl_pipeline.serving.requests import ReadRequest, observe
 from hsrl_pipeline.shapes import PAD_ID
