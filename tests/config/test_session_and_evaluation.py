@@ -61,3 +61,13 @@ def test_misspelt_and_impossible_values_are_refused(model, values):
 @pytest.mark.parametrize("name", [*REFERENCE_NAMES, *AgentsConfig.model_fields])
 def test_every_policy_may_be_compared_with(name):
     assert EvaluationConfig(compare_with=name).compare_with == name
+
+
+@pytest.mark.parametrize("values", [{}, {"exclude_shown": True}, {"frequency_cap": 1}])
+@pytest.mark.parametrize("regime", ["repeats", "no_repeats"])
+def test_the_same_rules_in_another_regime(values, regime):
+    rules = CandidatesConfig(**values, enforce_shelves=True)
+    changed = rules.in_regime(regime)
+    assert (changed.regime, changed.enforce_shelves) == (regime, True)
+    assert (changed is rules) == (rules.regime == regime)
+    assert CandidatesConfig(frequency_cap=3).in_regime("repeats").frequency_cap == 3

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 
 import pandas as pd
+import pytest
 import torch
 from kedro.io import DataCatalog, MemoryDataset
 from kedro.runner import SequentialRunner
@@ -27,7 +28,9 @@ def test_a_search_writes_its_trials_and_a_proposal_for_conf(tmp_path) -> None:
     parameters = {
         "agent": AgentConfig(name="a2c"),
         "agents": AgentsConfig(sl=SupervisedSettings()),
-        "search": SearchConfig(n_trials=2, n_iterations=3, n_episodes=4),
+        "search": SearchConfig(
+            n_trials=2, n_iterations=3, n_episodes=4, regimes=("repeats", "no_repeats")
+        ),
         "training": TrainingConfig(
             acting_batch_size=4, batch_size=8, warmup_transitions=8, device="cpu"
         ),
@@ -51,7 +54,9 @@ def test_a_search_writes_its_trials_and_a_proposal_for_conf(tmp_path) -> None:
     SequentialRunner().run(create_pipeline(), catalog)
     trials = pd.read_csv(tmp_path / "a2c.csv")
     assert trials["trial"].tolist() == [0, 1]
-    assert trials["total_reward"].notna().all()
+    both = trials[["total_reward_repeats", "total_reward_no_repeats"]]
+    assert trials["total_reward"].tolist() == pytest.approx(both.mean(axis=1).tolist())
+    assert both["total_reward_repeats"].tolist() != both["total_reward_no_repeats"].tolist()
     proposal = json.loads((tmp_path / "a2c.json").read_text())
     best = trials.loc[trials["total_reward"].idxmax()]
     assert proposal["agents"]["a2c"]["learning_rate"] == best["learning_rate"]

@@ -19,9 +19,9 @@ def distance(settings: TD3Settings) -> float:
     return -abs(math.log(settings.learning_rate / 3e-4)) - abs(settings.latent_size - 16) / 8
 
 
-def search(judge=distance, train=lambda settings: settings, n_trials=15, seed=0):
+def search(rewards_of=lambda settings: {"repeats": distance(settings)}, n_trials=15, seed=0):
     config = SearchConfig(n_trials=n_trials)
-    return search_settings("td3", SETTINGS, train=train, judge=judge, config=config, seed=seed)
+    return search_settings("td3", SETTINGS, rewards_of=rewards_of, config=config, seed=seed)
 
 
 def test_the_best_trial_is_kept_and_no_worse_than_the_present_settings() -> None:
@@ -49,20 +49,51 @@ def test_a_seed_fixes_what_is_tried() -> None:
 
 
 def test_a_broken_trial_is_passed_over_and_only_broken_ones_are_refused() -> None:
-    def break_down(settings: TD3Settings) -> TD3Settings:
+    def break_down(settings: TD3Settings) -> dict[str, float]:
         if settings.latent_size != 16:
             raise UserError("Training td3 broke down")
-        return settings
+        return {"repeats": distance(settings)}
 
-    result = search(train=break_down)
+    result = search(break_down)
     assert result.trials["total_reward"].isna().any()
     assert result.settings.latent_size == 16
 
-    def always(settings: TD3Settings) -> TD3Settings:
+    def always(settings: TD3Settings) -> dict[str, float]:
         raise UserError("Training td3 broke down")
 
     with pytest.raises(UserError, match="each of 2 trials"):
-        search(train=always, n_trials=2)
+        search(always, n_trials=2)
+
+
+def test_a_trial_counts_by_its_mean_over_regimes() -> None:
+    def rewards_of(settings: TD3Settings) -> dict[str, float]:
+        return {"repeats": 4.0 * distance(settings), "no_repeats": 2.0 * distance(settings)}
+
+    result = search(rewards_of, n_trials=3)
+    trials = result.trials
+    assert (
+        trials["total_reward_repeats"].tolist()
+        == (2.0 * trials["total_reward_no_repeats"]).tolist()
+    )
+    assert trials["total_reward"].tolist() == pytest.approx(
+        (1.5 * trials["total_reward_no_repeats"]).tolist()
+    )
+    assert "total_reward_repeats" not in search(n_trials=1).trials
+
+
+def test_a_best_value_at_the_edge_of_its_space_is_named(caplog) -> None:
+    assert search().at_edges == ()
+    edge = TD3Settings.search_space["learning_rate"].high
+
+    def rises(settings: TD3Settings) -> dict[str, float]:
+        return {"repeats": -abs(math.log(settings.learning_rate / edge))}
+
+    settings = TD3Settings(learning_rate=edge, exploration_noise_std=0.5)
+    result = search_settings(
+        "td3", settings, rewards_of=rises, config=SearchConfig(n_trials=2), seed=0
+    )
+    assert result.at_edges == ("learning_rate",)
+    assert "learning_rate of td3 lies at the edge" in caplog.text
 
 
 @pytest.mark.parametrize("name", AGENT_NAMES)

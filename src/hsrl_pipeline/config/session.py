@@ -99,3 +99,11 @@ class CandidatesConfig(FrozenConfig):
     def regime(self) -> Regime:
         """The regime that rows, runs and files of these sessions are told apart by."""
         return "no_repeats" if self.showings == 1 else "repeats"
+
+    def in_regime(self, regime: Regime) -> CandidatesConfig:
+        """Return the same rules in the given regime."""
+        if regime == self.regime:
+            return self
+        return self.model_copy(
+            update={"exclude_shown": regime == "no_repeats", "frequency_cap": None}
+        )

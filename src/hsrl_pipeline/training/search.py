@@ -10,15 +10,14 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import optuna
 import pandas as pd
 
-from hsrl_pipeline.agents.base import Policy
-from hsrl_pipeline.config.agents.search_space import Interval, SearchSpace
+from hsrl_pipeline.config.agents.search_space import Choice, Interval, SearchSpace
 from hsrl_pipeline.config.agents.shared import AgentSettings
 from hsrl_pipeline.config.search import SearchConfig
 from hsrl_pipeline.errors import UserError
@@ -30,6 +29,9 @@ logger = logging.getLogger(__name__)
 TRIALS_BEFORE_MODEL = 5
 """Trials drawn at random before the sampler's model guides the rest."""
 
+EDGE_SHARE = 0.02
+"""Share of a range at either end that counts as its edge."""
+
 
 @dataclass(frozen=True)
 class SearchResult:
@@ -37,22 +39,25 @@ class SearchResult:
 
     Attributes:
         trials: One row per trial: ``trial`` int64, ``total_reward`` float64 (training simulator,
-            NaN where training broke down), ``seconds`` float64, and the settings tried.
+            mean over regimes, NaN where training broke down), ``total_reward_<regime>`` where
+            there are several, ``seconds`` float64, and the settings tried.
         settings: The best settings; the agent's present ones if no trial was better.
         total_reward: Reward of the best settings.
+        at_edges: Searched fields whose best value lies at the edge of its space: a wider one may
+            hold a better value.
     """
 
     trials: pd.DataFrame
     settings: AgentSettings
     total_reward: float
+    at_edges: tuple[str, ...]
 
 
 def search_settings(
     agent_name: str,
     settings: AgentSettings,
     *,
-    train: Callable[[AgentSettings], Policy],
-    judge: Callable[[Policy], float],
+    rewards_of: Callable[[AgentSettings], Mapping[str, float]],
     config: SearchConfig,
     seed: int,
 ) -> SearchResult:
@@ -61,8 +66,8 @@ def search_settings(
     Args:
         agent_name: Registered name of the agent.
         settings: The present settings; they are the first trial and hold what is not searched.
-        train: Trains an agent with the given settings on the training simulator.
-        judge: Total reward of a frozen policy on the training simulator.
+        rewards_of: Trains an agent with the given settings and returns its Total Reward on the
+            training simulator by regime.
         config: Budget.
         seed: Seed of the run; fixes which settings are tried.
 
@@ -83,7 +88,8 @@ def search_settings(
             trial = study.ask()
             tried = _with_values(settings, {name: _suggest(trial, name, space) for name in space})
             started = time.perf_counter()
-            reward = _attempt(tried, train, judge)
+            rewards = _attempt(tried, rewards_of)
+            reward = sum(rewards.values()) / len(rewards) if rewards else math.nan
             study.tell(
                 trial,
                 None if math.isnan(reward) else reward,
@@ -93,7 +99,9 @@ def search_settings(
                 best, best_reward = tried, reward
             seconds = time.perf_counter() - started
             values = {name: getattr(tried, name) for name in space}
-            rows.append({"trial": number, "total_reward": reward, "seconds": seconds, **values})
+            each = {f"total_reward_{regime}": value for regime, value in rewards.items()}
+            row = {"trial": number, "total_reward": reward, **(each if len(each) > 1 else {})}
+            rows.append({**row, "seconds": seconds, **values})
             progress.advance(1, reward=reward, best=best_reward)
     if best_reward == -math.inf:
         raise UserError(
@@ -101,7 +109,15 @@ def search_settings(
             where=f"agents.{agent_name}",
             remedy="Lower its learning_rate or raise search.n_trials.",
         )
-    return SearchResult(pd.DataFrame(rows), best, best_reward)
+    edges = tuple(name for name in space if _at_edge(space[name], getattr(best, name)))
+    if edges:
+        logger.warning(
+            "The best %s of %s lies at the edge of its search space; a wider space in its "
+            "settings model may hold a better one",
+            ", ".join(edges),
+            agent_name,
+        )
+    return SearchResult(pd.DataFrame(rows), best, best_reward, edges)
 
 
 def proposed_parameters(agent_name: str, result: SearchResult) -> dict[str, Any]:
@@ -111,16 +127,24 @@ def proposed_parameters(agent_name: str, result: SearchResult) -> dict[str, Any]
 
 
 def _attempt(
-    settings: AgentSettings,
-    train: Callable[[AgentSettings], Policy],
-    judge: Callable[[Policy], float],
-) -> float:
-    """Return the reward of settings, NaN when training with them breaks down."""
+    settings: AgentSettings, rewards_of: Callable[[AgentSettings], Mapping[str, float]]
+) -> Mapping[str, float]:
+    """Return the rewards of settings, none when training with them breaks down."""
     try:
-        return judge(train(settings))
+        return rewards_of(settings)
     except UserError as error:
         logger.warning("A trial was given up: %s", error)
-        return math.nan
+        return {}
+
+
+def _at_edge(part: Interval | Choice, value: Any) -> bool:
+    """Whether a value lies at the edge of its space; an unordered choice has none."""
+    if isinstance(part, Choice):
+        return False
+    scale = math.log if part.log else float
+    low, high = scale(part.low), scale(part.high)
+    share = (scale(value) - low) / (high - low)
+    return not EDGE_SHARE <= share <= 1.0 - EDGE_SHARE
 
 
 def _present_values(space: SearchSpace, settings: AgentSettings) -> dict[str, Any]:

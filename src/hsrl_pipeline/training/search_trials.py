@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
 
-from hsrl_pipeline.agents.base import Policy
 from hsrl_pipeline.agents.policy_checkpoint import agent_context, restore_policy
 from hsrl_pipeline.config.agents.shared import AgentSettings
 from hsrl_pipeline.config.search import SearchConfig
@@ -34,6 +34,8 @@ def search_agent(
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Search an agent's settings; every trial has the same seed, sessions and budget.
 
+    A trial trains and is judged once in each regime of the search.
+
     Args:
         data: What to train on; only its training split is read.
         simulator: Checkpoint of the training simulator.
@@ -49,31 +51,38 @@ def search_agent(
     """
     budget = training.model_copy(update={"n_iterations": search.n_iterations, "resume": False})
     response = build_response_model(dict(simulator), sessions.device)
-    setting = EvaluationSetting(
-        pool=data.pool("train", sessions.session),
-        sessions=sessions,
-        item_vectors=data.item_vectors,
-        n_episodes=search.n_episodes,
-        seed=derive_seed(seed, "search.judge"),
-    )
-    context = agent_context(data, sessions, seed)
-
-    def train(tried: AgentSettings) -> Policy:
-        checkpoint, _ = train_agent(
-            data,
-            simulator,
-            tried,
-            agent_name=agent_name,
-            training=budget,
-            sessions=sessions,
-            seed=seed,
+    regimes = search.regimes or (sessions.candidates.regime,)
+    settings_of = {
+        regime: replace(sessions, candidates=sessions.candidates.in_regime(regime))
+        for regime in regimes
+    }
+    judges = {
+        regime: EvaluationSetting(
+            pool=data.pool("train", own.session),
+            sessions=own,
+            item_vectors=data.item_vectors,
+            n_episodes=search.n_episodes,
+            seed=derive_seed(seed, "search.judge"),
         )
-        return restore_policy(checkpoint, context)
+        for regime, own in settings_of.items()
+    }
 
-    def judge(policy: Policy) -> float:
-        return float(evaluate_policy(policy, response, setting).total_reward.mean())
+    def rewards_of(tried: AgentSettings) -> dict[str, float]:
+        rewards = {}
+        for regime, own in settings_of.items():
+            checkpoint, _ = train_agent(
+                data,
+                simulator,
+                tried,
+                agent_name=agent_name,
+                training=budget,
+                sessions=own,
+                seed=seed,
+            )
+            policy = restore_policy(checkpoint, agent_context(data, own, seed))
+            judged = evaluate_policy(policy, response, judges[regime])
+            rewards[regime] = float(judged.total_reward.mean())
+        return rewards
 
-    result = search_settings(
-        agent_name, settings, train=train, judge=judge, config=search, seed=seed
-    )
+    result = search_settings(agent_name, settings, rewards_of=rewards_of, config=search, seed=seed)
     return result.trials, proposed_parameters(agent_name, result)

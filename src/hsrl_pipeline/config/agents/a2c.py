@@ -15,7 +15,7 @@ class A2CSettings(EntropySettings, DiscountedSettings):
 
     search_space: ClassVar[SearchSpace] = {
         "learning_rate": LEARNING_RATE,
-        "entropy_coef": Interval(1e-3, 1e-1),
+        "entropy_coef": Interval(1e-4, 3e-1),
         "value_coef": Interval(0.1, 2.0),
         "gamma": Choice((0.0, 0.5, 0.9)),
     }

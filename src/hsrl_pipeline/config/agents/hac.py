@@ -15,9 +15,9 @@ class HACSettings(HyperActionSettings):
 
     search_space: ClassVar[SearchSpace] = {
         "learning_rate": LEARNING_RATE,
-        "policy_coef": Interval(1e-3, 1.0),
-        "alignment_coef": Interval(1e-3, 1.0),
-        "exploration_noise_std": Interval(0.02, 0.5),
+        "policy_coef": Interval(3e-4, 3.0),
+        "alignment_coef": Interval(3e-4, 1.0),
+        "exploration_noise_std": Interval(0.02, 2.0),
     }
 
     policy_coef: float = Field(0.1, ge=0.0, description="Weight of the hyper-actor's Q loss")

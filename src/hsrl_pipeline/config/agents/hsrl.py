@@ -21,8 +21,8 @@ class HsrlSettings(EntropySettings, ValueSettings):
 
     search_space: ClassVar[SearchSpace] = {
         "learning_rate": SMALL_LEARNING_RATE,
-        "warm_start_learning_rate": Interval(3e-4, 5e-3),
-        "entropy_coef": Interval(1e-3, 1e-1),
+        "warm_start_learning_rate": Interval(3e-4, 2e-2),
+        "policy_coef": Interval(3e-3, 3.0),
         "click_temperature": Interval(0.1, 1.0),
     }
 

@@ -16,8 +16,8 @@ class HsrlPaperSettings(EntropySettings, ValueSettings):
     search_space: ClassVar[SearchSpace] = {
         "learning_rate": LEARNING_RATE,
         "critic_learning_rate": LEARNING_RATE,
-        "entropy_coef": Interval(1e-3, 3e-1),
-        "cloning_coef": Interval(1e-2, 1.0),
+        "entropy_coef": Interval(1e-4, 1.0),
+        "cloning_coef": Interval(3e-3, 3.0),
     }
 
     critic_learning_rate: float = Field(

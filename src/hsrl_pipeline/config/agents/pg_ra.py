@@ -17,7 +17,7 @@ class PGRASettings(EntropySettings, DiscountedSettings):
         "learning_rate": LEARNING_RATE,
         "initial_std": Interval(0.1, 1.0),
         "representation_coef": Interval(0.03, 3.0),
-        "latent_size": Choice((8, 16, 32)),
+        "latent_size": Choice((16, 32, 64)),
     }
 
     latent_size: int = Field(16, ge=1, le=1024, description="Width of an action representation")

@@ -34,8 +34,8 @@ class Choice:
 SearchSpace = dict[str, Interval | Choice]
 """By field of an agent's settings; about equally many fields for each agent."""
 
-LEARNING_RATE = Interval(1e-4, 5e-3)
+LEARNING_RATE = Interval(1e-4, 2e-2)
 """Usual range of a step size."""
 
-SMALL_LEARNING_RATE = Interval(3e-5, 3e-3)
+SMALL_LEARNING_RATE = Interval(1e-5, 5e-3)
 """Usual range of a step size that is better small."""

@@ -122,7 +122,7 @@ class HyperActionSettings(ValueSettings):
     exploration_noise_std: float = Field(
         0.1,
         ge=0.0,
-        le=2.0,
+        le=10.0,
         description="Noise on the hyper-action while training, per dimension of size about 1",
     )
     item_bias: bool = Field(

@@ -27,6 +27,7 @@ class SupervisedSettings(AgentSettings):
     search_space: ClassVar[SearchSpace] = {
         "learning_rate": LEARNING_RATE,
         "weight_decay": Interval(1e-4, 1.0),
+        "doubt_coef": Interval(0.05, 2.0),
         "log_batch_size": Choice((128, 256)),
     }
 

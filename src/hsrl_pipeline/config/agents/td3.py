@@ -22,8 +22,8 @@ class TD3Settings(HyperActionSettings):
     search_space: ClassVar[SearchSpace] = {
         "learning_rate": SMALL_LEARNING_RATE,
         "critic_learning_rate": LEARNING_RATE,
-        "exploration_noise_std": Interval(0.05, 1.0),
-        "latent_size": Choice((8, 16, 32)),
+        "exploration_noise_std": Interval(0.05, 5.0),
+        "latent_size": Choice((16, 32, 64)),
     }
 
     learning_rate: float = Field(3e-4, gt=0.0, le=1.0, description="Step size of the actor")
