@@ -68,7 +68,7 @@ def search_agent(
     }
 
     def rewards_of(tried: AgentSettings) -> dict[str, float]:
-        rewards = {}
+        rewards: dict[str, float] = {}
         for regime, own in settings_of.items():
             checkpoint, _ = train_agent(
                 data,
