@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from typing import Any
 
 import numpy as np
@@ -371,6 +372,32 @@ def test_an_update_follows_the_clicks_it_learns_from_and_the_twin_acts_by_them_w
     assert not twin.policy_state()["head.statistics.effects"].any()
     twin.copy_weights_of(agent)
     assert torch.equal(twin.policy_state()["head.statistics.effects"], effects)
+
+
+@pytest.mark.parametrize("variant", ["hsrl_levers", "hsrl_items_levers"])
+def test_a_bonus_raises_what_is_little_known_and_no_expected_click(variant: str) -> None:
+    name, options = VARIANTS[variant]
+    agents = []
+    for bonus in (0.0, 3.0):
+        settings = make_settings(name, **options, arrival_bonus=bonus)
+        agents.append(build_agent(name, settings, launch_context()))
+        agents[-1].set_catalogue(CHANGED)
+    plain, curious = agents
+    observation = observe(40, torch_generator(2, "serving"))
+    raised = curious.item_scores(observation) - plain.item_scores(observation)
+    bonus_at_first = 3.0 / math.sqrt(LEVERS["arrival_prior"]) / settings.click_temperature
+    assert raised[:, NEW].flatten().tolist() == pytest.approx([bonus_at_first] * 80, rel=1e-4)
+    assert not raised[:, [item for item in AFTER if item not in NEW]].any()
+    items = torch.tensor([[NEW[0], LAUNCH[0]]]).repeat(40, 1)
+    few = curious.scores_of(observation, items) - plain.scores_of(observation, items)
+    torch.testing.assert_close(few, raised.gather(1, items))
+    # expectations of clicks, and so what is learned from them, are those without a bonus
+    for agent in agents:
+        agent.observe(observation, items, torch.ones(40, 2))
+    assert_equal_states(plain.policy_state(), curious.policy_state())
+    after = curious.item_scores(observation) - plain.item_scores(observation)
+    assert bool((after[:, NEW[0]] < 0.9 * bonus_at_first).all())
+    assert after[:, NEW[1]].tolist() == pytest.approx([bonus_at_first] * 40, rel=1e-4)
 
 
 def test_a_policy_that_does_not_follow_clicks_says_so_and_ignores_them() -> None:

@@ -23,6 +23,7 @@ from hsrl_pipeline.config.agents.hsrl import HsrlSettings
         ),
         ({"absent_share": 0.6, "unseen_share": 0.5}, "are more than all items"),
         ({"arrival_prior": 0.0}, "greater than 0"),
+        ({"arrival_bonus": 1.0}, "arrival_prior makes known, which is null"),
         ({"unseen_share": 1.0}, "less than 1"),
     ],
 )

@@ -84,3 +84,13 @@ def test_numbers_go_from_one_to_another_for_items_that_both_follow() -> None:
     # a copy: what one sees from now on is not seen by the other
     one.observe(torch.tensor([4]), torch.ones(1), torch.full((1,), 0.5))
     assert other.effects[4] < one.effects[4] and numbers[1, 0] == other.effects[4]
+
+
+def test_optimism_by_hand() -> None:
+    assert make().optimism() is None
+    statistics = ArrivalStatistics(6, 4.0, bonus=3.0)
+    statistics.start(torch.tensor([3, 4]))
+    items = torch.tensor([3, 3, 1])
+    statistics.observe(items, torch.ones(3), torch.tensor([0.5, 0.8, 0.5]))
+    expected = [0.0, 0.0, 0.0, 3.0 / math.sqrt(4.0 + 0.25 + 0.16), 1.5, 0.0]
+    torch.testing.assert_close(statistics.optimism(), torch.tensor(expected))

@@ -34,6 +34,7 @@ def build_head(
             item_priors=context.item_priors,
             item_deviations=settings.item_deviations and not codes_alone,
             arrival_prior=settings.arrival_prior,
+            arrival_bonus=settings.arrival_bonus,
         )
     return TriePolicy(
         width,

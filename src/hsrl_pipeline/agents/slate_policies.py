@@ -127,7 +127,7 @@ class CatalogueSlates:
         generator: torch.Generator | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Return slates and their log-probabilities; see ``SlatePolicy``."""
-        logits = observation.mask_shown(self._head(state))
+        logits = observation.mask_shown(self._preferred(self._head(state)))
         if draw:
             return self._selector.sample(logits, generator)
         return self._selector.greedy(logits), state.new_zeros(len(state))
@@ -137,7 +137,7 @@ class CatalogueSlates:
     ) -> SlateLikelihood:
         """Return the likelihood of slates; see ``SlatePolicy``."""
         scores = self._head(state).float()
-        logits = observation.mask_shown(scores)
+        logits = observation.mask_shown(self._preferred(scores))
         chosen = logits.gather(1, slates)
         possible = chosen > -torch.inf
         distribution = self._selector.distribution(logits)
@@ -157,11 +157,17 @@ class CatalogueSlates:
 
     def item_scores(self, state: torch.Tensor, observation: Observation) -> torch.Tensor:
         """Return the scores of all items; see ``SlatePolicy``."""
-        scores: torch.Tensor = self._head(state)
-        return scores
+        return self._preferred(self._head(state))
 
     def scores_of(
         self, state: torch.Tensor, observation: Observation, items: torch.Tensor
     ) -> torch.Tensor:
         """Return the scores of given items; see ``SlatePolicy``."""
-        return self._head.of_items(state, items)
+        scores = self._head.of_items(state, items)
+        optimism = self._head.optimism()
+        return scores if optimism is None else scores + optimism[items]
+
+    def _preferred(self, scores: torch.Tensor) -> torch.Tensor:
+        """Return what slates are drawn and ranked by, given click scores, (batch, item)."""
+        optimism = self._head.optimism()
+        return scores if optimism is None else scores + optimism

@@ -54,6 +54,7 @@ class CodeScores(CodeTables, ItemEffects):
             each code's are centred, so that they say nothing of an item alone under its code.
         item_deviations: Whether every item has a learned number of its own, 0 at first.
         arrival_prior: Strength of the prior of ``ArrivalStatistics``; None for none of them.
+        arrival_bonus: Their bonus. It is no part of the scores: ``optimism`` returns it.
 
     Raises:
         ValueError: A code lies outside its level's vocabulary; names the item.
@@ -81,6 +82,7 @@ class CodeScores(CodeTables, ItemEffects):
         item_priors: NDArray[np.float32] | None = None,
         item_deviations: bool = False,
         arrival_prior: float | None = None,
+        arrival_bonus: float = 0.0,
     ) -> None:
         super().__init__(embedding_size, vocab_sizes, context_size, temperature, gated=gated)
         live = check_codes(codes, vocab_sizes)
@@ -91,7 +93,12 @@ class CodeScores(CodeTables, ItemEffects):
             check_shape("item_vectors", item_vectors, n_rows, None)
             self.vector_query = nn.Linear(embedding_size, item_vectors.shape[1])
         self._start_nearly_even()
-        self.keep_effects(n_rows, deviations=item_deviations, arrival_prior=arrival_prior)
+        self.keep_effects(
+            n_rows,
+            deviations=item_deviations,
+            arrival_prior=arrival_prior,
+            arrival_bonus=arrival_bonus,
+        )
         priors = None if item_priors is None else centred_priors(item_priors, codes, live)
         has_code = np.zeros(n_rows, bool)
         has_code[live] = True
@@ -259,6 +266,14 @@ class CodeScores(CodeTables, ItemEffects):
         if self.item_priors is not None:
             parts.append(self.item_priors[items])
         return sum(parts[1:], parts[0]) if parts else None
+
+    def optimism(self) -> torch.Tensor | None:
+        """Return (item,) float32, what a policy adds to scores of items it knows little of.
+
+        Scores say how likely a click is; this says what it is worth to find out. None for nothing.
+        """
+        bonus = None if self.statistics is None else self.statistics.optimism()
+        return None if bonus is None else bonus / self.temperature
 
     @torch.no_grad()
     def _start_nearly_even(self) -> None:

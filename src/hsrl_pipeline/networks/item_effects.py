@@ -17,18 +17,26 @@ class ItemEffects(nn.Module):
     unseen: torch.Tensor | None
     """(item,) bool. Items whose own numbers are left out for now; None for nobody's."""
 
-    def keep_effects(self, n_rows: int, *, deviations: bool, arrival_prior: float | None) -> None:
+    def keep_effects(
+        self,
+        n_rows: int,
+        *,
+        deviations: bool,
+        arrival_prior: float | None,
+        arrival_bonus: float = 0.0,
+    ) -> None:
         """Make the numbers, all 0.
 
         Args:
             n_rows: Items and the row of padding.
             deviations: Whether every item has a learned number.
             arrival_prior: Strength of the prior of ``ArrivalStatistics``; None for none of them.
+            arrival_bonus: Their bonus.
         """
         self.deviations = nn.Parameter(torch.zeros(n_rows)) if deviations else None
         self.statistics = None
         if arrival_prior is not None:
-            self.statistics = ArrivalStatistics(n_rows, arrival_prior)
+            self.statistics = ArrivalStatistics(n_rows, arrival_prior, arrival_bonus)
         self.unseen = None
 
     def effects(self) -> torch.Tensor | None:

@@ -86,6 +86,12 @@ class HsrlSettings(EntropySettings, ValueSettings):
         "clicks of items that arrive later count in their scores; a show weighs at most 0.25; "
         "null: they do not count (policy_head look_up)",
     )
+    arrival_bonus: float = Field(
+        0.0,
+        ge=0.0,
+        description="Exploration: standard deviations of what is known of an arrived item's effect "
+        "that its score is raised by (with arrival_prior)",
+    )
     context_update: Literal["taken", "expected", "none"] = Field(
         "taken",
         description="What leaves the context after a level: the taken code's embedding, the "
@@ -167,6 +173,11 @@ class HsrlSettings(EntropySettings, ValueSettings):
         if names and self.policy_head != "look_up":
             raise ValueError(
                 f"{', '.join(names)} needs policy_head look_up, it is {self.policy_head}"
+            )
+        if self.arrival_bonus > 0.0 and self.arrival_prior is None:
+            raise ValueError(
+                f"arrival_bonus ({self.arrival_bonus}) counts standard deviations of what "
+                "arrival_prior makes known, which is null"
             )
         if self.absent_share + self.unseen_share > 1.0:
             raise ValueError(
