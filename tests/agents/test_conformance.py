@@ -233,6 +233,12 @@ def assert_equal_states(first: object, second: object) -> None:
 
 
 @pytest.mark.parametrize("name", AGENT_NAMES)
+def test_settings_say_whether_the_agent_learns_from_fresh_transitions(name: str) -> None:
+    assert make_settings(name).learns_from_fresh == (make_agent(name).experience == "fresh")
+    assert make_agent(name).gamma == getattr(make_settings(name), "gamma", 0.0)
+
+
+@pytest.mark.parametrize("name", AGENT_NAMES)
 def test_learns_a_problem_with_a_known_optimum(name: str) -> None:
     agent = make_agent(name)
     bandit_learn(agent, UPDATES.get(name, MOST_UPDATES))

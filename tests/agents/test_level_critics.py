@@ -94,6 +94,30 @@ def test_prefix_losses_have_an_advantage_for_each_level():
     torch.testing.assert_close(stats.diagnostics["advantage_std"], sum(spreads) / 2)
 
 
+def test_levels_are_credited_with_what_later_values_say():
+    agent = make_agent((2, 2, 3), critic_head="prefix", cloning_coef=0.0, level_decay=0.5)
+    batch = transitions()
+    with torch.no_grad():
+        target = agent.bootstrap(batch).td_target
+        outputs = agent._head(agent._encoder(batch.observation))
+        codes = agent._items.codes[batch.slates]
+        counted = torch.ones_like(batch.slates, dtype=torch.bool)
+        v0, v1, v2 = agent._critic.prefix_values(outputs.contexts[0], codes, counted)
+        third = target - v2
+        second = (v2 - v1) + 0.5 * third
+        first = (v1 - v0) + 0.5 * (v2 - v1) + 0.25 * third
+        actor = -sum(
+            (advantage.clamp(-1, 1) * log_probs.gather(1, codes[..., level]).mean(1)).mean()
+            for level, (advantage, log_probs) in enumerate(
+                zip((first, second, third), outputs.log_probs, strict=True)
+            )
+        )
+        critic = sum((value - target).square().mean() for value in (v0, v1, v2)) / 3
+    stats = agent.update(batch, None)
+    torch.testing.assert_close(stats.losses["actor_loss"], actor)
+    torch.testing.assert_close(stats.losses["critic_loss"], critic)
+
+
 def test_prefix_bootstraps_from_the_value_of_the_state():
     agent, batch = make_agent(critic_head="prefix"), transitions()
     with torch.no_grad():

@@ -87,6 +87,24 @@ def test_every_agent_of_conf_is_in_one_file_of_its_environment() -> None:
             {"agents": {"hsrl": {"encoder": {"n_heads": 5}}}},
             ["parameters under 'agents.hsrl.encoder': n_heads (5) must divide"],
         ),
+        (
+            {"training": {"return_steps": 3, "acting_batch_size": 8}},
+            ["under 'training': return_steps (3) above 1", "fresh_batch_size (32)", "size (8)"],
+        ),
+        ({"training": {"return_steps": 0}}, ["'training.return_steps' is 0", "greater than"]),
+        ({"training": {"return_decay": 1.5}}, ["'training.return_decay' is 1.5", "less than"]),
+        (
+            {"training": {"return_steps": 2}, "agent": {"name": "td3"}},
+            ["training.return_steps is 2", "agent 'td3' knows no steps in a row", "at 1"],
+        ),
+        (
+            {"agents": {"hsrl_paper": {"level_decay": 0.5}}},
+            ["'agents.hsrl_paper': level_decay (0.5)", "critic_head prefix, it is multi_level"],
+        ),
+        (
+            {"agents": {"hsrl_paper": {"level_decay": 1.5, "critic_head": "prefix"}}},
+            ["'agents.hsrl_paper.level_decay' is 1.5", "less than or equal to 1"],
+        ),
         ({"training": {"warmup_transitions": 0}}, ["'training.warmup_transitions' is 0"]),
     ],
 )

@@ -197,6 +197,7 @@ class Agent(Protocol):
     only (no interaction), ``"replay"`` uniform samples of a replay buffer, ``"fresh"`` the newest
     transitions of the acting sessions in order. ``uses_log`` says whether the next update needs
     logged slates, and ``log_batch_size`` how many (0 for an agent that never reads the log).
+    ``gamma`` is the discount of its value targets, 0 for an agent that learns no values.
     Agents own their networks, optimisers and target networks; they keep no device or random state
     outside ``state_dict``. A state belongs to the version of the catalogue it was made under.
     """
@@ -206,6 +207,7 @@ class Agent(Protocol):
     latent_size: int
     uses_log: bool
     log_batch_size: int
+    gamma: float
 
     @property
     def catalogue_version(self) -> str | None:

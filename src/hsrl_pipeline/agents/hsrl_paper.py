@@ -21,7 +21,7 @@ from hsrl_pipeline.losses.policy_gradient import (
     level_entropies,
     policy_gradient_loss,
 )
-from hsrl_pipeline.losses.returns import clipped_advantage
+from hsrl_pipeline.losses.returns import clipped_advantage, level_targets
 from hsrl_pipeline.networks.catalogue_tables import CatalogueTables, WrittenRows
 from hsrl_pipeline.networks.hierarchical_policy import HierarchicalPolicy, LevelOutputs
 from hsrl_pipeline.networks.multi_level_critic import MultiLevelCritic
@@ -135,8 +135,12 @@ class HsrlPaperAgent(TorchAgent[HsrlPaperSettings]):
             values, log_probs = self._decisions(contexts, outputs.log_probs, batch)
             entropies = level_entropies(outputs.log_probs)
             critic_loss = (values - target).square().mean()
+            measured_by = level_targets(target, values, own.level_decay)
             advantages = torch.stack(
-                [clipped_advantage(target, value, own.advantage_clip) for value in values]
+                [
+                    clipped_advantage(*pair, own.advantage_clip)
+                    for pair in zip(measured_by, values, strict=True)
+                ]
             )
             actor_loss = torch.stack(
                 [policy_gradient_loss(*pair) for pair in zip(advantages, log_probs, strict=True)]

@@ -68,6 +68,7 @@ class TorchAgent(Generic[SettingsT]):
         self.latent_size = 0
         self.uses_log = experience == "log"
         self.log_batch_size = log_batch_size
+        self.gamma = settings.gamma if isinstance(settings, DiscountedSettings) else 0.0
         self._settings = settings
         self._device = context.device
         self._seed = derive_seed(context.seed, f"agent.{name}.update")
@@ -224,8 +225,8 @@ class TorchAgent(Generic[SettingsT]):
             raise ValueError(f"{self.name} learns no values")
         with self._precision():
             value, state = self._value_next(batch)
-        gamma = self._settings.gamma
-        return Bootstrap(td_target(batch.reward, batch.terminated, value.float(), gamma), state)
+        target = td_target(batch.reward, batch.terminated, value.float(), self.gamma)
+        return Bootstrap(target, state)
 
     def update(
         self,

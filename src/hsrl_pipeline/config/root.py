@@ -56,7 +56,8 @@ def validate_parameters(parameters: Mapping[str, Any]) -> Parameters:
     converted = _converted(parameters, tree)
     if converted:
         raise _refusal(converted)
-    tree.agents.settings_of(tree.agent, tree.training.learning_rate)
+    settings = tree.agents.settings_of(tree.agent, tree.training.learning_rate)
+    tree.training.check_agent(tree.agent.name, settings)
     return tree
 
 

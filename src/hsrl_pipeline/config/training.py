@@ -7,7 +7,9 @@ from typing import Literal
 from pydantic import Field, model_validator
 from typing_extensions import Self
 
+from hsrl_pipeline.config.agents.shared import AgentSettings
 from hsrl_pipeline.config.base import FrozenConfig
+from hsrl_pipeline.errors import UserError
 
 
 class TrainingConfig(FrozenConfig):
@@ -52,6 +54,21 @@ class TrainingConfig(FrozenConfig):
         "click probabilities of the same slates and their reward, which vary less; the same for "
         "all agents",
     )
+    return_steps: int = Field(
+        1,
+        ge=1,
+        le=1_000,
+        description="Steps whose rewards enter a target, for agents that learn from fresh "
+        "transitions: each update learns from the step that lies one less than this back; 1 is "
+        "the one-step target of the newest",
+    )
+    return_decay: float = Field(
+        1.0,
+        ge=0.0,
+        le=1.0,
+        description="Lambda over these steps: 1 takes their rewards and the value after the last, "
+        "below 1 the values after earlier ones count too",
+    )
     metrics_every: int = Field(
         50, ge=1, description="Iterations between two points of the training curves"
     )
@@ -78,4 +95,28 @@ class TrainingConfig(FrozenConfig):
                 f"buffer_size ({self.buffer_size}) must be at least the largest of "
                 f"acting_batch_size, batch_size and fresh_batch_size ({needed})"
             )
+        if self.return_steps > 1 and self.fresh_batch_size != self.acting_batch_size:
+            raise ValueError(
+                f"return_steps ({self.return_steps}) above 1 learns from one step of all sessions "
+                f"at a time: set fresh_batch_size ({self.fresh_batch_size}) to acting_batch_size "
+                f"({self.acting_batch_size})"
+            )
         return self
+
+    def check_agent(self, name: str, settings: AgentSettings) -> None:
+        """Refuse settings that an agent cannot learn by.
+
+        Args:
+            name: Registered name of the agent.
+            settings: Its settings.
+
+        Raises:
+            UserError: The agent knows no steps in a row, and ``return_steps`` asks for some.
+        """
+        if self.return_steps > 1 and not settings.learns_from_fresh:
+            raise UserError(
+                f"training.return_steps is {self.return_steps}, and agent {name!r} knows no steps "
+                "in a row: it does not learn from the newest transitions of its sessions",
+                where="training.return_steps",
+                remedy="Leave it at 1 for this agent.",
+            )

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 
 from hsrl_pipeline.observation import Observation
+
+NEXT_OBSERVATION_KEY = "successor"
+"""Name of the next observation in checkpoints, kept so that those of earlier versions resume."""
 
 
 class TransitionBatch(NamedTuple):
@@ -36,3 +39,20 @@ class TransitionBatch(NamedTuple):
     truncated: torch.Tensor
     latent_action: torch.Tensor
     log_prob: torch.Tensor
+
+
+def to_plain(batch: TransitionBatch) -> dict[str, Any]:
+    """Return a batch in types that a checkpoint can hold."""
+    plain = batch._asdict()
+    next_observation = plain.pop("next_observation")
+    pair = {"observation": tuple(batch.observation), NEXT_OBSERVATION_KEY: tuple(next_observation)}
+    return plain | pair
+
+
+def from_plain(plain: dict[str, Any], device: torch.device) -> TransitionBatch:
+    """Return the batch that ``to_plain`` took apart."""
+    fields: dict[str, Any] = {
+        name: Observation(*value).to(device) if isinstance(value, tuple) else value.to(device)
+        for name, value in plain.items()
+    }
+    return TransitionBatch(next_observation=fields.pop(NEXT_OBSERVATION_KEY), **fields)

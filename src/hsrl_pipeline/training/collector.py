@@ -8,18 +8,16 @@ from typing import Any, NamedTuple
 import torch
 
 from hsrl_pipeline.agents.base import Agent, Bootstrap
-from hsrl_pipeline.observation import Observation
 from hsrl_pipeline.replay.replay_buffer import ReplayBuffer
-from hsrl_pipeline.replay.transitions import TransitionBatch
+from hsrl_pipeline.replay.transitions import TransitionBatch, from_plain, to_plain
 from hsrl_pipeline.seeding import torch_generator
 from hsrl_pipeline.simulator.rewards import slate_reward
 from hsrl_pipeline.simulator.slate_env import SlateSessions
 from hsrl_pipeline.training.exposure import ExposureMeter
+from hsrl_pipeline.training.recent_steps import RecentSteps
 
 RANDOM_STREAM = "training.explore"
 REPLAY_STREAM = "training.replay"
-NEXT_OBSERVATION_KEY = "successor"
-"""Name of the next observation in checkpoints, kept so that those of earlier versions resume."""
 
 
 class Experience(NamedTuple):
@@ -48,8 +46,14 @@ class Collector:
             needs no more than those.
         expected_feedback: Keep click probabilities and their reward in place of the drawn ones;
             sessions go on with the drawn clicks in either case.
+        return_steps: Steps whose rewards enter a target, for an agent of fresh transitions; above
+            1 it learns from one whole step of all sessions at a time, and ``batch_size`` is theirs.
+        return_decay: Lambda over these steps.
         seed: Seed of the run.
         device: Where agent and sessions live.
+
+    Raises:
+        ValueError: ``return_steps`` is above 1 for an agent that replays.
     """
 
     def __init__(
@@ -60,6 +64,8 @@ class Collector:
         batch_size: int,
         buffer_size: int,
         expected_feedback: bool = False,
+        return_steps: int = 1,
+        return_decay: float = 1.0,
         seed: int,
         device: torch.device,
     ) -> None:
@@ -68,6 +74,11 @@ class Collector:
         self._batch_size = batch_size
         self._expected_feedback = expected_feedback
         self._takes_newest = agent.experience == "fresh"
+        self._recent: RecentSteps | None = None
+        if return_steps > 1:
+            if not self._takes_newest:
+                raise ValueError(f"agent {agent.name} knows no steps in a row, return_steps is set")
+            self._recent = RecentSteps(return_steps, gamma=agent.gamma, decay=return_decay)
         self._generator = torch_generator(seed, RANDOM_STREAM, str(device))
         self._experience: Experience | None = None
         capacity = max(batch_size, sessions.batch_size) if self._takes_newest else buffer_size
@@ -95,25 +106,30 @@ class Collector:
     def renew_twin(self, agent: Agent) -> None:
         """Act as a new twin of the agent, whose tables have changed.
 
-        What was drawn for the next update stays: its slates may hold items that have left.
+        What was drawn for the next update stays, and so do the recent steps with their values:
+        their slates may hold items that have left.
         """
         self._twin = agent.twin()
 
     def warm_up(self, n_transitions: int) -> None:
-        """Act until at least ``n_transitions`` were stored."""
-        for _ in range(math.ceil(n_transitions / self._sessions.batch_size)):
+        """Act until at least ``n_transitions`` were stored, and as many steps as a target needs."""
+        needed = 1 if self._recent is None else self._recent.n_steps
+        for _ in range(max(needed, math.ceil(n_transitions / self._sessions.batch_size))):
             self._step()
 
     def state_dict(self) -> dict[str, Any]:
         """Return sessions, buffer, what was drawn, figures and random state."""
-        return {
+        state = {
             "sessions": self._sessions.state_dict(),
             "buffer": self.buffer.state_dict(),
-            "batch": _plain(self.experience.batch),
+            "batch": to_plain(self.experience.batch),
             "bootstrap": tuple(self.experience.bootstrap),
             "exposure": self.exposure.state_dict(),
             "generator": self._generator.get_state(),
         }
+        if self._recent is not None:
+            state["recent"] = self._recent.state_dict()
+        return state
 
     def load_state_dict(self, state: dict[str, Any], agent: Agent) -> None:
         """Restore what ``state_dict`` returned; ``agent`` is restored already."""
@@ -121,7 +137,9 @@ class Collector:
         self.buffer.load_state_dict(state["buffer"])
         device = self._sessions.device
         values = [value.to(device) for value in state["bootstrap"]]
-        self._experience = Experience(_transitions(state["batch"], device), Bootstrap(*values))
+        self._experience = Experience(from_plain(state["batch"], device), Bootstrap(*values))
+        if self._recent is not None:
+            self._recent.load_state_dict(state["recent"], device)
         self.exposure.load_state_dict(state["exposure"])
         self._generator.set_state(state["generator"].cpu())
         self.sync_weights(agent)
@@ -136,7 +154,8 @@ class Collector:
             rule = self._sessions.rules.reward
             expected = slate_reward(clicks, rule.miss_penalty, rule.sweet_point)
             reward = expected.to(torch.float32)
-        self.buffer.add(
+        keep = self.buffer.add if self._recent is None else self._recent.add
+        keep(
             TransitionBatch(
                 observation,
                 action.slates,
@@ -152,23 +171,8 @@ class Collector:
         self.exposure.record(action.slates, result)
 
     def _draw(self) -> Experience:
+        if self._recent is not None:
+            return Experience(*self._recent.oldest(self._twin.bootstrap))
         take = self.buffer.newest if self._takes_newest else self.buffer.sample
         batch = take(self._batch_size)
         return Experience(batch, self._twin.bootstrap(batch))
-
-
-def _plain(batch: TransitionBatch) -> dict[str, Any]:
-    """Return a batch in types that a checkpoint can hold."""
-    plain = batch._asdict()
-    next_observation = plain.pop("next_observation")
-    pair = {"observation": tuple(batch.observation), NEXT_OBSERVATION_KEY: tuple(next_observation)}
-    return plain | pair
-
-
-def _transitions(plain: dict[str, Any], device: torch.device) -> TransitionBatch:
-    """Return the batch that ``_plain`` took apart."""
-    fields: dict[str, Any] = {
-        name: Observation(*value).to(device) if isinstance(value, tuple) else value.to(device)
-        for name, value in plain.items()
-    }
-    return TransitionBatch(next_observation=fields.pop(NEXT_OBSERVATION_KEY), **fields)

@@ -92,6 +92,8 @@ class Trainer:
                 batch_size=config.fresh_batch_size if fresh else config.batch_size,
                 buffer_size=config.buffer_size,
                 expected_feedback=config.feedback == "expected",
+                return_steps=config.return_steps,
+                return_decay=config.return_decay,
                 seed=seed,
                 device=device,
             )

@@ -13,6 +13,7 @@ from hsrl_pipeline.config.agents.shared import DiscountedSettings, EntropySettin
 class A2CSettings(EntropySettings, DiscountedSettings):
     """Settings of ``a2c``, the item-level softmax policy with a state-value baseline."""
 
+    learns_from_fresh: ClassVar[bool] = True
     search_space: ClassVar[SearchSpace] = {
         "learning_rate": LEARNING_RATE,
         "entropy_coef": Interval(1e-4, 3e-1),

@@ -19,6 +19,7 @@ from hsrl_pipeline.config.agents.shared import (
 class HsrlSettings(EntropySettings, ValueSettings):
     """Settings of ``hsrl``; every departure from the paper is a switch."""
 
+    learns_from_fresh: ClassVar[bool] = True
     search_space: ClassVar[SearchSpace] = {
         "learning_rate": SMALL_LEARNING_RATE,
         "warm_start_learning_rate": Interval(3e-4, 2e-2),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
+from typing_extensions import Self
 
 from hsrl_pipeline.config.agents.search_space import LEARNING_RATE, Interval, SearchSpace
 from hsrl_pipeline.config.agents.shared import EntropySettings, ValueSettings
@@ -47,8 +48,26 @@ class HsrlPaperSettings(EntropySettings, ValueSettings):
         "instead of learned ones; single: one value of c_0, the ablation without the MLC; prefix: "
         "for each level a value of c_0 and the codes taken before it",
     )
+    level_decay: float = Field(
+        1.0,
+        ge=0.0,
+        le=1.0,
+        description="Lambda over levels (critic_head prefix): the codes of a level are credited "
+        "with what the values after it say, one that lies m levels on weighing lambda^m; 1 is the "
+        "target alone",
+    )
     critic_hidden_size: int = Field(64, ge=1, description="Hidden width of f_phi (Eq. 15)")
     advantage_clip: float = Field(1.0, gt=0.0, description="Bound of the advantage (Eq. 21)")
     value_reaches_encoder: bool = Field(
         True, description="The critic loss also trains the actor's contexts (joint Eq. 26)"
     )
+
+    @model_validator(mode="after")
+    def _check_level_decay(self) -> Self:
+        """Refuse a mix of values where there is one value alone."""
+        if self.level_decay < 1.0 and self.critic_head != "prefix":
+            raise ValueError(
+                f"level_decay ({self.level_decay}) below 1 needs critic_head prefix, it is "
+                f"{self.critic_head}"
+            )
+        return self

@@ -13,6 +13,7 @@ from hsrl_pipeline.config.agents.shared import DiscountedSettings, EntropySettin
 class PGRASettings(EntropySettings, DiscountedSettings):
     """Settings of ``pg_ra``, policy gradient in a learned space of action representations."""
 
+    learns_from_fresh: ClassVar[bool] = True
     search_space: ClassVar[SearchSpace] = {
         "learning_rate": LEARNING_RATE,
         "initial_std": Interval(0.1, 1.0),

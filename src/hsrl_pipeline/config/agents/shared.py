@@ -57,9 +57,12 @@ class AgentSettings(FrozenConfig):
 
     Attributes:
         search_space: Which of the settings ``agent_search`` varies, and how far.
+        learns_from_fresh: Whether the agent learns from the newest transitions of its sessions,
+            in their order.
     """
 
     search_space: ClassVar[SearchSpace]
+    learns_from_fresh: ClassVar[bool] = False
 
     encoder: EncoderConfig = Field(
         default_factory=EncoderConfig, description="State encoder of this agent"
