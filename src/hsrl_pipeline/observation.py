@@ -67,6 +67,10 @@ class Observation(_ObservationFields):
         """Return the observation of the rows picked by an int64 index or a bool mask."""
         return Observation(*(field[index] for field in self))
 
+    def repeat(self, times: int) -> Observation:
+        """Return the observation several times over, one whole batch below the other."""
+        return Observation(*(field.repeat(times, *[1] * (field.dim() - 1)) for field in self))
+
     def to(self, device: torch.device | str) -> Observation:
         """Return the observation on another device."""
         return Observation(*(field.to(device) for field in self))

@@ -197,7 +197,8 @@ class Agent(Protocol):
     only (no interaction), ``"replay"`` uniform samples of a replay buffer, ``"fresh"`` the newest
     transitions of the acting sessions in order. ``uses_log`` says whether the next update needs
     logged slates, and ``log_batch_size`` how many (0 for an agent that never reads the log).
-    ``gamma`` is the discount of its value targets, 0 for an agent that learns no values.
+    ``gamma`` is the discount of its value targets, 0 for an agent that learns no values, and
+    ``group_size`` the number of slates drawn for a state that it learns from, with that shown.
     Agents own their networks, optimisers and target networks; they keep no device or random state
     outside ``state_dict``. A state belongs to the version of the catalogue it was made under.
     """
@@ -208,6 +209,7 @@ class Agent(Protocol):
     uses_log: bool
     log_batch_size: int
     gamma: float
+    group_size: int
 
     @property
     def catalogue_version(self) -> str | None:

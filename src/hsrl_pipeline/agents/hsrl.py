@@ -25,6 +25,7 @@ from hsrl_pipeline.agents.base import (
     LogBatch,
     UpdateStats,
 )
+from hsrl_pipeline.agents.drawn_slates import drawn_slates
 from hsrl_pipeline.agents.encoding import build_state_encoder, initial_weights
 from hsrl_pipeline.agents.follows_clicks import FollowedItems
 from hsrl_pipeline.agents.hsrl_heads import build_head, decided_codes, shelf_numbers
@@ -33,7 +34,7 @@ from hsrl_pipeline.agents.torch_agent import TorchAgent
 from hsrl_pipeline.agents.walked_slates import CodeSlates, TrieSlates
 from hsrl_pipeline.config.agents.hsrl import HsrlSettings
 from hsrl_pipeline.losses.returns import clipped_advantage
-from hsrl_pipeline.losses.slate_likelihood import own_click_advantage
+from hsrl_pipeline.losses.slate_likelihood import group_click_advantage, own_click_advantage
 from hsrl_pipeline.losses.supervised import sampled_negative_loss
 from hsrl_pipeline.networks.catalogue_tables import CatalogueTables, WrittenRows, start_rows
 from hsrl_pipeline.networks.code_masses import CodeMasses
@@ -77,6 +78,7 @@ class HsrlAgent(TorchAgent[HsrlSettings]):
             critics=critics,
             log_batch_size=settings.log_batch_size,
         )
+        self.group_size = settings.group_size
         self._encoder, self._head, self._critic = encoder, head, critic
         self._click_bias = click_bias
         self._slate_size = context.slate_size
@@ -205,18 +207,19 @@ class HsrlAgent(TorchAgent[HsrlSettings]):
                 "value_mean": value.detach().mean(),
                 "value_error": (value.detach() - target).abs().mean(),
             }
-            likelihood = self._slates.likelihood(state, batch.observation, batch.slates)
+            drawn = drawn_slates(batch, state)
+            likelihood = self._slates.likelihood(drawn.state, drawn.observation, drawn.slates)
             if own.session_likelihood_coef > 0.0:
-                logits = self._click_logits(state, batch.slates, likelihood.click_scores)
-                counted = self._slates.has_code[batch.slates].to(logits.dtype)
+                logits = self._click_logits(drawn.state, drawn.slates, likelihood.click_scores)
+                counted = self._slates.has_code[drawn.slates].to(logits.dtype)
                 losses["session_click_loss"] = F.binary_cross_entropy_with_logits(
-                    logits, batch.clicks, weight=counted
+                    logits, drawn.clicks, weight=counted
                 )
                 total = total + own.session_likelihood_coef * losses["session_click_loss"]
             if not warming_up:
                 advantage = clipped_advantage(target, value, own.advantage_clip)
                 diagnostics["advantage_std"] = advantage.std(correction=0)
-                losses["actor_loss"] = self._actor_loss(batch, likelihood, advantage)
+                losses["actor_loss"] = self._actor_loss(drawn.clicks, likelihood, advantage)
                 total = total + own.policy_coef * losses["actor_loss"]
                 total = total - self._entropy_price * likelihood.entropy.mean()
             if log is not None:
@@ -294,14 +297,25 @@ class HsrlAgent(TorchAgent[HsrlSettings]):
         return price / self._most_entropy if own.normalize_entropy else price
 
     def _actor_loss(
-        self, batch: TransitionBatch, likelihood: SlateLikelihood, advantage: torch.Tensor
+        self, clicks: torch.Tensor, likelihood: SlateLikelihood, advantage: torch.Tensor
     ) -> torch.Tensor:
-        """Return the policy gradient loss with the slate's and each item's own credit."""
+        """Return the policy gradient loss with the slate's and each item's own credit.
+
+        Args:
+            clicks: (group * batch, slate) float32. Clicks of the slates, those shown first.
+            likelihood: Likelihood of these slates.
+            advantage: (batch,) float32. Advantage of the slates shown.
+        """
         own = self._settings
         log_prob = likelihood.positions if own.without_replacement else likelihood.items
         credit = own.slate_credit_coef * advantage.unsqueeze(-1)
+        n_shown = len(advantage)
+        if len(clicks) > n_shown:
+            groups = clicks.view(-1, n_shown, clicks.shape[1])
+            item_loss = -(group_click_advantage(groups).flatten(0, 1) * log_prob).mean()
+            return item_loss - (credit * log_prob[:n_shown]).mean()
         if own.item_credit:
-            credit = credit + own_click_advantage(batch.clicks)
+            credit = credit + own_click_advantage(clicks)
         return -(credit * log_prob).mean()
 
     def _click_logits(

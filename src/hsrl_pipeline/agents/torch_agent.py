@@ -68,6 +68,7 @@ class TorchAgent(Generic[SettingsT]):
         self.latent_size = 0
         self.uses_log = experience == "log"
         self.log_batch_size = log_batch_size
+        self.group_size = 1
         self.gamma = settings.gamma if isinstance(settings, DiscountedSettings) else 0.0
         self._settings = settings
         self._device = context.device

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 from typing_extensions import Self
 
+from hsrl_pipeline.config.agents.hsrl import HsrlSettings
 from hsrl_pipeline.config.agents.shared import AgentSettings
 from hsrl_pipeline.config.base import FrozenConfig
 from hsrl_pipeline.errors import UserError
@@ -111,7 +112,8 @@ class TrainingConfig(FrozenConfig):
             settings: Its settings.
 
         Raises:
-            UserError: The agent knows no steps in a row, and ``return_steps`` asks for some.
+            UserError: The agent knows no steps in a row, and ``return_steps`` asks for some, or
+                judged slates ask for what these settings do not give.
         """
         if self.return_steps > 1 and not settings.learns_from_fresh:
             raise UserError(
@@ -119,4 +121,19 @@ class TrainingConfig(FrozenConfig):
                 "in a row: it does not learn from the newest transitions of its sessions",
                 where="training.return_steps",
                 remedy="Leave it at 1 for this agent.",
+            )
+        group_size = settings.group_size if isinstance(settings, HsrlSettings) else 1
+        if group_size > 1 and self.feedback != "expected":
+            raise UserError(
+                f"agents.{name}.group_size is {group_size}, and slates that are not shown have "
+                "click probabilities, but no clicks to learn from",
+                where="training.feedback",
+                remedy="Set training.feedback=expected, or leave group_size at 1.",
+            )
+        if group_size > 1 and self.fresh_batch_size != self.acting_batch_size:
+            raise UserError(
+                f"agents.{name}.group_size is {group_size}, and groups are learned from one step "
+                f"of all {self.acting_batch_size} sessions at a time, not {self.fresh_batch_size}",
+                where="training.fresh_batch_size",
+                remedy="Set it to training.acting_batch_size, or leave group_size at 1.",
             )

@@ -69,3 +69,31 @@ def own_click_advantage(clicks: torch.Tensor) -> torch.Tensor:
     if n_others == 0:
         return torch.zeros_like(clicks)
     return clicks - (clicks.sum(compared, keepdim=True) - clicks) / n_others
+
+
+def group_click_advantage(clicks: torch.Tensor) -> torch.Tensor:
+    """Return by how much each item was clicked more than those of other slates of its state.
+
+    The slates of a group were drawn independently for one state, and an item is compared with the
+    mean over the items of all slates but its own. That depends on nothing the item was chosen
+    with, so it is a baseline that leaves the expected policy gradient as it is, for slates of one
+    item too. With its own slate in the mean it would not be.
+
+    Args:
+        clicks: (group, batch, slate) float32. Clicks, or their probabilities, in [0, 1]; at least
+            two slates in a group.
+
+    Returns:
+        (group, batch, slate) float32 in ``[-1, 1]``.
+
+    Raises:
+        ValueError: A shape or dtype differs from these.
+    """
+    check_shape("clicks", clicks, None, None, None)
+    check_dtype("clicks", clicks, "float")
+    group_size, _, slate_size = clicks.shape
+    if group_size < 2:
+        raise ValueError(f"clicks has shape {tuple(clicks.shape)}, a group has at least two slates")
+    own = clicks.sum(-1, keepdim=True)
+    others = own.sum(0, keepdim=True) - own
+    return clicks - others / ((group_size - 1) * slate_size)

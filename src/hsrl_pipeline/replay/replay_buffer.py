@@ -62,8 +62,11 @@ class ReplayBuffer:
             batch: Transitions; every row must have the widths of the first batch stored.
 
         Raises:
-            ValueError: The batch is larger than the buffer or has other widths.
+            ValueError: The batch is larger than the buffer, has other widths or has judged
+                slates, which are not kept.
         """
+        if batch.judged is not None:
+            raise ValueError("judged slates are not kept in a replay buffer")
         widths = _widths_of(batch)
         rows = batch.reward.shape[0]
         if rows > self.capacity:

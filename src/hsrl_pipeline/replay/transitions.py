@@ -12,6 +12,18 @@ NEXT_OBSERVATION_KEY = "successor"
 """Name of the next observation in checkpoints, kept so that those of earlier versions resume."""
 
 
+class JudgedSlates(NamedTuple):
+    """Further slates that were drawn for the states of some transitions, judged but not shown.
+
+    Attributes:
+        slates: (other, batch, slate) int64. Drawn independently of each other and the shown one.
+        clicks: (other, batch, slate) float32. Their click probabilities.
+    """
+
+    slates: torch.Tensor
+    clicks: torch.Tensor
+
+
 class TransitionBatch(NamedTuple):
     """One step of many sessions.
 
@@ -28,6 +40,8 @@ class TransitionBatch(NamedTuple):
             agents); width 0 for agents without one.
         log_prob: (batch,) float32. Log-probability of the slate when it was sampled; 0 where the
             agent does not define one.
+        judged: Further slates for the same states; None for an agent that learns from those shown
+            alone.
     """
 
     observation: Observation
@@ -39,20 +53,27 @@ class TransitionBatch(NamedTuple):
     truncated: torch.Tensor
     latent_action: torch.Tensor
     log_prob: torch.Tensor
+    judged: JudgedSlates | None = None
 
 
 def to_plain(batch: TransitionBatch) -> dict[str, Any]:
     """Return a batch in types that a checkpoint can hold."""
     plain = batch._asdict()
     next_observation = plain.pop("next_observation")
+    judged = plain.pop("judged")
     pair = {"observation": tuple(batch.observation), NEXT_OBSERVATION_KEY: tuple(next_observation)}
-    return plain | pair
+    return plain | pair | ({} if judged is None else {"judged": judged._asdict()})
 
 
 def from_plain(plain: dict[str, Any], device: torch.device) -> TransitionBatch:
     """Return the batch that ``to_plain`` took apart."""
+    kept = dict(plain)
+    judged = kept.pop("judged", None)
+    if judged is not None:
+        judged = JudgedSlates(**{name: part.to(device) for name, part in judged.items()})
     fields: dict[str, Any] = {
         name: Observation(*value).to(device) if isinstance(value, tuple) else value.to(device)
-        for name, value in plain.items()
+        for name, value in kept.items()
     }
-    return TransitionBatch(next_observation=fields.pop(NEXT_OBSERVATION_KEY), **fields)
+    next_observation = fields.pop(NEXT_OBSERVATION_KEY)
+    return TransitionBatch(next_observation=next_observation, judged=judged, **fields)

@@ -189,6 +189,30 @@ class SlateSessions:
             probabilities,
         )
 
+    @torch.no_grad()
+    def judge(self, slates: torch.Tensor) -> torch.Tensor:
+        """Return click probabilities of slates that are not shown; sessions stay where they are.
+
+        Nothing that a real recommender could ask its users.
+
+        Args:
+            slates: (other, batch, slate) int64. For each session as many as wanted, each valid.
+
+        Returns:
+            (other, batch, slate) float32 in [0, 1].
+
+        Raises:
+            ValueError: A slate breaks a rule, or the response model gave no probability; names
+                row and slot.
+        """
+        judged = []
+        for one in slates:
+            self._candidates.check(one, self._state.observation.shown)
+            probabilities = self._click_probabilities(self._state.simulator_view, one)
+            _refuse_no_probability(probabilities)
+            judged.append(probabilities)
+        return torch.stack(judged)
+
     def state_dict(self) -> dict[str, Any]:
         """Return all that is needed to continue bit-identically."""
         state = {
@@ -308,10 +332,14 @@ def draw_clicks(probabilities: torch.Tensor, draws: torch.Tensor) -> torch.Tenso
     References:
         docs/protocol.md#session-dynamics, point 2.
     """
+    _refuse_no_probability(probabilities)
+    return (draws < probabilities).to(torch.float32)
+
+
+def _refuse_no_probability(probabilities: torch.Tensor) -> None:
     # NaN fails both comparisons of ``valid``, so that it cannot pass for "no click".
     valid = (probabilities >= 0.0) & (probabilities <= 1.0)
     if not bool(valid.all()):
         row, slot = (~valid).nonzero()[0].tolist()
         value = float(probabilities[row, slot])
         raise ValueError(f"click probability [{row}, {slot}] is {value}, expected one in [0, 1]")
-    return (draws < probabilities).to(torch.float32)

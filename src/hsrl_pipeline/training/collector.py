@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 import torch
 
 from hsrl_pipeline.agents.base import Agent, Bootstrap
+from hsrl_pipeline.observation import Observation
 from hsrl_pipeline.replay.replay_buffer import ReplayBuffer
-from hsrl_pipeline.replay.transitions import TransitionBatch, from_plain, to_plain
+from hsrl_pipeline.replay.transitions import JudgedSlates, TransitionBatch, from_plain, to_plain
 from hsrl_pipeline.seeding import torch_generator
 from hsrl_pipeline.simulator.rewards import slate_reward
 from hsrl_pipeline.simulator.slate_env import SlateSessions
@@ -53,7 +54,8 @@ class Collector:
         device: Where agent and sessions live.
 
     Raises:
-        ValueError: ``return_steps`` is above 1 for an agent that replays.
+        ValueError: ``return_steps`` is above 1 for an agent that replays, or the agent learns from
+            judged slates without expected feedback.
     """
 
     def __init__(
@@ -75,7 +77,10 @@ class Collector:
         self._expected_feedback = expected_feedback
         self._takes_newest = agent.experience == "fresh"
         self._recent: RecentSteps | None = None
-        if return_steps > 1:
+        self._n_judged = agent.group_size - 1
+        if self._n_judged and not expected_feedback:
+            raise ValueError(f"agent {agent.name} learns from judged slates, feedback is sampled")
+        if return_steps > 1 or self._n_judged:
             if not self._takes_newest:
                 raise ValueError(f"agent {agent.name} knows no steps in a row, return_steps is set")
             self._recent = RecentSteps(return_steps, gamma=agent.gamma, decay=return_decay)
@@ -147,6 +152,7 @@ class Collector:
     def _step(self) -> None:
         observation = self._sessions.observation
         action = self._twin.act(observation, explore=True, generator=self._generator)
+        judged = self._judge(observation)
         result = self._sessions.step(action.slates)
         clicks, reward = result.clicks, result.reward
         if self._expected_feedback:
@@ -166,9 +172,20 @@ class Collector:
                 result.truncated,
                 action.latent_action,
                 action.log_prob,
+                judged,
             )
         )
         self.exposure.record(action.slates, result)
+
+    def _judge(self, observation: Observation) -> JudgedSlates | None:
+        """Draw further slates for the states that are acted in, and judge them."""
+        if not self._n_judged:
+            return None
+        drawn = self._twin.act(
+            observation.repeat(self._n_judged), explore=True, generator=self._generator
+        )
+        slates = drawn.slates.view(self._n_judged, observation.batch_size, -1)
+        return JudgedSlates(slates, self._sessions.judge(slates))
 
     def _draw(self) -> Experience:
         if self._recent is not None:

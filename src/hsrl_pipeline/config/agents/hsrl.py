@@ -143,6 +143,14 @@ class HsrlSettings(EntropySettings, ValueSettings):
     item_credit: bool = Field(
         True, description="Each item is credited with its own click, not only with the slate's sum"
     )
+    group_size: int = Field(
+        1,
+        ge=1,
+        le=64,
+        description="Slates drawn for each state: above 1, those that are not shown are judged by "
+        "the training simulator, all are learned from, and items are credited against those of the "
+        "group's other slates instead of the rest of their own (training.feedback expected)",
+    )
     slate_credit_coef: float = Field(
         1.0, ge=0.0, description="Weight of the shared advantage of the whole slate"
     )
@@ -161,6 +169,16 @@ class HsrlSettings(EntropySettings, ValueSettings):
     beam_width: int = Field(
         64, ge=1, le=4096, description="Prefixes kept per level when acting greedily"
     )
+
+    @model_validator(mode="after")
+    def _check_group(self) -> Self:
+        """Refuse groups of slates whose items get no credit of their own."""
+        if self.group_size > 1 and not self.item_credit:
+            raise ValueError(
+                f"group_size ({self.group_size}) above 1 needs item_credit true: a group compares "
+                "the clicks of items"
+            )
+        return self
 
     @model_validator(mode="after")
     def _check_levers(self) -> Self:
