@@ -27,6 +27,14 @@ def test_rows_keep_every_field():
     assert make_observation(shown).rows(torch.tensor([False, True])).step.tolist() == [1]
 
 
+def test_repeating_puts_whole_batches_below_each_other():
+    thrice = make_observation(torch.tensor([[1, 0], [2, 3]])).repeat(3)
+    assert thrice.history.tolist() == [[0, 3], [4, 5]] * 3
+    assert thrice.step.tolist() == [0, 1] * 3
+    assert thrice.shown.tolist() == [[1, 0], [2, 3]] * 3
+    assert thrice.user_dense.shape == (6, 0)
+
+
 def test_pickle_and_replace_keep_the_type():
     observation = pickle.loads(pickle.dumps(make_observation()))
     assert isinstance(observation, Observation)

@@ -91,6 +91,23 @@ def test_every_agent_of_conf_is_in_one_file_of_its_environment() -> None:
             {"training": {"return_steps": 3, "acting_batch_size": 8}},
             ["under 'training': return_steps (3) above 1", "fresh_batch_size (32)", "size (8)"],
         ),
+        (
+            {"agents": {"hsrl": {"group_size": 4}}},
+            ["agents.hsrl.group_size is 4", "no clicks to learn from", "feedback=expected"],
+        ),
+        (
+            {
+                "agents": {"hsrl": {"group_size": 4}},
+                "training": {"feedback": "expected", "acting_batch_size": 16},
+            },
+            ["group_size is 4", "all 16 sessions at a time, not 32", "training.fresh_batch_size"],
+        ),
+        (
+            {"agents": {"hsrl": {"group_size": 2, "item_credit": False}}},
+            ["under 'agents.hsrl': group_size (2)", "needs item_credit true"],
+        ),
+        ({"agents": {"hsrl": {"group_size": 0}}}, ["'agents.hsrl.group_size' is 0"]),
+        ({"agents": {"a2c": {"group_size": 2}}}, ["unknown parameter 'agents.a2c.group_size'"]),
         ({"training": {"return_steps": 0}}, ["'training.return_steps' is 0", "greater than"]),
         ({"training": {"return_decay": 1.5}}, ["'training.return_decay' is 1.5", "less than"]),
         (

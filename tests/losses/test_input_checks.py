@@ -63,6 +63,7 @@ LOSSES: dict[Callable[..., torch.Tensor], dict[str, Any]] = {
     returns.clipped_advantage: {"target": ROW, "value": ROW, "bound": 1.0},
     slate_likelihood.slate_log_prob: {"item_log_prob": -PAIR, "excluded": ROW},
     slate_likelihood.own_click_advantage: {"clicks": PAIR},
+    slate_likelihood.group_click_advantage: {"clicks": torch.full((2, 4, 3), 0.5)},
     supervised.click_loss: {"logits": PAIR, "clicks": PAIR, "slates": SLATES},
     supervised.sampled_negative_loss: {"logits": ROW, "slate_size": 3},
 }

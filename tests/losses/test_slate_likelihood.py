@@ -1,8 +1,13 @@
 import math
 
+import pytest
 import torch
 
-from hsrl_pipeline.losses.slate_likelihood import own_click_advantage, slate_log_prob
+from hsrl_pipeline.losses.slate_likelihood import (
+    group_click_advantage,
+    own_click_advantage,
+    slate_log_prob,
+)
 
 
 def test_positions_share_what_earlier_ones_left():
@@ -46,3 +51,30 @@ def test_the_click_of_a_slate_of_one_item_is_compared_with_the_other_slates():
     # what everybody clicks is no credit to any item
     assert own_click_advantage(torch.ones(4, 1)).tolist() == [[0.0]] * 4
     assert own_click_advantage(torch.ones(1, 1)).tolist() == [[0.0]]
+
+
+def test_items_of_a_group_are_compared_with_those_of_its_other_slates():
+    # two states; three slates of two items each
+    clicks = torch.tensor(
+        [[[0.5, 0.25], [1.0, 1.0]], [[0.75, 0.25], [0.0, 0.0]], [[0.0, 1.0], [0.5, 0.0]]]
+    )
+    # means of the other slates: (0.5, 0.125), (0.4375, 0.625), (0.4375, 0.5)
+    expected = torch.tensor(
+        [
+            [[0.0, -0.25], [0.875, 0.875]],
+            [[0.3125, -0.1875], [-0.625, -0.625]],
+            [[-0.4375, 0.5625], [0.0, -0.5]],
+        ]
+    )
+    torch.testing.assert_close(group_click_advantage(clicks), expected)
+
+
+def test_slates_of_one_item_are_compared_with_the_rest_of_their_group():
+    clicks = torch.tensor([[[0.9], [0.2]], [[0.1], [0.2]], [[0.3], [0.8]]])
+    expected = torch.tensor([[[0.7], [-0.3]], [[-0.5], [-0.3]], [[-0.2], [0.6]]])
+    torch.testing.assert_close(group_click_advantage(clicks), expected)
+
+
+def test_a_group_of_one_slate_has_nothing_to_compare_with():
+    with pytest.raises(ValueError, match="at least two slates"):
+        group_click_advantage(torch.ones(1, 4, 2))

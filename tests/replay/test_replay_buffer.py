@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from hsrl_pipeline.observation import Observation
 from hsrl_pipeline.replay.replay_buffer import ReplayBuffer
-from hsrl_pipeline.replay.transitions import TransitionBatch
+from hsrl_pipeline.replay.transitions import JudgedSlates, TransitionBatch
 
 
 def transitions(first, count, shown=0, latent=2):
@@ -36,6 +36,8 @@ def assert_same(first, second):
     for left, right in zip(first, second, strict=True):
         if isinstance(left, Observation):
             assert_same(left, right)
+        elif left is None:
+            assert right is None
         else:
             assert left.dtype == right.dtype
             assert torch.equal(left, right)
@@ -160,3 +162,9 @@ def test_a_state_of_a_version_without_responses_is_read():
     state["widths"] = state["widths"][:6]
     older.load_state_dict(state)
     assert_same(older.newest(3), transitions(1, 3))
+
+
+def test_judged_slates_are_refused_for_they_would_be_lost():
+    judged = JudgedSlates(torch.ones(1, 2, 3, dtype=torch.int64), torch.ones(1, 2, 3))
+    with pytest.raises(ValueError, match="judged slates"):
+        make_buffer().add(transitions(1, 2)._replace(judged=judged))

@@ -9,7 +9,7 @@ from hsrl_pipeline.config.session import CandidatesConfig, RewardConfig, Session
 from hsrl_pipeline.data.slate_log import SlateLog, UserTable
 from hsrl_pipeline.observation import Observation
 from hsrl_pipeline.simulator.session_setting import SessionSetting
-from hsrl_pipeline.simulator.slate_env import SlateSessions, draw_clicks
+from hsrl_pipeline.simulator.slate_env import SlateSessions
 from hsrl_pipeline.simulator.user_pool import UserPool
 
 N_ITEMS = 30
@@ -258,11 +258,34 @@ def test_a_response_model_in_training_mode_is_refused():
     make_sessions(Module().eval())
 
 
-@pytest.mark.parametrize("bad", [float("nan"), 1.5, -0.1])
-def test_a_response_that_is_no_probability_is_refused_with_its_place(bad):
-    probabilities = torch.tensor([[0.5, 0.5], [0.5, bad]])
-    with pytest.raises(ValueError, match=r"click probability \[1, 1\] is"):
-        draw_clicks(probabilities, torch.zeros(2, 2))
+def test_slates_are_judged_where_sessions_are_and_nothing_moves():
+    sessions, untouched = (make_sessions(exclude_shown=True, horizon=5) for _ in range(2))
+    for one in (sessions, untouched):
+        one.step(torch.arange(1, 25).view(8, 3))
+    before = sessions.observation
+    others = torch.stack([torch.arange(25, 28).repeat(8, 1), torch.arange(28, 31).repeat(8, 1)])
+    judged = sessions.judge(others)
+    for slates, probabilities in zip(others, judged, strict=True):
+        assert torch.equal(probabilities, HistoryAppeal().probabilities(before, slates))
+    assert judged.shape == (2, 8, 3)
+    assert judged.unique().numel() > 3
+    assert sessions.observation is before
+    assert_same_steps([sessions.step(others[0])], [untouched.step(others[0])])
+
+
+def test_a_slate_that_could_not_be_shown_is_not_judged():
+    sessions = make_sessions(exclude_shown=True, horizon=5)
+    shown = torch.arange(1, 25).view(8, 3)
+    sessions.step(shown)
+    free = torch.arange(25, 28).repeat(8, 1)
+    row = int((sessions.observation.step > 0).nonzero()[0])
+    with pytest.raises(ValueError, match=rf"slates\[{row}, 0\] is .* already shown"):
+        sessions.judge(torch.stack([free, shown]))
+    with pytest.raises(ValueError, match="earlier in the same slate"):
+        sessions.judge(torch.ones(1, 8, 3, dtype=torch.int64))
+    broken = make_sessions(ItemAppeal([float("nan")] * (N_ITEMS + 1)))
+    with pytest.raises(ValueError, match="click probability"):
+        broken.judge(free[None])
 
 
 @pytest.mark.parametrize(

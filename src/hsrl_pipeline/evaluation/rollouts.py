@@ -19,10 +19,11 @@ from hsrl_pipeline.observation import Observation
 from hsrl_pipeline.progress import Progress
 from hsrl_pipeline.seeding import torch_generator
 from hsrl_pipeline.shapes import PAD_ID, check_shape
+from hsrl_pipeline.simulator.click_draws import draw_clicks
 from hsrl_pipeline.simulator.event_histories import drop_unpublished
 from hsrl_pipeline.simulator.response.recorded import with_user_numbers
 from hsrl_pipeline.simulator.session_setting import SessionSetting
-from hsrl_pipeline.simulator.slate_env import Response, draw_clicks, refuse_training_mode
+from hsrl_pipeline.simulator.slate_env import Response, refuse_training_mode
 from hsrl_pipeline.simulator.user_pool import UserPool
 
 BY_ITEM = ("exposures", "item_clicks")

@@ -9,6 +9,7 @@ import torch
 from hsrl_pipeline.catalogue.live_catalogue import LiveCatalogue
 from hsrl_pipeline.observation import Observation
 from hsrl_pipeline.seeding import torch_generator
+from hsrl_pipeline.simulator.click_draws import draw_clicks, refuse_no_probability
 from hsrl_pipeline.simulator.dynamics import SessionState
 from hsrl_pipeline.simulator.event_histories import drop_unpublished
 from hsrl_pipeline.simulator.response.recorded import with_user_numbers
@@ -209,7 +210,7 @@ class SlateSessions:
         for one in slates:
             self._candidates.check(one, self._state.observation.shown)
             probabilities = self._click_probabilities(self._state.simulator_view, one)
-            _refuse_no_probability(probabilities)
+            refuse_no_probability(probabilities)
             judged.append(probabilities)
         return torch.stack(judged)
 
@@ -314,32 +315,3 @@ def refuse_training_mode(response: Response) -> None:
     """
     if getattr(response, "training", False):
         raise ValueError("the response model is in training mode: call eval() or freeze() first")
-
-
-def draw_clicks(probabilities: torch.Tensor, draws: torch.Tensor) -> torch.Tensor:
-    """Return Bernoulli feedback from given uniform draws.
-
-    Args:
-        probabilities: (batch, slate) float32. Click probabilities in [0, 1].
-        draws: (batch, slate) float32. Uniform in [0, 1).
-
-    Returns:
-        (batch, slate) float32. 1.0 where the draw falls below the probability.
-
-    Raises:
-        ValueError: A probability is not in [0, 1] (NaN included); names row and slot.
-
-    References:
-        docs/protocol.md#session-dynamics, point 2.
-    """
-    _refuse_no_probability(probabilities)
-    return (draws < probabilities).to(torch.float32)
-
-
-def _refuse_no_probability(probabilities: torch.Tensor) -> None:
-    # NaN fails both comparisons of ``valid``, so that it cannot pass for "no click".
-    valid = (probabilities >= 0.0) & (probabilities <= 1.0)
-    if not bool(valid.all()):
-        row, slot = (~valid).nonzero()[0].tolist()
-        value = float(probabilities[row, slot])
-        raise ValueError(f"click probability [{row}, {slot}] is {value}, expected one in [0, 1]")
