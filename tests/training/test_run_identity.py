@@ -17,6 +17,7 @@ def identity(seed=0, facts=None, **training):
         {"device": "cpu"},
         {"collapse_items": 0.5},
         {"checkpoint_every": 1},
+        {"return_decay": 0.5},
     ],
 )
 def test_what_leaves_the_result_alone_may_change(free):
@@ -27,6 +28,7 @@ def test_what_leaves_the_result_alone_may_change(free):
     ("kept", "own", "message"),
     [
         (identity(), identity(seed=3), r"seed \(was 0, is 3\)"),
+        (identity(), identity(return_steps=3), r"return_steps \(was null, is 3\)"),
         (identity(), identity(batch_size=16), r"training\.batch_size \(was 64, is 16\)"),
         (
             identity(final_learning_rate_share=0.5),

@@ -33,6 +33,9 @@ def run_identity(
     if config.final_learning_rate_share < 1.0:
         # step sizes that fall to the end of the run make its length part of the result
         free.remove("n_iterations")
+    if config.return_steps == 1:
+        # so that checkpoints of one-step targets resume, those of earlier versions included
+        free |= {"return_steps", "return_decay"}
     return {
         **facts,
         "agent": agent_name,
