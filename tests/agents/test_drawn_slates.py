@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional as F
 
 from hsrl_pipeline.agents.drawn_slates import drawn_slates
-from hsrl_pipeline.losses.slate_likelihood import group_click_advantage
+from hsrl_pipeline.losses.slate_likelihood import group_click_advantage, own_click_advantage
 from hsrl_pipeline.observation import Observation
 from hsrl_pipeline.replay.transitions import JudgedSlates
 
@@ -126,6 +126,16 @@ def test_other_slates_are_a_baseline_and_with_the_own_one_they_are_not(slate_siz
     assert plain.abs().max() > 1e-3
     torch.testing.assert_close(compared, plain, atol=1e-5, rtol=1e-3)
     assert (whole - plain).norm() > 0.1 * plain.norm()
+
+
+def test_the_rest_of_the_own_slate_is_nearly_a_baseline_and_another_slate_is_one():
+    agent = make_agent(context=make_context(slate_size=2), group_size=2)
+    plain = expected_gradient(agent, 2, lambda clicks: clicks)
+    rest = expected_gradient(
+        agent, 2, lambda clicks: own_click_advantage(clicks.flatten(0, 1)).view(clicks.shape)
+    )
+    assert 0.01 < (rest - plain).norm() / plain.norm() < 0.1
+    assert torch.cosine_similarity(rest, plain, dim=0) > 0.999
 
 
 def test_the_gradient_of_slates_of_one_item_is_that_of_the_expected_click():

@@ -50,8 +50,9 @@ def own_click_advantage(clicks: torch.Tensor) -> torch.Tensor:
     """Return by how much each item was clicked more than what its click is compared with.
 
     That is the mean click of the other items of its slate. A slate of one item has no others: its
-    click is compared with those of the other slates. Neither depends on the item, so it is a
-    baseline that leaves the policy gradient's direction as it is.
+    click is compared with those of the other slates. The latter do not depend on the item, and
+    are a baseline. The former do so a little, for items after it are drawn from what it leaves:
+    the less the larger the catalogue is beside the slate.
 
     Args:
         clicks: (batch, slate) float32. Clicks, or their probabilities, in [0, 1].
