@@ -52,6 +52,14 @@ class TrainingConfig(FrozenConfig):
         "click probabilities of the same slates and their reward, which vary less; the same for "
         "all agents",
     )
+    disagreement_penalty: float = Field(
+        0.0,
+        ge=0.0,
+        le=100.0,
+        description="Standard deviations of the simulator members' click probabilities that are "
+        "taken off the probabilities agents learn from, down to 0; needs feedback: expected and "
+        "simulator.n_members of at least 2; the same for all agents",
+    )
     metrics_every: int = Field(
         50, ge=1, description="Iterations between two points of the training curves"
     )
@@ -77,5 +85,10 @@ class TrainingConfig(FrozenConfig):
             raise ValueError(
                 f"buffer_size ({self.buffer_size}) must be at least the largest of "
                 f"acting_batch_size, batch_size and fresh_batch_size ({needed})"
+            )
+        if self.disagreement_penalty and self.feedback != "expected":
+            raise ValueError(
+                f"disagreement_penalty ({self.disagreement_penalty}) lowers expected clicks, but "
+                f"feedback is {self.feedback}: set feedback to expected, or the penalty to 0"
             )
         return self

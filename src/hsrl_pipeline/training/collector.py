@@ -48,8 +48,14 @@ class Collector:
             needs no more than those.
         expected_feedback: Keep click probabilities and their reward in place of the drawn ones;
             sessions go on with the drawn clicks in either case.
+        disagreement_penalty: How many standard deviations of the simulator's members are taken
+            off each kept click probability; needs sessions that measure them.
         seed: Seed of the run.
         device: Where agent and sessions live.
+
+    Raises:
+        ValueError: There is a penalty on disagreement without expected feedback, or without
+            sessions that measure it.
     """
 
     def __init__(
@@ -60,13 +66,19 @@ class Collector:
         batch_size: int,
         buffer_size: int,
         expected_feedback: bool = False,
+        disagreement_penalty: float = 0.0,
         seed: int,
         device: torch.device,
     ) -> None:
+        if disagreement_penalty and not (expected_feedback and sessions.measures_disagreement):
+            raise ValueError(
+                "a penalty on disagreement needs expected feedback and sessions that measure it"
+            )
         self._twin = agent.twin()
         self._sessions = sessions
         self._batch_size = batch_size
         self._expected_feedback = expected_feedback
+        self._disagreement_penalty = disagreement_penalty
         self._takes_newest = agent.experience == "fresh"
         self._generator = torch_generator(seed, RANDOM_STREAM, str(device))
         self._experience: Experience | None = None
@@ -133,6 +145,9 @@ class Collector:
         clicks, reward = result.clicks, result.reward
         if self._expected_feedback:
             clicks = result.probabilities
+            if result.disagreement is not None:
+                lowered = clicks - self._disagreement_penalty * result.disagreement
+                clicks = lowered.clamp(0.0, 1.0)
             rule = self._sessions.rules.reward
             expected = slate_reward(clicks, rule.miss_penalty, rule.sweet_point)
             reward = expected.to(torch.float32)

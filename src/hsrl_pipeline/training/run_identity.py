@@ -33,6 +33,9 @@ def run_identity(
     if config.final_learning_rate_share < 1.0:
         # step sizes that fall to the end of the run make its length part of the result
         free.remove("n_iterations")
+    if not config.disagreement_penalty:
+        # so that checkpoints of runs without one resume, those of earlier versions included
+        free.add("disagreement_penalty")
     return {
         **facts,
         "agent": agent_name,

@@ -92,6 +92,7 @@ class Trainer:
                 batch_size=config.fresh_batch_size if fresh else config.batch_size,
                 buffer_size=config.buffer_size,
                 expected_feedback=config.feedback == "expected",
+                disagreement_penalty=config.disagreement_penalty,
                 seed=seed,
                 device=device,
             )
