@@ -123,6 +123,25 @@ def test_every_agent_of_conf_is_in_one_file_of_its_environment() -> None:
             ["'agents.hsrl_paper.level_decay' is 1.5", "less than or equal to 1"],
         ),
         ({"training": {"warmup_transitions": 0}}, ["'training.warmup_transitions' is 0"]),
+        (
+            {"training": {"disagreement_penalty": -1.0}},
+            ["'training.disagreement_penalty' is -1.0", "greater than or equal to 0"],
+        ),
+        (
+            {"training": {"disagreement_penalty": 1.0}, "simulator": {"n_members": 5}},
+            ["under 'training': disagreement_penalty (1.0)", "feedback is sampled", "expected"],
+        ),
+        (
+            {"training": {"disagreement_penalty": 1.0, "feedback": "expected"}},
+            ["'training.disagreement_penalty' is 1.0", "'simulator.n_members' is 1", "at least 2"],
+        ),
+        (
+            {
+                "training": {"disagreement_penalty": 1.0, "feedback": "expected"},
+                "simulator": {"n_members": 5, "kind": "constant"},
+            },
+            ["'training.disagreement_penalty' is 1.0", "'simulator.kind' is constant", "learned"],
+        ),
     ],
 )
 def test_a_refused_parameter_is_named_with_what_is_allowed(runtime, parts) -> None:
@@ -169,6 +188,13 @@ def test_whole_numbers_are_numbers_and_dates_are_days() -> None:
     assert tree.reward.miss_penalty == 1.0
     assert tree.ingestion.date == "2024-05-01"
     assert tree.ingestion.tabular.value_range == (1.0, 5.0)
+
+
+def test_a_penalty_on_disagreement_goes_with_members_and_expected_feedback() -> None:
+    training = {"disagreement_penalty": 0.5, "feedback": "expected"}
+    tree = validate_parameters(load("base", training=training, simulator={"n_members": 2}))
+    assert tree.training.disagreement_penalty == 0.5
+    assert validate_parameters(load("base")).training.disagreement_penalty == 0.0
 
 
 def test_all_problems_are_named_at_once() -> None:

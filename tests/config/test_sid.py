@@ -23,6 +23,9 @@ def test_vocabulary_is_one_number_or_one_per_level() -> None:
         ({"balance_slack": 0.9}, "greater than or equal to 1"),
         ({"vocabsize": 3}, "Extra inputs are not permitted"),
         ({"vectors": {"size": 3}}, "Extra inputs are not permitted"),
+        ({"vectors": {"quality_weight": -0.5}}, "greater than or equal to 0"),
+        ({"vectors": {"quality_weight": float("inf")}}, "less than or equal to 100"),
+        ({"vectors": {"quality_weight": "much"}}, "valid number"),
         ({"priors": {"popularity": float("inf")}}, "finite number"),
     ],
 )

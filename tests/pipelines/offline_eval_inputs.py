@@ -76,16 +76,18 @@ def make_tables():
     return users, items, slates, timeline
 
 
-def make_simulator(seed):
-    """Return the checkpoint of an untrained response model with some taste."""
+def make_simulator(seed, n_members=1):
+    """Return the checkpoint of untrained response models with some taste."""
     rng = np.random.default_rng(seed)
     sizes = ResponseSizes(N_ITEMS, (3,), 1, 1, SESSION.history_size, 8, 2)
-    content = rng.normal(size=(N_ITEMS + 1, 1)).astype(np.float32)
-    clicks = rng.integers(0, 40, N_ITEMS + 1)
+    models = []
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        model = AttentionResponse(sizes, content, clicks, np.full(N_ITEMS + 1, 50))
-    return with_provenance(describe_response_model([model], {"seed": seed}), INFO["version"])
+        for _ in range(n_members):
+            content = rng.normal(size=(N_ITEMS + 1, 1)).astype(np.float32)
+            clicks = rng.integers(0, 40, N_ITEMS + 1)
+            models.append(AttentionResponse(sizes, content, clicks, np.full(N_ITEMS + 1, 50)))
+    return with_provenance(describe_response_model(models, {"seed": seed}), INFO["version"])
 
 
 def make_personal(seed, known):

@@ -8,7 +8,7 @@ from kedro.io import DataCatalog, DatasetError, MemoryDataset
 from kedro.runner import SequentialRunner
 
 from hsrl_pipeline.agents.policy_checkpoint import agent_context, restore_policy
-from hsrl_pipeline.config.agent import AgentConfig, AgentsConfig
+from hsrl_pipeline.config.agent import AGENT_NAMES, AgentConfig, AgentsConfig
 from hsrl_pipeline.config.agents.hsrl import HsrlSettings
 from hsrl_pipeline.config.session import CandidatesConfig, RewardConfig
 from hsrl_pipeline.config.training import TrainingConfig
@@ -21,7 +21,15 @@ from hsrl_pipeline.pipelines.agent_training import create_pipeline
 from hsrl_pipeline.settings import CONFIG_LOADER_ARGS
 from hsrl_pipeline.simulator.session_data import SessionData
 
-from .offline_eval_inputs import INFO, N_ITEMS, SESSION, SLATE, make_inputs, make_setting
+from .offline_eval_inputs import (
+    INFO,
+    N_ITEMS,
+    SESSION,
+    SLATE,
+    make_inputs,
+    make_setting,
+    make_simulator,
+)
 
 CONF = Path(__file__).parents[2] / "conf"
 NEEDED = (
@@ -116,6 +124,47 @@ def test_equal_seeds_write_equal_policies_and_resume_ends_like_the_unbroken_run(
         assert torch.equal(weight, states[1][name]) and torch.equal(weight, states[2][name])
     assert [step for step, _ in points] == [8]
     assert resumed.load("training_history")["iteration"].tolist() == [4, 8]
+
+
+PENALISED = {"feedback": "expected", "disagreement_penalty": 1.0}
+
+
+def two_members(monkeypatch):
+    inputs = {**make_inputs(), "simulator_train": make_simulator(1, n_members=2)}
+    monkeypatch.setattr(f"{__name__}.make_inputs", lambda: inputs)
+
+
+@pytest.mark.parametrize("name", AGENT_NAMES)
+def test_a_penalty_on_disagreement_reaches_every_agent_that_learns_from_sessions(
+    tmp_path, monkeypatch, name
+):
+    two_members(monkeypatch)
+    states = [
+        run(tmp_path, name, **options)[0].load("trained_policy")["state"]
+        for options in ({"feedback": "expected"}, PENALISED)
+    ]
+    same = all(torch.equal(weight, states[1][key]) for key, weight in states[0].items())
+    assert same == (name == "sl")
+
+
+def test_a_penalised_run_resumes_like_the_unbroken_one_and_under_no_other_penalty(
+    tmp_path, monkeypatch
+):
+    two_members(monkeypatch)
+    whole, _ = run(tmp_path / "whole", "a2c", **PENALISED)
+    run(tmp_path / "killed", "a2c", n_iterations=4, **PENALISED)
+    with pytest.raises(UserError, match=r"training\.disagreement_penalty \(was 1\.0, is 2\.0\)"):
+        run(tmp_path / "killed", "a2c", resume=True, **{**PENALISED, "disagreement_penalty": 2.0})
+    resumed, _ = run(tmp_path / "killed", "a2c", resume=True, **PENALISED)
+    states = [catalog.load("trained_policy")["state"] for catalog in (whole, resumed)]
+    for key, weight in states[0].items():
+        assert torch.equal(weight, states[1][key]), key
+
+
+def test_a_penalty_with_a_simulator_of_one_member_says_what_to_run(tmp_path):
+    with pytest.raises(UserError, match=r"no members that could disagree \(simulator_train\)") as e:
+        run(tmp_path, **PENALISED)
+    assert "kedro run --pipeline simulator_training" in str(e.value)
 
 
 def test_other_settings_do_not_resume(tmp_path):

@@ -16,7 +16,7 @@ from hsrl_pipeline.catalogue import CatalogueChange, CatalogueSchedule, LiveCata
 from hsrl_pipeline.catalogue.changes import apply_change
 from hsrl_pipeline.config.catalogue import CatalogueConfig
 from hsrl_pipeline.config.session import CandidatesConfig, SessionConfig
-from hsrl_pipeline.config.sid import SidConfig
+from hsrl_pipeline.config.sid import ItemVectorConfig, SidConfig
 from hsrl_pipeline.config.simulator import SimulatorConfig
 from hsrl_pipeline.errors import UserError
 from hsrl_pipeline.io.atomic_datasets import AtomicJSONDataset, AtomicParquetDataset
@@ -37,6 +37,8 @@ MADE = {
     "launch_response": (CheckpointDataset, "safetensors"),
 }
 SETTINGS = CatalogueConfig(schedule="moving", stratum_size=10, best_of=6, references="few")
+SID = SidConfig(n_levels=2, vocab_size=8, n_restarts=1, priors={"recency": 1.0})
+RATED = SID.model_copy(update={"vectors": ItemVectorConfig(quality_weight=1.0)})
 SIMULATOR = make_simulator(1)
 
 
@@ -53,7 +55,7 @@ def run(
         "session": SessionConfig(horizon=6, history_size=8),
         "candidates": CandidatesConfig(),
         "simulator": SimulatorConfig(),
-        "sid": SidConfig(n_levels=2, vocab_size=8, n_restarts=1, priors={"recency": 1.0}),
+        "sid": SID,
         "seed": 0,
         **parameters,
     }
@@ -163,13 +165,46 @@ def with_other_withheld_rows(launched: np.ndarray) -> tuple[pd.DataFrame, ...]:
     return users, items, slates, timeline
 
 
-def test_what_is_known_at_launch_does_not_depend_on_withheld_rows(
-    made: DataCatalog, folder: Path, tmp_path: Path
+@pytest.fixture(scope="module")
+def rated(tmp_path_factory: pytest.TempPathFactory, made: DataCatalog) -> tuple[Path, DataCatalog]:
+    """The same with quality columns."""
+    folder = tmp_path_factory.mktemp("rated")
+    return folder, run(folder, schedule=made.load("catalogue_schedule"), sid=RATED)
+
+
+def test_new_items_have_no_quality_and_semantic_ids_do_not_depend_on_it(
+    made: DataCatalog, rated: tuple[Path, DataCatalog]
 ) -> None:
+    launched, vectors = schedule_of(made).launched, rated[1].load("launch_item_vectors")["state"]
+    assert not vectors["quality"].numpy()[~launched].any()
+    assert vectors["quality"].numpy()[launched].any(axis=1).mean() > 0.9
+    assert vectors["vectors"].equal(made.load("launch_item_vectors")["state"]["vectors"])
+    codes = [catalog.load("launch_codebook").codes for catalog in (made, rated[1])]
+    assert (codes[0] == codes[1]).all()
+
+    plain, arriving = (
+        Publication.from_state(catalog.load("arriving_items")["state"])
+        for catalog in (made, rated[1])
+    )
+    assert len(arriving.items)
+    assert (arriving.item_vectors[:, :-2] == plain.item_vectors).all()
+    assert not arriving.item_vectors[:, -2:].any()
+    assert (arriving.codes == plain.codes).all()
+
+
+@pytest.mark.parametrize("quality", [False, True])
+def test_what_is_known_at_launch_does_not_depend_on_withheld_rows(
+    made: DataCatalog,
+    folder: Path,
+    rated: tuple[Path, DataCatalog],
+    tmp_path: Path,
+    quality: bool,
+) -> None:
+    folder, chosen = (rated[0], {"sid": RATED}) if quality else (folder, {})
     document = made.load("catalogue_schedule")
     other = with_other_withheld_rows(schedule_of(made).launched)
     assert not other[3].equals(make_tables()[3])
-    run(tmp_path, other, document)
+    run(tmp_path, other, document, **chosen)
     for name, (_, ending) in MADE.items():
         same = (tmp_path / f"{name}.{ending}").read_bytes() == (
             folder / f"{name}.{ending}"

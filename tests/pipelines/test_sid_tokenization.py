@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,14 +11,19 @@ import pytest
 from kedro.io import DataCatalog, MemoryDataset
 from kedro.runner import SequentialRunner
 
-from hsrl_pipeline.config.sid import SidConfig
-from hsrl_pipeline.data.slate_log import DatasetInfo, ItemTable
+from hsrl_pipeline.config.sid import ItemVectorConfig, SidConfig
+from hsrl_pipeline.data.slate_log import DatasetInfo, ItemTable, SlateLog
 from hsrl_pipeline.io.checkpoint_dataset import CheckpointDataset
 from hsrl_pipeline.io.codebook_dataset import CodebookDataset
 from hsrl_pipeline.pipelines.sid_tokenization import create_pipeline
 from hsrl_pipeline.provenance import checkpoint_version
 from hsrl_pipeline.semantic_ids.item_facts import FactColumns
 from hsrl_pipeline.semantic_ids.item_vectorizer import ItemVectorizer
+from hsrl_pipeline.semantic_ids.vector_checkpoints import (
+    vector_checkpoints,
+    vectors_for_policies,
+    vectors_of,
+)
 
 N_ITEMS, N_USERS, SLATE, N_SLATES = 40, 10, 4, 60
 
@@ -68,10 +74,15 @@ def make_tables() -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    folder = tmp_path_factory.mktemp("sid")
+    return run(tmp_path_factory.mktemp("sid"))
+
+
+def run(folder: Path, quality_weight: float = 0.0) -> dict[str, Any]:
+    """Run the pipeline with its files in a folder; return all that it made."""
+    vectors = ItemVectorConfig(quality_weight=quality_weight)
     inputs = {
         **make_tables(),
-        "params:sid": SidConfig(n_levels=2, vocab_size=8, n_restarts=1),
+        "params:sid": SidConfig(n_levels=2, vocab_size=8, n_restarts=1, vectors=vectors),
         "params:seed": 0,
     }
     catalog = DataCatalog(
@@ -117,6 +128,38 @@ def test_the_transform_on_disk_makes_vectors_of_new_items(results: dict[str, Any
     table = ItemTable.from_frame(items, DatasetInfo.from_dict(INFO))
     made = ItemVectorizer.from_checkpoint(kept).transform(table, np.array([3, 9]), facts)
     assert made.shape == (2, results["item_vectors"]["state"]["vectors"].shape[1])
+
+
+def test_quality_columns_change_neither_vectors_nor_semantic_ids(
+    results: dict[str, Any], tmp_path: Path
+) -> None:
+    without, rated = results, run(tmp_path, quality_weight=1.0)
+
+    assert set(without["item_vectors"]["state"]) == {"vectors"}
+    assert rated["item_vectors"]["state"]["quality"].shape == (N_ITEMS + 1, 2)
+    assert (vectors_of(rated["item_vectors"]) == vectors_of(without["item_vectors"])).all()
+    assert (rated["codebook"].codes == without["codebook"].codes).all()
+    assert rated["sid_diagnostics"] == without["sid_diagnostics"]
+    versions = [made["item_vectors"]["config"]["version"] for made in (without, rated)]
+    assert versions[0] != versions[1]
+    read = vectors_for_policies(rated["item_vectors"])
+    assert (read[:, :-2] == vectors_of(without["item_vectors"])).all()
+    seen = read[:, -2:].any(axis=1)
+    assert seen.sum() == N_ITEMS - 1  # one was never shown
+    np.testing.assert_allclose(read[seen, -2:].std(axis=0), 1.0, rtol=1e-4)
+    plain = vectors_for_policies(without["item_vectors"])
+    assert (plain == vectors_of(without["item_vectors"])).all()
+
+
+def test_quality_columns_are_of_known_items_alone() -> None:
+    tables, known = make_tables(), np.arange(N_ITEMS + 1) > 9
+    log = SlateLog.from_frames(tables["slates"], tables["timeline"])
+    info = DatasetInfo.from_dict(INFO)
+    config = ItemVectorConfig(quality_weight=1.0)
+    vectors, _ = vector_checkpoints(tables["items"], log, info, config, seed=0, known=known)
+    quality = vectors["state"]["quality"]
+    assert not quality[~known].any()
+    np.testing.assert_allclose(quality[known].sum(axis=0), 0.0, atol=1e-4)
 
 
 def test_reports_are_complete(results: dict[str, Any]) -> None:

@@ -69,7 +69,7 @@ def small_model(
     )
 
 
-def small_publisher(collisions: str = "keep") -> ItemPublisher:
+def small_publisher(collisions: str = "keep", quality_weight: float = 0.0) -> ItemPublisher:
     """Return what makes vectors of six numbers and codes of two levels, as the small model has.
 
     Items have two marks, a length whose mean is 100 and whose deviation is 10, a price and a vector
@@ -86,7 +86,7 @@ def small_publisher(collisions: str = "keep") -> ItemPublisher:
         facts=FactColumns(median_price=5.0),
     )
     vectorizer = ItemVectorizer(
-        config=ItemVectorConfig(embedding_size=6),
+        config=ItemVectorConfig(embedding_size=6, quality_weight=quality_weight),
         seed=0,
         content=Standardisation(np.zeros(4), np.ones(4)),
         titles=None,

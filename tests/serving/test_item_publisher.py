@@ -42,3 +42,11 @@ def test_a_checkpoint_gives_the_same_publication() -> None:
     np.testing.assert_array_equal(one.item_vectors, other.item_vectors)
     np.testing.assert_array_equal(one.codes, other.codes)
     assert restored.vocab_sizes == (3, 4)
+
+
+def test_a_new_item_has_no_quality_and_its_code_does_not_depend_on_it() -> None:
+    plain, rated = (
+        small_publisher(quality_weight=weight).publish(ITEMS, ROWS, NOTHING) for weight in (0, 2)
+    )
+    np.testing.assert_array_equal(rated.item_vectors, np.pad(plain.item_vectors, ((0, 0), (0, 2))))
+    np.testing.assert_array_equal(rated.codes, plain.codes)

@@ -1,4 +1,5 @@
 import copy
+import math
 import pickle
 
 import numpy as np
@@ -8,6 +9,8 @@ import torch
 from hsrl_pipeline.config.session import CandidatesConfig, RewardConfig, SessionConfig
 from hsrl_pipeline.data.slate_log import SlateLog, UserTable
 from hsrl_pipeline.observation import Observation
+from hsrl_pipeline.simulator.response.constant import ConstantResponse
+from hsrl_pipeline.simulator.response.ensemble import EnsembleResponse
 from hsrl_pipeline.simulator.session_setting import SessionSetting
 from hsrl_pipeline.simulator.slate_env import SlateSessions
 from hsrl_pipeline.simulator.user_pool import UserPool
@@ -42,6 +45,7 @@ def make_pool(rows=40, history_size=6):
 
 
 def make_sessions(response=None, *, batch_size=8, seed=0, **options):
+    measured = {"measure_disagreement": options.pop("measure_disagreement", False)}
     sessions = {"horizon": options.pop("horizon", 20), "history_size": 6}
     return SlateSessions(
         response or HistoryAppeal(),
@@ -60,6 +64,7 @@ def make_sessions(response=None, *, batch_size=8, seed=0, **options):
         ),
         batch_size=batch_size,
         seed=seed,
+        **measured,
     )
 
 
@@ -77,6 +82,8 @@ def assert_same_steps(left, right):
         for a, b in zip(one, other, strict=True):
             if isinstance(a, Observation):
                 assert all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
+            elif a is None:
+                assert b is None
             else:
                 assert torch.equal(a, b)
 
@@ -95,6 +102,34 @@ def test_reset_with_a_seed_restarts_and_without_goes_on():
     again = sessions.reset()
     assert int(again.step.sum()) == 0
     assert not torch.equal(again.history, make_sessions(seed=5).observation.history)
+
+
+def make_ensemble():
+    """Two members that differ in what they say of odd and of even items."""
+    members = [ConstantResponse(0.5, n_items=N_ITEMS, history_size=6) for _ in range(2)]
+    for member, (odd, even) in zip(members, ((0.2, 0.5), (0.8, 0.6)), strict=True):
+        member.log_odds[1::2] = math.log(odd / (1 - odd))
+        member.log_odds[2::2] = math.log(even / (1 - even))
+    return EnsembleResponse(members).freeze()
+
+
+def test_measured_disagreement_leaves_the_sessions_as_they_are():
+    plain = make_sessions(make_ensemble(), seed=5)
+    measured = make_sessions(make_ensemble(), seed=5, measure_disagreement=True)
+    assert (plain.measures_disagreement, measured.measures_disagreement) == (False, True)
+    generator = torch.Generator().manual_seed(1)
+    for _ in range(20):
+        slates = random_slates(generator)
+        one, other = plain.step(slates), measured.step(slates)
+        assert one.disagreement is None
+        assert_same_steps([one], [other._replace(disagreement=None)])
+        wanted = torch.where(slates % 2 == 1, 0.3, 0.05)
+        torch.testing.assert_close(other.disagreement, wanted)
+
+
+def test_one_model_cannot_disagree():
+    with pytest.raises(ValueError, match="no members that could disagree"):
+        make_sessions(measure_disagreement=True)
 
 
 def test_state_dict_pickle_and_deepcopy_continue_bit_identically():
@@ -264,7 +299,8 @@ def test_slates_are_judged_where_sessions_are_and_nothing_moves():
         one.step(torch.arange(1, 25).view(8, 3))
     before = sessions.observation
     others = torch.stack([torch.arange(25, 28).repeat(8, 1), torch.arange(28, 31).repeat(8, 1)])
-    judged = sessions.judge(others)
+    judged, disagreement = sessions.judge(others)
+    assert disagreement is None
     for slates, probabilities in zip(others, judged, strict=True):
         assert torch.equal(probabilities, HistoryAppeal().probabilities(before, slates))
     assert judged.shape == (2, 8, 3)

@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,8 @@ from hsrl_pipeline.config.agents.shared import EncoderConfig
 from hsrl_pipeline.config.session import CandidatesConfig, RewardConfig, SessionConfig
 from hsrl_pipeline.config.training import TrainingConfig
 from hsrl_pipeline.data.slate_log import SlateLog, UserTable
+from hsrl_pipeline.simulator.response.constant import ConstantResponse
+from hsrl_pipeline.simulator.response.ensemble import EnsembleResponse
 from hsrl_pipeline.simulator.session_setting import SessionSetting
 from hsrl_pipeline.simulator.slate_env import SlateSessions
 from hsrl_pipeline.simulator.user_pool import UserPool
@@ -58,7 +62,17 @@ def make_context(seed=0):
 ENCODER = EncoderConfig(embedding_size=8, n_layers=1, n_heads=2, feedforward_size=8, dropout=0.1)
 
 
-def make_parts(seed=0, settings=None, response=None, name="hsrl_paper", context=None):
+def make_ensemble():
+    """Two members that agree on items up to 6, and say 0.1 and 0.5 of the others."""
+    members = [ConstantResponse(0.6, N_ITEMS, HISTORY) for _ in range(2)]
+    for member, probability in zip(members, (0.1, 0.5), strict=True):
+        member.log_odds[7:] = math.log(probability / (1 - probability))
+    return EnsembleResponse(members).freeze()
+
+
+def make_parts(
+    seed=0, settings=None, response=None, name="hsrl_paper", context=None, *, measure=False
+):
     """Return agent, sessions and log sampler of one small run."""
     settings = settings or HsrlPaperSettings(encoder=ENCODER, cloning_batch_size=8)
     log, users = make_log(), make_users()
@@ -74,6 +88,7 @@ def make_parts(seed=0, settings=None, response=None, name="hsrl_paper", context=
         ),
         batch_size=4,
         seed=seed,
+        measure_disagreement=measure,
     )
     agent = build_agent(name, settings, context or make_context(seed))
     return agent, sessions, LogSampler(log, users, sessions.setting.session, seed)
@@ -96,6 +111,11 @@ def make_config(**values):
 @pytest.fixture
 def parts():
     return make_parts
+
+
+@pytest.fixture
+def ensemble():
+    return make_ensemble()
 
 
 @pytest.fixture

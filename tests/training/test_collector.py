@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from hsrl_pipeline.config.agents.a2c import A2CSettings
+from hsrl_pipeline.simulator.rewards import slate_reward
 from hsrl_pipeline.training.collector import Collector
 
 CPU = torch.device("cpu")
@@ -52,3 +53,56 @@ def test_warming_up_acts_in_whole_steps_until_enough_were_stored(make_collector,
         other.warm_up(1)
     assert torch.equal(sessions.observation.history, acted.observation.history)
     assert torch.equal(sessions.observation.step, acted.observation.step)
+
+
+def collect(parts, response, *, measure=False, **options):
+    """Return what an agent has kept after 12 steps of all sessions, and the sessions."""
+    agent, sessions, _ = parts(response=response, measure=measure)
+    collector = Collector(
+        agent, sessions, batch_size=8, buffer_size=64, seed=0, device=CPU, **options
+    )
+    collector.warm_up(12 * SESSIONS)
+    return collector.buffer.newest(12 * SESSIONS), sessions
+
+
+def assert_reward_of_clicks(batch, sessions):
+    rule = sessions.rules.reward
+    expected = slate_reward(batch.clicks, rule.miss_penalty, rule.sweet_point)
+    assert torch.equal(batch.reward, expected.to(torch.float32))
+
+
+def test_expected_feedback_is_kept_as_probabilities_and_their_reward(parts, ensemble):
+    drawn, one = collect(parts, ensemble)
+    expected, other = collect(parts, ensemble, expected_feedback=True)
+    assert set(drawn.clicks.unique().tolist()) == {0.0, 1.0}
+    torch.testing.assert_close(expected.clicks, torch.where(expected.slates < 7, 0.6, 0.3))
+    for batch, sessions in ((drawn, one), (expected, other)):
+        assert_reward_of_clicks(batch, sessions)
+    assert torch.equal(drawn.slates, expected.slates)
+    assert torch.equal(one.patience, other.patience)
+
+
+@pytest.mark.parametrize(("penalty", "left"), [(0.0, 0.3), (1.0, 0.1), (0.5, 0.2), (9.0, 0.0)])
+def test_a_penalty_lowers_what_is_learned_from_and_not_the_sessions(parts, ensemble, penalty, left):
+    # members say 0.1 and 0.5 of items above 6, so the mean is 0.3 and the deviation 0.2
+    plain, one = collect(parts, ensemble, expected_feedback=True)
+    lowered, other = collect(
+        parts, ensemble, measure=True, expected_feedback=True, disagreement_penalty=penalty
+    )
+    torch.testing.assert_close(lowered.clicks, torch.where(lowered.slates < 7, 0.6, left))
+    assert_reward_of_clicks(lowered, other)
+    assert torch.equal(plain.slates, lowered.slates)
+    for before, after in zip(plain.next_observation, lowered.next_observation, strict=True):
+        assert torch.equal(before, after)
+    assert torch.equal(plain.terminated, lowered.terminated)
+    assert torch.equal(one.patience, other.patience)
+    if penalty == 0.0:
+        assert torch.equal(plain.clicks, lowered.clicks)
+
+
+@pytest.mark.parametrize(
+    "options", [{"expected_feedback": True}, {"measure": True}, {"measure": False}]
+)
+def test_a_penalty_without_what_it_needs_is_refused(parts, ensemble, options):
+    with pytest.raises(ValueError, match="needs expected feedback and sessions that measure"):
+        collect(parts, ensemble, disagreement_penalty=1.0, **options)

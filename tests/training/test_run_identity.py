@@ -52,6 +52,14 @@ def test_what_decides_the_result_is_named_with_both_values(kept, own, message):
         check_same_run(kept, own)
 
 
+def test_checkpoints_without_a_penalty_resume_whatever_version_wrote_them():
+    assert "disagreement_penalty" not in identity(feedback="expected")["training"]
+    own = identity(feedback="expected", disagreement_penalty=0.5)
+    check_same_run(own, own)
+    with pytest.raises(UserError, match=r"training\.disagreement_penalty \(was null, is 0\.5\)"):
+        check_same_run(identity(feedback="expected"), own)
+
+
 @pytest.mark.parametrize("layout", [{"state_layout": 1}, {"state_layout": None}])
 def test_another_version_is_told_apart_from_other_settings(layout):
     with pytest.raises(UserError, match="another version"):

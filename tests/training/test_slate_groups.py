@@ -106,6 +106,29 @@ def test_a_group_of_one_judges_nothing_and_keeps_the_newest_step_in_the_buffer(p
     assert len(collector.buffer) == SESSIONS
 
 
+def test_a_penalty_on_disagreement_lowers_judged_slates_as_it_does_those_shown(
+    parts, ensemble
+) -> None:
+    # members say 0.1 and 0.5 of items above 6, so the mean is 0.3 and the deviation 0.2
+    agent, sessions, _ = parts(name="hsrl", settings=settings(3), response=ensemble, measure=True)
+    collector = Collector(
+        agent,
+        sessions,
+        batch_size=SESSIONS,
+        buffer_size=64,
+        expected_feedback=True,
+        disagreement_penalty=1.0,
+        seed=0,
+        device=CPU,
+    )
+    collector.warm_up(12)
+    batch = collector.experience.batch
+    assert batch.judged is not None
+    assert (batch.judged.slates > 6).any()
+    for slates, clicks in ((batch.slates, batch.clicks), batch.judged):
+        torch.testing.assert_close(clicks, torch.where(slates < 7, 0.6, 0.1))
+
+
 def test_groups_need_probabilities(parts) -> None:
     with pytest.raises(ValueError, match="judged slates, feedback is sampled"):
         make_collector(parts, 2, feedback=False)

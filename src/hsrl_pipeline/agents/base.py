@@ -85,7 +85,8 @@ class AgentContext:
         category_sizes: Cardinality of each categorical user feature.
         n_dense: Number of numeric user features.
         horizon: Longest possible session in steps.
-        item_vectors: (item, embed) float32 numpy. Zero for row 0 and items not published yet.
+        item_vectors: (item, embed) float32 numpy, with quality columns at the end where there are
+            such. Zero for row 0 and items not published yet.
         codes: (item, level) int64 numpy. Semantic IDs, codes in ``[0, V_level)``; -1 for row 0 and
             items not published yet.
         vocab_sizes: Vocabulary size of each level.

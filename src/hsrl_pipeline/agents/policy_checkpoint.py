@@ -34,7 +34,7 @@ def agent_context(data: SessionData, setting: SessionSetting, seed: int) -> Agen
         category_sizes=tuple(field.cardinality for field in data.info.category_fields),
         n_dense=len(data.info.dense_fields),
         horizon=setting.session.horizon,
-        item_vectors=np.ascontiguousarray(data.item_vectors, dtype=np.float32),
+        item_vectors=np.ascontiguousarray(data.policy_vectors, dtype=np.float32),
         codes=np.ascontiguousarray(data.codebook.codes, dtype=np.int64),
         vocab_sizes=tuple(int(size) for size in data.codebook.vocab_sizes),
         device=setting.device,

@@ -56,9 +56,23 @@ def validate_parameters(parameters: Mapping[str, Any]) -> Parameters:
     converted = _converted(parameters, tree)
     if converted:
         raise _refusal(converted)
+    if tree.training.disagreement_penalty and not tree.simulator.has_members:
+        raise _refusal([_no_members(tree)])
     settings = tree.agents.settings_of(tree.agent, tree.training.learning_rate)
     tree.training.check_agent(tree.agent.name, settings)
     return tree
+
+
+def _no_members(tree: Parameters) -> str:
+    """Return one sentence on a penalty on a disagreement that there cannot be."""
+    simulator = tree.simulator
+    kind = "parameter 'simulator.kind' is constant"
+    alone = f"parameter 'simulator.n_members' is {simulator.n_members}"
+    return (
+        f"parameter 'training.disagreement_penalty' is {tree.training.disagreement_penalty}, but "
+        f"{kind if simulator.kind == 'constant' else alone}: it needs a learned training simulator "
+        "of at least 2 members, for example simulator.n_members=5"
+    )
 
 
 def _refusal(problems: Sequence[str]) -> UserError:

@@ -36,6 +36,14 @@ class ItemVectorConfig(FrozenConfig):
     given_weight: float = Field(
         1.0, ge=0, description="Share of vectors that came with the data; 0 leaves them out."
     )
+    quality_weight: float = Field(
+        0.0,
+        ge=0,
+        le=100,
+        description="Standard deviation of two more columns that agents read beside the vector, "
+        "which has length 1: click log-odds and log exposures of the item in training rows. "
+        "Semantic IDs do not depend on them; 0 leaves them out.",
+    )
     exposure_weight: float = Field(
         0.5,
         ge=0,

@@ -143,6 +143,11 @@ class SimulatorConfig(FrozenConfig):
         default=15, ge=2, le=1000, description="Equal-width bins of calibration error and plot."
     )
 
+    @property
+    def has_members(self) -> bool:
+        """Whether the training simulator consists of members that can disagree."""
+        return self.kind == "learned" and self.n_members > 1
+
     @model_validator(mode="after")
     def _one_way_to_know_a_user(self) -> Self:
         if self.user_taste and self.user_id_embedding:

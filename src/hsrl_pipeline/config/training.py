@@ -70,6 +70,14 @@ class TrainingConfig(FrozenConfig):
         description="Lambda over these steps: 1 takes their rewards and the value after the last, "
         "below 1 the values after earlier ones count too",
     )
+    disagreement_penalty: float = Field(
+        0.0,
+        ge=0.0,
+        le=100.0,
+        description="Standard deviations of the simulator members' click probabilities that are "
+        "taken off the probabilities agents learn from, down to 0; needs feedback: expected and "
+        "simulator.n_members of at least 2; the same for all agents",
+    )
     metrics_every: int = Field(
         50, ge=1, description="Iterations between two points of the training curves"
     )
@@ -101,6 +109,11 @@ class TrainingConfig(FrozenConfig):
                 f"return_steps ({self.return_steps}) above 1 learns from one step of all sessions "
                 f"at a time: set fresh_batch_size ({self.fresh_batch_size}) to acting_batch_size "
                 f"({self.acting_batch_size})"
+            )
+        if self.disagreement_penalty and self.feedback != "expected":
+            raise ValueError(
+                f"disagreement_penalty ({self.disagreement_penalty}) lowers expected clicks, but "
+                f"feedback is {self.feedback}: set feedback to expected, or the penalty to 0"
             )
         return self
 

@@ -96,9 +96,9 @@ class _EnvParts:
         )
 
     def _vectors(self) -> np.ndarray:
-        from hsrl_pipeline.semantic_ids.vector_checkpoints import vectors_of
+        from hsrl_pipeline.semantic_ids.vector_checkpoints import vectors_for_policies
 
-        return vectors_of(self._artifacts.load("item_vectors"))
+        return vectors_for_policies(self._artifacts.load("item_vectors"))
 
 
 def make_slate_env(

@@ -46,7 +46,7 @@ def moving_model(artifacts: ProjectArtifacts, mode: str, name: str | None = None
     from hsrl_pipeline.config.root import validate_parameters
     from hsrl_pipeline.data.slate_log import DatasetInfo, ItemTable
     from hsrl_pipeline.semantic_ids.item_priors import prior_table
-    from hsrl_pipeline.semantic_ids.vector_checkpoints import vectors_of
+    from hsrl_pipeline.semantic_ids.vector_checkpoints import vectors_for_policies
 
     timetable, point = _last_point(artifacts, mode)
     artifacts.check_together("dataset_info", "users", "items", *MADE, f"timetable_{mode}")
@@ -61,7 +61,7 @@ def moving_model(artifacts: ProjectArtifacts, mode: str, name: str | None = None
     )
     if rules.catalogue.codes == "shuffled":
         codes, arriving = shuffle_codes(schedule, codes, arriving, rules.seed)
-    vectors = np.ascontiguousarray(vectors_of(artifacts.load("launch_item_vectors")))
+    vectors = np.ascontiguousarray(vectors_for_policies(artifacts.load("launch_item_vectors")))
     launch = LiveCatalogue(schedule.launched, vectors, codes)
     n_needed, shelves = needed_by_sessions(info, items.shelves, rules.session, rules.candidates)
     steps = versions_of(schedule, launch, arriving, n_needed=n_needed, shelves=shelves)

@@ -39,7 +39,7 @@ def served_model(artifacts: ProjectArtifacts, name: str | None = None) -> Served
     from hsrl_pipeline.config.root import validate_parameters
     from hsrl_pipeline.data.slate_log import DatasetInfo, ItemTable
     from hsrl_pipeline.semantic_ids.item_priors import prior_table
-    from hsrl_pipeline.semantic_ids.vector_checkpoints import vectors_of
+    from hsrl_pipeline.semantic_ids.vector_checkpoints import vectors_for_policies
 
     artifacts.check_together(
         "dataset_info",
@@ -54,7 +54,8 @@ def served_model(artifacts: ProjectArtifacts, name: str | None = None) -> Served
     info = DatasetInfo.from_dict(artifacts.load("dataset_info"))
     policy = artifacts.load("trained_policy")
     items = ItemTable.from_frame(artifacts.load("items"), info)
-    vectors, codebook = vectors_of(artifacts.load("item_vectors")), artifacts.load("codebook")
+    vectors = vectors_for_policies(artifacts.load("item_vectors"))
+    codebook = artifacts.load("codebook")
     codes = np.ascontiguousarray(codebook.codes, dtype=np.int64)
     catalogue = everything_live(np.ascontiguousarray(vectors), codes)
     config = policy["config"]

@@ -9,24 +9,36 @@ from hsrl_pipeline.catalogue.changes import Publication
 from hsrl_pipeline.catalogue.schedule import CatalogueSchedule
 from hsrl_pipeline.data.slate_log import ItemTable
 from hsrl_pipeline.semantic_ids.codebook import Codebook
+from hsrl_pipeline.semantic_ids.item_quality import with_unknown_quality
 from hsrl_pipeline.semantic_ids.item_vectorizer import ItemVectorizer
 
 
 def publish(
-    codebook: Codebook, items: NDArray[np.int64], vectors: NDArray[np.float32]
+    codebook: Codebook,
+    vectorizer: ItemVectorizer,
+    items: ItemTable,
+    rows: NDArray[np.int64],
+    facts: NDArray[np.float32],
 ) -> tuple[Codebook, Publication]:
     """Return the codebook with new items, and what is published of them.
 
+    Semantic IDs follow from the vectors alone; what is published has quality columns as well,
+    where the vectors of known items have them.
+
     Args:
         codebook: Semantic IDs published so far, at the items' own indices.
-        items: (row,) int64. Items that have none yet, each once.
-        vectors: (row, embed) float32. Their vectors.
+        vectorizer: The frozen transform.
+        items: Content, titles and given vectors.
+        rows: (row,) int64. Items that have no semantic ID yet, each once.
+        facts: (item, fact) float32. More columns of content, as when the vectors were fitted.
 
     Raises:
-        UserError: As for `Codebook.assign_items`.
+        UserError: As for `ItemVectorizer.transform` and `Codebook.assign_items`.
     """
-    grown = codebook.assign_items(items, vectors)
-    return grown, Publication(items, vectors, grown.codes[items])
+    vectors = vectorizer.transform(items, rows, facts)
+    grown = codebook.assign_items(rows, vectors)
+    read = with_unknown_quality(vectors, vectorizer.config.quality_weight)
+    return grown, Publication(rows, read, grown.codes[rows])
 
 
 def publish_arrivals(
@@ -56,6 +68,6 @@ def publish_arrivals(
     for step in schedule.steps:
         new = np.intersect1d(step.added, arrivals)
         arrivals = np.setdiff1d(arrivals, new)
-        codebook, block = publish(codebook, new, vectorizer.transform(items, new, facts))
+        codebook, block = publish(codebook, vectorizer, items, new, facts)
         blocks.append(block)
     return Publication.join(blocks)

@@ -12,6 +12,7 @@ from hsrl_pipeline.config.sid import ItemVectorConfig
 from hsrl_pipeline.data.slate_log import DatasetInfo, ItemTable, SlateLog
 from hsrl_pipeline.provenance import with_provenance
 from hsrl_pipeline.semantic_ids.item_facts import FactColumns
+from hsrl_pipeline.semantic_ids.item_quality import quality_columns
 from hsrl_pipeline.semantic_ids.item_vectors import fit_item_vectors
 
 if TYPE_CHECKING:
@@ -40,7 +41,8 @@ def vector_checkpoints(
         sources: More fields on what they were made from, for both.
 
     Returns:
-        One with ``vectors`` (item, embed) float32, zero for padding and unknown items, and one for
+        One with ``vectors`` (item, embed) float32, zero for padding and unknown items, and, if
+        these have a weight, ``quality`` (item, 2) float32; and one for
         `ItemVectorizer.from_checkpoint`, whose config holds ``facts`` and the version of the
         vectors.
 
@@ -56,16 +58,43 @@ def vector_checkpoints(
         facts=facts.table(items),
         known=known,
     )
+    state = {"vectors": fitted.vectors}
+    if config.quality_weight:
+        state["quality"] = quality_columns(log, info.n_items, config.quality_weight, known)
     described = fitted.vectorizer.to_checkpoint()
     shared = {"dataset": info.dataset, **described["config"], **(sources or {})}
-    vectors = with_provenance(
-        {"config": shared, "state": {"vectors": fitted.vectors}}, info.version
-    )
+    vectors = with_provenance({"config": shared, "state": state}, info.version)
     of_vectors = {"facts": facts.to_dict(), "item_vectors_version": vectors["config"]["version"]}
     vectorizer = {"config": {**shared, **of_vectors}, "state": described["state"]}
     return vectors, with_provenance(vectorizer, info.version)
 
 
 def vectors_of(checkpoint: Mapping[str, Any]) -> NDArray[np.float32]:
-    """Return the (item, embed) float32 vectors of a checkpoint."""
+    """Return the (item, embed) float32 vectors of a checkpoint, without quality columns."""
     return np.asarray(checkpoint["state"]["vectors"], dtype=np.float32)
+
+
+def quality_of(checkpoint: Mapping[str, Any]) -> NDArray[np.float32] | None:
+    """Return the (item, quality) float32 quality columns of a checkpoint; None without any."""
+    quality = checkpoint["state"].get("quality")
+    return None if quality is None else np.asarray(quality, dtype=np.float32)
+
+
+def vectors_for_policies(checkpoint: Mapping[str, Any]) -> NDArray[np.float32]:
+    """Return (item, embed + quality) float32: vectors and quality columns side by side."""
+    return side_by_side(vectors_of(checkpoint), quality_of(checkpoint))
+
+
+def side_by_side(
+    vectors: NDArray[np.float32], quality: NDArray[np.float32] | None
+) -> NDArray[np.float32]:
+    """Return item vectors as policies read them.
+
+    Args:
+        vectors: (item, embed) float32.
+        quality: (item, quality) float32, or None for no columns.
+
+    Returns:
+        (item, embed + quality) float32.
+    """
+    return vectors if quality is None else np.hstack([vectors, quality])

@@ -50,9 +50,8 @@ class ItemPublisher:
             UserError: No code is free.
         """
         table, facts = self.encoder.table(items, rows)
-        vectors = self.vectorizer.transform(table, rows, facts)
         published = Codebook(self.quantizer, codes, self.vocab_sizes, self.collisions)
-        return publish(published, rows, vectors)[1]
+        return publish(published, self.vectorizer, table, rows, facts)[1]
 
     def to_checkpoint(self) -> dict[str, Any]:
         """Return config and tensors, see ``hsrl_pipeline.checkpoint``."""

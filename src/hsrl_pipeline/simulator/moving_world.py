@@ -95,7 +95,7 @@ class MovingWorld:
             item_priors=launch_item_priors,
         )
         n_needed, shelves = needed_by_sessions(data.info, data.shelves, session, candidates)
-        launch = LiveCatalogue(schedule.launched, data.item_vectors, ids.codes)
+        launch = LiveCatalogue(schedule.launched, data.policy_vectors, ids.codes)
         steps = versions_of(schedule, launch, arriving, n_needed=n_needed, shelves=shelves)
         return cls(schedule, data, (launch, *(version for _, version in steps)))
 

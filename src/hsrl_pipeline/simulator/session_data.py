@@ -15,7 +15,7 @@ from hsrl_pipeline.config.session import CandidatesConfig, RewardConfig, Session
 from hsrl_pipeline.data.slate_log import DatasetInfo, ItemTable, SlateLog, UserTable
 from hsrl_pipeline.provenance import provenance_of
 from hsrl_pipeline.semantic_ids.item_priors import prior_table
-from hsrl_pipeline.semantic_ids.vector_checkpoints import vectors_of
+from hsrl_pipeline.semantic_ids.vector_checkpoints import quality_of, side_by_side, vectors_of
 from hsrl_pipeline.simulator.judge_pool import pool_for_judge
 from hsrl_pipeline.simulator.newcomers import AnswersBefore
 from hsrl_pipeline.simulator.response.base import UserResponseModel
@@ -50,12 +50,15 @@ class SessionData:
         info: Sizes of the dataset.
         users: User features.
         log: All logged slates, both splits.
-        item_vectors: (item, embed) float32. Row 0 is zero.
+        item_vectors: (item, embed) float32. What semantic IDs were made from and the diversity of
+            slates goes by; row 0 is zero.
         shelves: (item,) int64 or None.
         codebook: Semantic IDs.
         item_priors: (item,) float32 or None for equal ones. Log-odds of being shown among the
             items of one code.
         item_vectors_version: Version of the item vectors; None where their file carries none.
+        item_quality: (item, quality) float32. Columns that policies read beside the item vectors;
+            None for none.
     """
 
     info: DatasetInfo
@@ -66,6 +69,7 @@ class SessionData:
     codebook: SemanticIds
     item_priors: NDArray[np.float32] | None = None
     item_vectors_version: str | None = None
+    item_quality: NDArray[np.float32] | None = None
 
     @classmethod
     def from_tables(
@@ -91,7 +95,13 @@ class SessionData:
             codebook=codebook,
             item_priors=None if item_priors is None else prior_table(item_priors, info.n_items),
             item_vectors_version=provenance_of(item_vectors).get("version"),
+            item_quality=quality_of(item_vectors),
         )
+
+    @property
+    def policy_vectors(self) -> NDArray[np.float32]:
+        """(item, embed + quality) float32. Item vectors as policies read them."""
+        return side_by_side(self.item_vectors, self.item_quality)
 
     def setting(
         self,

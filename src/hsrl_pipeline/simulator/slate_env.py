@@ -12,6 +12,7 @@ from hsrl_pipeline.seeding import torch_generator
 from hsrl_pipeline.simulator.click_draws import draw_clicks, refuse_no_probability
 from hsrl_pipeline.simulator.dynamics import SessionState
 from hsrl_pipeline.simulator.event_histories import drop_unpublished
+from hsrl_pipeline.simulator.response.ensemble import EnsembleResponse
 from hsrl_pipeline.simulator.response.recorded import with_user_numbers
 from hsrl_pipeline.simulator.session_setting import SessionSetting
 from hsrl_pipeline.simulator.user_pool import UserPool
@@ -40,6 +41,8 @@ class StepResult(NamedTuple):
         truncated: (batch,) bool. The horizon cut the session off.
         probabilities: (batch, slate) float32. What the clicks were drawn from; nothing that a
             real recommender would know.
+        disagreement: (batch, slate) float32. Standard deviation of the members' click
+            probabilities; None unless the sessions measure it.
     """
 
     observation: Observation
@@ -49,6 +52,7 @@ class StepResult(NamedTuple):
     terminated: torch.Tensor
     truncated: torch.Tensor
     probabilities: torch.Tensor
+    disagreement: torch.Tensor | None = None
 
 
 class SlateSessions:
@@ -64,11 +68,14 @@ class SlateSessions:
         setting: Rules, sizes and device of the sessions.
         batch_size: Number of parallel sessions.
         seed: Seed of the random stream.
+        measure_disagreement: Tell how far the members of the response model disagree on what was
+            shown; the sessions themselves stay the same.
 
     Raises:
         UserError: The candidate rules cannot be met with these items.
         ValueError: The pool's histories are of another size or form than the session's or hold an
-            unknown item, or the response model is in training mode.
+            unknown item, or the response model is in training mode or has no members that could
+            disagree.
     """
 
     def __init__(
@@ -79,6 +86,7 @@ class SlateSessions:
         *,
         batch_size: int,
         seed: int,
+        measure_disagreement: bool = False,
     ) -> None:
         pool.check_history(setting.session)
         if batch_size < 1:
@@ -93,6 +101,11 @@ class SlateSessions:
         self.rules = setting.session_rules()
         self._candidates = setting.candidate_rules(pool.n_seen)
         self._response = response
+        self._members: EnsembleResponse | None = None
+        if measure_disagreement:
+            if not isinstance(response, EnsembleResponse):
+                raise ValueError("the response model has no members that could disagree")
+            self._members = response
         self._all_known = self._pool = pool.to(self.device)
         self._catalogue_version: str | None = None
         self._generator = torch_generator(seed, RANDOM_STREAM, str(self.device))
@@ -134,6 +147,11 @@ class SlateSessions:
         return self._state.observation
 
     @property
+    def measures_disagreement(self) -> bool:
+        """Whether steps tell how far the members of the response model disagree."""
+        return self._members is not None
+
+    @property
     def patience(self) -> torch.Tensor:
         """(batch,) float64. Patience left in each session; policies do not see it."""
         return self._state.patience
@@ -172,7 +190,7 @@ class SlateSessions:
                 row and slot.
         """
         self._candidates.check(slates, self._state.observation.shown)
-        probabilities = self._click_probabilities(self._state.simulator_view, slates)
+        probabilities, disagreement = self._ask(self._state.simulator_view, slates)
         draws = torch.rand(slates.shape, generator=self._generator, device=self.device)
         clicks = draw_clicks(probabilities, draws)
         after, reward, terminated, truncated = self.rules.advance(self._state, slates, clicks)
@@ -188,10 +206,11 @@ class SlateSessions:
             terminated,
             truncated,
             probabilities,
+            disagreement,
         )
 
     @torch.no_grad()
-    def judge(self, slates: torch.Tensor) -> torch.Tensor:
+    def judge(self, slates: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Return click probabilities of slates that are not shown; sessions stay where they are.
 
         Nothing that a real recommender could ask its users.
@@ -200,19 +219,22 @@ class SlateSessions:
             slates: (other, batch, slate) int64. For each session as many as wanted, each valid.
 
         Returns:
-            (other, batch, slate) float32 in [0, 1].
+            probabilities: (other, batch, slate) float32 in [0, 1].
+            disagreement: (other, batch, slate) float32, None unless the sessions measure it.
 
         Raises:
             ValueError: A slate breaks a rule, or the response model gave no probability; names
                 row and slot.
         """
-        judged = []
+        judged, deviations = [], []
         for one in slates:
             self._candidates.check(one, self._state.observation.shown)
-            probabilities = self._click_probabilities(self._state.simulator_view, one)
+            probabilities, disagreement = self._ask(self._state.simulator_view, one)
             refuse_no_probability(probabilities)
             judged.append(probabilities)
-        return torch.stack(judged)
+            if disagreement is not None:
+                deviations.append(disagreement)
+        return torch.stack(judged), torch.stack(deviations) if deviations else None
 
     def state_dict(self) -> dict[str, Any]:
         """Return all that is needed to continue bit-identically."""
@@ -269,10 +291,15 @@ class SlateSessions:
         generator.set_state(attributes["_generator"])
         self.__dict__.update(attributes, _generator=generator)
 
-    def _click_probabilities(self, observation: Observation, slates: torch.Tensor) -> torch.Tensor:
+    def _ask(
+        self, observation: Observation, slates: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Return click probabilities, and the disagreement on them where it is measured."""
         if getattr(self._response, "identified", False):
             observation = with_user_numbers(observation, self._numbers)
-        return self._response.probabilities(observation, slates)
+        if self._members is not None:
+            return self._members.answers(observation, slates)
+        return self._response.probabilities(observation, slates), None
 
     def _new_sessions(self, count: int) -> tuple[SessionState, torch.Tensor, torch.Tensor]:
         """Return states, users, and what tells the simulator who these are."""

@@ -16,9 +16,11 @@ from hsrl_pipeline.catalogue.live_catalogue import LiveCatalogue
 from hsrl_pipeline.config.agents.shared import AgentSettings
 from hsrl_pipeline.config.training import TrainingConfig
 from hsrl_pipeline.data.slate_log import split_latest
+from hsrl_pipeline.errors import UserError
 from hsrl_pipeline.provenance import checkpoint_version
 from hsrl_pipeline.seeding import derive_seed
 from hsrl_pipeline.simulator.response.checkpoint import build_response_model
+from hsrl_pipeline.simulator.response.ensemble import EnsembleResponse
 from hsrl_pipeline.simulator.response.user_identity import users_as_read
 from hsrl_pipeline.simulator.session_data import SessionData
 from hsrl_pipeline.simulator.session_setting import SessionSetting
@@ -65,6 +67,9 @@ def train_agent(
 
     Returns:
         The policy checkpoint (``describe_policy``) and the training curves.
+
+    Raises:
+        UserError: There is a penalty on disagreement, and the simulator has a single member.
     """
     info, users = users_as_read(data.info, data.users, simulator)
     data = replace(data, info=info, users=users)
@@ -76,12 +81,23 @@ def train_agent(
         fitting, latest = split_latest(fitting, agent.early_stopping.held_out_share)
         held_out = LogSampler(latest, data.users, sessions.session, seed, device)
         stopping = EarlyStopping(agent, held_out)
+    response = build_response_model(dict(simulator), device)
+    penalised = training.disagreement_penalty > 0.0
+    if penalised and not isinstance(response, EnsembleResponse):
+        raise UserError(
+            f"training.disagreement_penalty is {training.disagreement_penalty}, but the training "
+            "simulator has no members that could disagree",
+            where="simulator_train",
+            remedy="Run first: kedro run --pipeline simulator_training with simulator.n_members of "
+            "at least 2 and simulator.kind=learned.",
+        )
     acting = SlateSessions(
-        build_response_model(dict(simulator), device),
+        response,
         data.pool("train", sessions.session),
         sessions,
         batch_size=training.acting_batch_size,
         seed=derive_seed(seed, "training.sessions"),
+        measure_disagreement=penalised,
     )
     provenance: dict[str, Any] = {
         "dataset": info.dataset,

@@ -50,12 +50,15 @@ class Collector:
         return_steps: Steps whose rewards enter a target, for an agent of fresh transitions; above
             1 it learns from one whole step of all sessions at a time, and ``batch_size`` is theirs.
         return_decay: Lambda over these steps.
+        disagreement_penalty: How many standard deviations of the simulator's members are taken
+            off each kept click probability; needs sessions that measure them.
         seed: Seed of the run.
         device: Where agent and sessions live.
 
     Raises:
         ValueError: ``return_steps`` is above 1 for an agent that replays, or the agent learns from
-            judged slates without expected feedback.
+            judged slates without expected feedback, or there is a penalty on disagreement without
+            it or without sessions that measure it.
     """
 
     def __init__(
@@ -68,13 +71,19 @@ class Collector:
         expected_feedback: bool = False,
         return_steps: int = 1,
         return_decay: float = 1.0,
+        disagreement_penalty: float = 0.0,
         seed: int,
         device: torch.device,
     ) -> None:
+        if disagreement_penalty and not (expected_feedback and sessions.measures_disagreement):
+            raise ValueError(
+                "a penalty on disagreement needs expected feedback and sessions that measure it"
+            )
         self._twin = agent.twin()
         self._sessions = sessions
         self._batch_size = batch_size
         self._expected_feedback = expected_feedback
+        self._disagreement_penalty = disagreement_penalty
         self._takes_newest = agent.experience == "fresh"
         self._recent: RecentSteps | None = None
         self._n_judged = agent.group_size - 1
@@ -156,7 +165,7 @@ class Collector:
         result = self._sessions.step(action.slates)
         clicks, reward = result.clicks, result.reward
         if self._expected_feedback:
-            clicks = result.probabilities
+            clicks = self._expected_clicks(result.probabilities, result.disagreement)
             rule = self._sessions.rules.reward
             expected = slate_reward(clicks, rule.miss_penalty, rule.sweet_point)
             reward = expected.to(torch.float32)
@@ -185,7 +194,15 @@ class Collector:
             observation.repeat(self._n_judged), explore=True, generator=self._generator
         )
         slates = drawn.slates.view(self._n_judged, observation.batch_size, -1)
-        return JudgedSlates(slates, self._sessions.judge(slates))
+        return JudgedSlates(slates, self._expected_clicks(*self._sessions.judge(slates)))
+
+    def _expected_clicks(
+        self, probabilities: torch.Tensor, disagreement: torch.Tensor | None
+    ) -> torch.Tensor:
+        """Return click probabilities less the penalty on what the members disagree on."""
+        if disagreement is None:
+            return probabilities
+        return (probabilities - self._disagreement_penalty * disagreement).clamp(0.0, 1.0)
 
     def _draw(self) -> Experience:
         if self._recent is not None:

@@ -36,6 +36,9 @@ def run_identity(
     if config.return_steps == 1:
         # so that checkpoints of one-step targets resume, those of earlier versions included
         free |= {"return_steps", "return_decay"}
+    if not config.disagreement_penalty:
+        # so that checkpoints of runs without one resume, those of earlier versions included
+        free.add("disagreement_penalty")
     return {
         **facts,
         "agent": agent_name,

@@ -94,6 +94,7 @@ class Trainer:
                 expected_feedback=config.feedback == "expected",
                 return_steps=config.return_steps,
                 return_decay=config.return_decay,
+                disagreement_penalty=config.disagreement_penalty,
                 seed=seed,
                 device=device,
             )

@@ -30,6 +30,27 @@ def test_sure_members_overflow_nothing():
     assert ensemble.probabilities(observation(1), SLATES).tolist() == [pytest.approx([0.75, 0.75])]
 
 
+class CountedResponse(ConstantResponse):
+    asked = 0
+
+    def logits(self, *arguments):
+        self.asked += 1
+        return super().logits(*arguments)
+
+
+def test_answers_are_probabilities_and_disagreement_of_one_pass():
+    members = [CountedResponse(p, n_items=3, history_size=4) for p in (0.1, 0.2, 0.9)]
+    members[1].log_odds[2] = math.log(0.9 / 0.1)
+    ensemble = EnsembleResponse(members).freeze()
+    answers = ensemble.answers(observation(1), SLATES)
+    assert [member.asked for member in members] == [1, 1, 1]
+    assert answers.probabilities.tolist() == [pytest.approx([0.4, 1.9 / 3])]
+    assert torch.equal(answers.probabilities, ensemble.probabilities(observation(1), SLATES))
+    # variances of (0.1, 0.2, 0.9) and of (0.1, 0.9, 0.9)
+    deviations = [math.sqrt(0.38 / 3), math.sqrt(2 * 0.8**2 / 9)]
+    assert answers.disagreement.tolist() == [pytest.approx(deviations)]
+
+
 def test_disagreement_is_the_spread_of_probabilities():
     assert make_ensemble().disagreement(observation(1), SLATES).tolist() == [
         pytest.approx([0.2, 0.2])

@@ -216,7 +216,7 @@ def publish_arriving_items(
     from hsrl_pipeline.semantic_ids.item_facts import FactColumns
     from hsrl_pipeline.semantic_ids.item_vectorizer import ItemVectorizer
     from hsrl_pipeline.semantic_ids.publishing import publish_arrivals
-    from hsrl_pipeline.semantic_ids.vector_checkpoints import vectors_of
+    from hsrl_pipeline.semantic_ids.vector_checkpoints import vectors_for_policies
 
     info = DatasetInfo.from_dict(dataset_info)
     schedule = CatalogueSchedule.from_document(catalogue_schedule)
@@ -230,7 +230,7 @@ def publish_arriving_items(
         launch_codebook,
     )
     launch = LiveCatalogue(
-        schedule.launched, vectors_of(launch_item_vectors), launch_codebook.codes
+        schedule.launched, vectors_for_policies(launch_item_vectors), launch_codebook.codes
     )
     n_needed, shelves = needed_by_sessions(info, table.shelves, session, candidates)
     changes = list(versions_of(schedule, launch, arriving, n_needed=n_needed, shelves=shelves))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import cast
+from typing import NamedTuple, cast
 
 import torch
 from torch import nn
@@ -11,6 +11,19 @@ from typing_extensions import Self
 
 from hsrl_pipeline.observation import Observation
 from hsrl_pipeline.simulator.response.base import Newcomers, UserResponseModel
+
+
+class Answers(NamedTuple):
+    """What the members of an ensemble say of the items of slates.
+
+    Attributes:
+        probabilities: (batch, slate) float32. Click probabilities of the ensemble, in [0, 1].
+        disagreement: (batch, slate) float32. Standard deviation of the members' click
+            probabilities (population form), 0 to 0.5.
+    """
+
+    probabilities: torch.Tensor
+    disagreement: torch.Tensor
 
 
 class EnsembleResponse(UserResponseModel):
@@ -72,20 +85,23 @@ class EnsembleResponse(UserResponseModel):
         """Return the log-odds of the average probability of every item; see the base class."""
         return _average([member.scores_all(observation) for member in self._models()])
 
-    def disagreement(self, observation: Observation, slates: torch.Tensor) -> torch.Tensor:
-        """Return how far the members' click probabilities lie apart.
+    def answers(self, observation: Observation, slates: torch.Tensor) -> Answers:
+        """Return click probabilities and how far those of the members lie apart.
+
+        Each member is asked once; the probabilities are those of ``probabilities``, bit for bit.
 
         Args:
             observation: (batch, ...) users with their histories.
             slates: (batch, slate) int64. Items in ``[1, n_items]``.
-
-        Returns:
-            (batch, slate) float32. Standard deviation over members (population form), 0 to 0.5.
         """
-        answers = torch.stack(
-            [member.probabilities(observation, slates) for member in self._models()]
-        )
-        return answers.std(dim=0, correction=0)
+        users = (observation.user_categories, observation.user_dense, observation.history)
+        logits = [member.logits(*users, slates) for member in self._models()]
+        apart = torch.sigmoid(torch.stack(logits)).std(dim=0, correction=0)
+        return Answers(torch.sigmoid(_average(logits)), apart)
+
+    def disagreement(self, observation: Observation, slates: torch.Tensor) -> torch.Tensor:
+        """Return the (batch, slate) float32 disagreement of ``answers``."""
+        return self.answers(observation, slates).disagreement
 
     def _models(self) -> list[UserResponseModel]:
         return [cast(UserResponseModel, member) for member in self.members]

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from hsrl_pipeline.config.simulator import SimulatorConfig
+from hsrl_pipeline.data.click_statistics import click_log_odds
 from hsrl_pipeline.data.slate_log import DatasetInfo, SlateLog, UserTable
 from hsrl_pipeline.device import one_thread
 from hsrl_pipeline.simulator.response.base import UserResponseModel
@@ -27,7 +28,6 @@ from hsrl_pipeline.simulator.response.fidelity_personal import (
     taste_agreement,
 )
 from hsrl_pipeline.simulator.response.fidelity_scores import score_answers
-from hsrl_pipeline.simulator.response.item_encoder import click_log_odds
 from hsrl_pipeline.simulator.response.item_features import count_items
 from hsrl_pipeline.simulator.response.log_batches import ResponseRows
 from hsrl_pipeline.simulator.response.recorded import RecordedResponse, log_recorded_answers

@@ -10,10 +10,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from hsrl_pipeline.data.click_statistics import click_log_odds
 from hsrl_pipeline.data.slate_log import ItemTable, SlateLog
 from hsrl_pipeline.errors import UserError
 from hsrl_pipeline.shapes import PAD_ID
-from hsrl_pipeline.simulator.response.item_encoder import click_log_odds
 
 TASTE_SPREAD = 0.5
 """Root mean square of the entries of a well-known item's taste vector."""

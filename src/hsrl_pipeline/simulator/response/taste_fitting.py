@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsrl_pipeline.config.simulator import UserTasteConfig
+from hsrl_pipeline.data.click_statistics import click_log_odds
 from hsrl_pipeline.data.slate_log import SlateLog
 from hsrl_pipeline.simulator.response.fidelity_metrics import log_loss
-from hsrl_pipeline.simulator.response.item_encoder import click_log_odds
 from hsrl_pipeline.simulator.response.item_features import count_items, taste_vectors
 from hsrl_pipeline.simulator.response.part_scaling import fit_part_scales
 from hsrl_pipeline.simulator.response.taste import (

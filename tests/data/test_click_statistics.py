@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hsrl_pipeline.simulator.response.item_encoder import click_log_odds
+from hsrl_pipeline.data.click_statistics import click_log_odds
 
 
 def test_click_log_odds_by_hand():
