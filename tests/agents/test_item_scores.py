@@ -33,9 +33,9 @@ def test_scores_of_given_items_are_those_of_all(variant: str) -> None:
     items = torch.tensor(AFTER).expand(20, -1)
     everything = agent.item_scores(observation)
     assert everything.shape == (20, N_ITEMS + 1)
-    torch.testing.assert_close(
-        agent.scores_of(observation, items), everything.gather(1, items), rtol=1e-4, atol=1e-5
-    )
+    given = agent.scores_of(observation, items)
+    torch.testing.assert_close(given, everything.gather(1, items), rtol=1e-4, atol=1e-5)
+    assert not everything.requires_grad and not given.requires_grad
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
