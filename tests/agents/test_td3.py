@@ -45,8 +45,9 @@ def cross_entropy(logits: torch.Tensor, clicks: torch.Tensor) -> torch.Tensor:
 def test_an_update_descends_the_losses_of_critics_actor_and_bias(
     name: str, behavior_coef: float
 ) -> None:
-    options = {"behavior_coef": behavior_coef} if behavior_coef else {}
+    options = {"behavior_coef": behavior_coef, "log_batch_size": 7} if behavior_coef else {}
     agent = make_agent(name, **options)
+    assert agent.uses_log == bool(behavior_coef)
     with torch.no_grad():
         agent._actor.bias.values.copy_(torch.linspace(-1, 1, 10))
     batch = make_batch(agent.latent_size)
@@ -64,7 +65,7 @@ def test_an_update_descends_the_losses_of_critics_actor_and_bias(
     losses = {"critic_loss": square, "bias_loss": clicked}
     log = None
     if behavior_coef:
-        assert agent.latent_size == WIDTH
+        assert (agent.latent_size, agent.log_batch_size) == (WIDTH, 7)
         other = make_batch(0)
         log = LogBatch(other.next_observation, other.slates, other.clicks)
         latent = actor.head(actor.encoder(log.observation))
