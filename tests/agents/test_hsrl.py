@@ -370,9 +370,16 @@ def test_a_first_code_may_be_likelier_on_one_shelf_than_on_another(gated):
 def test_an_item_without_semantic_id_is_never_shown_and_breaks_nothing():
     codes = CODES.copy()
     codes[5] = -1
-    agent = make_agent(make_context(codes=codes), warm_start_iterations=1)
+    context = make_context(codes=codes)
+    agent, other = (make_agent(context, warm_start_iterations=1) for _ in "ab")
     log = logged(clicked=torch.tensor([5]))
-    assert agent.update(transitions(), log).losses["log_click_loss"].isfinite()
+    assert log.clicks.any()
+    skipped = replace(log, clicks=torch.zeros_like(log.clicks))
+    losses = [
+        one.update(transitions(), seen).losses["log_click_loss"]
+        for one, seen in ((agent, log), (other, skipped))
+    ]
+    assert losses[0].isfinite() and torch.equal(*losses)
     for explore in (True, False):
         assert not agent.act(observe(40), explore=explore).slates.eq(5).any()
 
