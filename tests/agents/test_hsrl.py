@@ -211,6 +211,22 @@ def test_click_likelihood_by_hand(head):
     assert "actor_loss" not in stats.losses and "advantage_std" not in stats.diagnostics
 
 
+@HEADS
+def test_click_likelihood_of_sessions_by_hand(head):
+    agent = make_agent(policy_head=head, session_likelihood_coef=1.0, click_temperature=0.4)
+    batch = transitions(clicks=torch.tensor([[1.0, 0.0, 0.0]] * 6))
+    with torch.no_grad():
+        state = agent._encoder(batch.observation)
+        if head == "trie":
+            scores = agent._head.item_log_prob(state, batch.slates) + math.log(N_ITEMS)
+        else:
+            scores = agent._head(state).gather(1, batch.slates)
+        logits = 0.4 * scores + agent._click_bias(state)
+        expected = F.binary_cross_entropy(logits.sigmoid(), batch.clicks)
+    stats = agent.update(batch, None)
+    torch.testing.assert_close(stats.losses["session_click_loss"], expected)
+
+
 def test_warm_start_ends_after_its_updates_and_survives_a_restart():
     agent = make_agent(warm_start_iterations=2, warm_start_learning_rate=0.01, learning_rate=0.02)
     rates = []
