@@ -211,6 +211,22 @@ def test_click_likelihood_by_hand(head):
     assert "actor_loss" not in stats.losses and "advantage_std" not in stats.diagnostics
 
 
+@HEADS
+def test_click_likelihood_of_sessions_by_hand(head):
+    agent = make_agent(policy_head=head, session_likelihood_coef=1.0, click_temperature=0.4)
+    batch = transitions(clicks=torch.tensor([[1.0, 0.0, 0.0]] * 6))
+    with torch.no_grad():
+        state = agent._encoder(batch.observation)
+        if head == "trie":
+            scores = agent._head.item_log_prob(state, batch.slates) + math.log(N_ITEMS)
+        else:
+            scores = agent._head(state).gather(1, batch.slates)
+        logits = 0.4 * scores + agent._click_bias(state)
+        expected = F.binary_cross_entropy(logits.sigmoid(), batch.clicks)
+    stats = agent.update(batch, None)
+    torch.testing.assert_close(stats.losses["session_click_loss"], expected)
+
+
 def test_warm_start_ends_after_its_updates_and_survives_a_restart():
     agent = make_agent(warm_start_iterations=2, warm_start_learning_rate=0.01, learning_rate=0.02)
     rates = []
@@ -370,9 +386,16 @@ def test_a_first_code_may_be_likelier_on_one_shelf_than_on_another(gated):
 def test_an_item_without_semantic_id_is_never_shown_and_breaks_nothing():
     codes = CODES.copy()
     codes[5] = -1
-    agent = make_agent(make_context(codes=codes), warm_start_iterations=1)
+    context = make_context(codes=codes)
+    agent, other = (make_agent(context, warm_start_iterations=1) for _ in "ab")
     log = logged(clicked=torch.tensor([5]))
-    assert agent.update(transitions(), log).losses["log_click_loss"].isfinite()
+    assert log.clicks.any()
+    skipped = replace(log, clicks=torch.zeros_like(log.clicks))
+    losses = [
+        one.update(transitions(), seen).losses["log_click_loss"]
+        for one, seen in ((agent, log), (other, skipped))
+    ]
+    assert losses[0].isfinite() and torch.equal(*losses)
     for explore in (True, False):
         assert not agent.act(observe(40), explore=explore).slates.eq(5).any()
 

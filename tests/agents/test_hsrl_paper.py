@@ -9,6 +9,8 @@ from hsrl_pipeline.config.agents.shared import EncoderConfig
 from hsrl_pipeline.observation import Observation
 from hsrl_pipeline.replay.transitions import TransitionBatch
 
+from .one_update import assert_same_figures, assert_same_gradients, gradients_of, update_of
+
 ENCODER = EncoderConfig(embedding_size=8, n_layers=1, n_heads=2, feedforward_size=8)
 N_ITEMS, SLATE, HISTORY = 12, 3, 4
 
@@ -110,6 +112,54 @@ def test_losses_are_the_papers():
     torch.testing.assert_close(stats.losses["cloning_loss"], cloning)
 
 
+@pytest.mark.parametrize("critic_head", ["multi_level", "prefix"])
+def test_an_update_descends_the_sum_of_the_papers_losses(critic_head):
+    agent = make_agent(
+        critic_head=critic_head, entropy_coef=0.3, cloning_coef=0.7, value_reaches_encoder=True
+    )
+    batch, log = transitions(), logged()
+    twin, target = agent.twin(), agent.bootstrap(batch).td_target
+    outputs = twin._head(twin._encoder(batch.observation))
+    codes = twin._items.codes[batch.slates]
+    if critic_head == "prefix":
+        counted = torch.ones(6, SLATE, dtype=torch.bool)
+        values = twin._critic.prefix_values(outputs.contexts[0], codes, counted)
+        log_probs = twin._items.code_log_probs(outputs.log_probs, batch.slates)
+    else:
+        values = twin._critic(outputs.contexts)[None]
+        log_probs = [twin._items.log_prob(outputs.log_probs, batch.slates)]
+    critic = (values - target).square().mean()
+    advantages = (target - values).detach().clamp(-1, 1)
+    actor = -sum(
+        (advantage * log_prob.mean(1)).mean()
+        for advantage, log_prob in zip(advantages, log_probs, strict=True)
+    )
+    entropies = [-(each.exp() * each).sum(1).mean() for each in outputs.log_probs]
+    logged_probs = twin._head(twin._encoder(log.observation)).log_probs
+    clicked = log.clicks * twin._items.log_prob(logged_probs, log.slates)
+    cloning = -(clicked.sum(1) / log.clicks.sum(1).clamp(min=1)).mean()
+    expected = gradients_of(twin, critic + actor - 0.3 * sum(entropies) + 0.7 * cloning)
+    spreads = advantages.std(1, correction=0)
+    figures = {
+        "value_mean": values.mean(),
+        "value_error": (values - target).abs().mean(),
+        "advantage_mean": advantages.mean(),
+        "advantage_std": spreads.mean(),
+        "entropy_level_1": entropies[0],
+        "entropy_level_2": entropies[1],
+    }
+    if critic_head == "prefix":
+        figures |= {"advantage_std_level_1": spreads[0], "advantage_std_level_2": spreads[1]}
+
+    stats, found = update_of(agent, batch, log)
+
+    assert_same_gradients(found, expected)
+    losses = {"critic_loss": critic, "actor_loss": actor, "cloning_loss": cloning}
+    assert_same_figures(stats.losses, losses)
+    plain = {key: value for key, value in stats.diagnostics.items() if "weight" not in key}
+    assert_same_figures(plain, figures)
+
+
 def test_a_replayed_item_that_has_been_released_teaches_nothing_and_breaks_nothing():
     batch = transitions()
     gone = batch.slates[:, 0].unique().tolist()
@@ -126,6 +176,22 @@ def test_a_replayed_item_that_has_been_released_teaches_nothing_and_breaks_nothi
     stats = agent.update(batch, logged())
     torch.testing.assert_close(stats.losses["actor_loss"], expected)
     assert all(weight.isfinite().all() for weight in agent.policy_state().values())
+
+
+def test_with_prefix_values_no_code_of_a_released_item_teaches():
+    batch = transitions()
+    gone = batch.slates[:, 0].unique().tolist()
+    agent = make_agent(released=gone, critic_head="prefix")
+    with torch.no_grad():
+        staying = agent._items.trie.has_code[batch.slates]
+        contexts, probs = agent._head(agent._encoder(batch.observation))[:2]
+        values = agent._critic.prefix_values(contexts[0], agent._items.codes[batch.slates], staying)
+        advantages = (agent.bootstrap(batch).td_target - values).clamp(-1, 1)
+        of_codes = agent._items.code_log_probs(probs, batch.slates)
+        taught = torch.stack([torch.where(staying, each, 0.0).mean(1) for each in of_codes])
+        expected = -(advantages * taught).mean(1).sum()
+    assert staying.any() and not staying.all()
+    torch.testing.assert_close(agent.update(batch, logged()).losses["actor_loss"], expected)
 
 
 def test_level_weights_move_and_targets_follow_slowly():

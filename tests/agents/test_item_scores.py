@@ -33,9 +33,9 @@ def test_scores_of_given_items_are_those_of_all(variant: str) -> None:
     items = torch.tensor(AFTER).expand(20, -1)
     everything = agent.item_scores(observation)
     assert everything.shape == (20, N_ITEMS + 1)
-    torch.testing.assert_close(
-        agent.scores_of(observation, items), everything.gather(1, items), rtol=1e-4, atol=1e-5
-    )
+    given = agent.scores_of(observation, items)
+    torch.testing.assert_close(given, everything.gather(1, items), rtol=1e-4, atol=1e-5)
+    assert not everything.requires_grad and not given.requires_grad
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -46,3 +46,14 @@ def test_more_items_than_there_are_end_in_padding(variant: str) -> None:
     assert ((items != PAD_ID).sum(1) == len(AFTER)).all()
     assert not np.isin(items.numpy(), RELEASED).any()
     assert (scores[items == PAD_ID] == -torch.inf).all()
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_preparing_to_serve_changes_no_best_items(variant: str) -> None:
+    agent = at_launch(variant, 1)
+    observation = observe(20, torch_generator(2, "acting"), shown=2)
+    items, scores = agent.best_items(observation, SLATE)
+    agent.prepare_to_serve()
+    again, quickly = agent.best_items(observation, SLATE)
+    assert torch.equal(items, again)
+    torch.testing.assert_close(scores, quickly, rtol=1e-4, atol=1e-5)

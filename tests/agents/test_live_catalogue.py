@@ -182,6 +182,14 @@ def test_a_change_writes_rows_of_new_items_alone(variant: str) -> None:
             assert not after[key][NEW].any(), key
 
 
+@pytest.mark.parametrize(("variant", "predicted"), [("a2c", False), ("a2c_ridge", True)])
+def test_vectors_of_new_items_start_by_the_rule_that_is_set(variant: str, predicted: bool) -> None:
+    agent = at_launch(variant)
+    agent.set_catalogue(CHANGED)
+    vectors = agent.policy_state()["encoder.items.id_embedding.weight"]
+    assert vectors[NEW].any() == predicted
+
+
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_an_agent_resumes_after_a_change_and_a_policy_is_restored(variant: str) -> None:
     name, options = VARIANTS[variant]

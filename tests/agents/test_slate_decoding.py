@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from hsrl_pipeline.agents.slate_decoding import ShelfDecoder, decode_items
+from hsrl_pipeline.agents.slate_decoding import ShelfDecoder, _log1mexp, decode_items
 from hsrl_pipeline.networks.semantic_items import ItemWalk, SemanticItems
 from hsrl_pipeline.networks.trie_policy import TriePolicy
 from hsrl_pipeline.semantic_ids.code_trie import CodeTrie
@@ -82,6 +82,14 @@ def test_draws_are_distinct_and_carry_their_likelihood(scale):
         catalogue = torch.arange(1, N_ITEMS + 1).unsqueeze(0)
         expected = policy.item_log_prob(state, catalogue)[0][drawn.items - 1]
     torch.testing.assert_close(drawn.log_prob, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_what_one_less_a_probability_leaves_is_exact_near_none_and_near_all():
+    exponents = torch.tensor([1e-8, 1e-3, 0.5, 2.0, 20.0, 60.0])
+    expected = np.log(-np.expm1(-exponents.double().numpy()))
+    np.testing.assert_allclose(_log1mexp(exponents)[:4].numpy(), expected[:4], rtol=1e-5)
+    # where log(1 - x) is -x
+    np.testing.assert_allclose(_log1mexp(exponents)[4:].numpy(), -np.exp([-20, -60]), rtol=1e-5)
 
 
 def test_wide_enough_beam_finds_the_most_likely_items():

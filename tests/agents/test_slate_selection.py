@@ -84,6 +84,14 @@ def test_shelves_share_the_slate_and_are_ranked_apart() -> None:
     )
 
 
+def test_each_shelf_is_drawn_from_without_replacement_on_its_own() -> None:
+    shelves = np.array([0, 1, 2, 1, 2, 1, 2])
+    logits = torch.log(torch.tensor([[9.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0]]))
+    log_prob = SlateSelector(6, 4, shelves).log_prob(logits, torch.tensor([[3, 1, 2, 6]]))
+    # 3 of 9, then 1 of 6 on the first shelf; 2 of 12, then 6 of 10 on the second
+    assert log_prob.exp()[0].tolist() == pytest.approx([3 / 9, 1 / 6, 2 / 12, 6 / 10])
+
+
 @settings(max_examples=40, deadline=None)
 @given(st.integers(2, 9), st.integers(1, 5), st.integers(0, 10_000))
 def test_any_slate_is_distinct_and_in_range(n_items: int, slate: int, seed: int) -> None:

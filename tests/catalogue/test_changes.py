@@ -198,3 +198,15 @@ def test_no_sequence_of_changes_moves_what_was_published(
         assert catalogue.live_items.tolist() == sorted(live)
         assert set(np.flatnonzero(catalogue.published)) == known
     assert catalogue.version == LiveCatalogue(**vars_of(catalogue)).version
+
+
+@pytest.mark.parametrize(
+    ("items", "message"),
+    [
+        (np.array([1.0]), "added has dtype float64, expected int64"),
+        (np.array([[1]]), r"added has shape \(1, 1\)"),
+    ],
+)
+def test_items_of_another_form_are_no_change(items: np.ndarray, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        CatalogueChange("x", items, np.zeros(0, np.int64))

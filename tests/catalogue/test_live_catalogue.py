@@ -24,6 +24,18 @@ def test_released_items_stay_published_and_unknown_ones_are_not() -> None:
     assert catalogue.published.tolist() == [False, True, True, False]
 
 
+def test_half_a_semantic_id_publishes_nothing() -> None:
+    tables = _tables()
+    tables["codes"][2] = [2, -1]
+
+    assert LiveCatalogue(**tables).published.tolist() == [False, True, False, False]
+
+
+def test_a_catalogue_without_padding_is_refused() -> None:
+    with pytest.raises(ValueError, match="row 0 of live must be False"):
+        LiveCatalogue(**{name: table[:0] for name, table in _tables().items()})
+
+
 @pytest.mark.parametrize("table", ["live", "item_vectors", "codes"])
 def test_every_table_is_part_of_the_version(table: str) -> None:
     changed = _tables()

@@ -92,3 +92,9 @@ def test_a_difference_is_found() -> None:
 def test_arms_of_other_length_are_refused() -> None:
     with pytest.raises(ValueError, match="treated"):
         difference_terms(np.zeros(3), np.zeros(2, bool))
+
+
+def test_no_difference_at_all_is_never_clear():
+    sequence = sequential_intervals(np.zeros(3 * FIRST_LOOK), best_at=100)
+    assert sequence.low[-1] == sequence.high[-1] == 0.0
+    assert sequence.first_clear is None

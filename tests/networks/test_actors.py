@@ -62,6 +62,10 @@ def test_the_item_space_keeps_dot_products_of_vectors_that_fit() -> None:
     assert torch.equal(space(torch.tensor([3])), space.table[3:4])
 
 
+def test_the_item_space_is_made_of_tables_and_no_part_of_a_state() -> None:
+    assert not ItemSpace(torch.randn(9, 3), 2).state_dict()
+
+
 def test_the_item_space_is_no_wider_than_its_vectors() -> None:
     assert ItemSpace(torch.randn(9, 3), 32).latent_size == 3
 

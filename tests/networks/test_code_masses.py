@@ -194,3 +194,5 @@ def test_scores_of_single_items_and_deeper_codes_are_refused() -> None:
         CodeMasses(CodeScores(3, codes, (2, 2, 2, 2)), trie)
     with pytest.raises(ValueError, match="no deviations"):
         CodeMasses(CodeScores(3, codes, (2, 2, 2, 2), item_deviations=True), trie)
+    with pytest.raises(ValueError, match="no item vectors"):
+        CodeMasses(CodeScores(3, codes, (2, 2, 2, 2), item_vectors=torch.zeros(3, 2)), trie)

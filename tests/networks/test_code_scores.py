@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from hsrl_pipeline.networks.code_scores import CodeScores
+from hsrl_pipeline.networks.code_scores import INITIAL_SCORE_SHARE, CodeScores
 from hsrl_pipeline.networks.code_tables import EMBEDDING_GAIN, GATE_GAIN
 
 VOCABS = (3, 4, 2)
@@ -228,3 +228,12 @@ def test_an_item_with_a_code_of_its_own_is_scored_by_its_vector_alone_while_unse
     seen = flat(STATES)
     torch.testing.assert_close(found[:, [1, 2, 4]], seen[:, [1, 2, 4]])
     assert not torch.allclose(found[:, 3], seen[:, 3])
+
+
+def test_untrained_scores_are_nearly_even() -> None:
+    torch.manual_seed(0)
+    scores = CodeScores(WIDTH, CODES, VOCABS, context_size=5, item_vectors=VECTORS)
+    for layer, width in zip((*scores.heads, scores.vector_query), (6, 5, 5, 6), strict=True):
+        # a linear layer starts within one over the root of its width
+        largest = max(float(weight.abs().max()) for weight in layer.parameters())
+        assert 0.5 < largest * width**0.5 / INITIAL_SCORE_SHARE <= 1.0

@@ -110,3 +110,9 @@ def test_inputs_that_do_not_fit_are_refused(changed, message):
     inputs = {"state": state, "codes": codes, "counted": counted} | changed
     with pytest.raises(ValueError, match=message):
         random_critic().prefix_values(**inputs)
+
+
+def test_untrained_code_embeddings_spread_by_one():
+    torch.manual_seed(0)
+    (table,) = PrefixCritic(64, (100, 3), 4).code_embeddings
+    assert float((EMBEDDING_GAIN * table).std()) == pytest.approx(1.0, rel=0.05)

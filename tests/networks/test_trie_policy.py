@@ -135,3 +135,13 @@ def test_a_shared_code_is_scored_by_the_mean_vector_of_its_items():
         torch.testing.assert_close(
             policy.leaf_vectors[trie.paths_of(torch.tensor(5))[2]], vectors[5]
         )
+
+
+def test_a_shelf_gates_the_state_and_moves_it():
+    shelves = np.array([0, 1, 2, 1, 2, 2])
+    policy = TriePolicy(2, (3, 4), CodeTrie(CODES, (3, 4), shelves), gated=True)
+    with torch.no_grad():
+        policy.root_embedding.copy_(torch.tensor([[1.0, 2.0], [3.0, 4.0]]))
+        policy.root_gate.copy_(torch.tensor([[0.0, 1.0], [0.5, -1.0]]))
+    entered = policy.enter(torch.tensor([[10.0, 20.0]]).expand(2, -1), torch.tensor([0, 1]))
+    assert entered.tolist() == [[11.0, 42.0], [18.0, 4.0]]

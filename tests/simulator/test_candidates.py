@@ -95,3 +95,17 @@ def test_items_at_their_cap_are_refused():
 def test_a_slate_larger_than_its_set_of_items_is_refused():
     with pytest.raises(UserError, match=r"A slate takes 3 different items from a set of 2 \(inges"):
         make_rules(n_items=2, slate_size=3)
+
+
+def test_a_set_that_just_fills_a_slate_is_enough():
+    make_rules(n_items=2).check(torch.tensor([[2, 1], [1, 2]]), NOTHING_SHOWN)
+
+
+def test_the_shelf_of_padding_is_no_shelf():
+    shelves = np.array([9, 1, 1, 1, 2, 2, 2])
+    rules = make_rules(enforce_shelves=True, shelves=shelves)
+    rules.check(torch.tensor([[1, 4], [3, 6]]), NOTHING_SHOWN)
+    # the last item of the first shelf and the first of the second are enough
+    rules.set_live(np.isin(np.arange(7), [3, 4]))
+    with pytest.raises(UserError, match="1 different items from a set of 0 live"):
+        rules.set_live(np.isin(np.arange(7), [1, 3]))

@@ -144,6 +144,22 @@ def test_sessions_resume_under_their_version_alone() -> None:
         assert torch.equal(results[0].observation.history, results[1].observation.history)
 
 
+def test_items_unknown_before_a_break_are_unknown_after_it() -> None:
+    first, second = make_sessions(), make_sessions()
+    for sessions in (first, second):
+        sessions.set_catalogue(catalogue([1, 2, 4], [1, 2, 3, 4]))
+    second.load_state_dict(first.state_dict())
+    second.reset(1)
+    assert second.observation.history.tolist() == [[0, 2, 3]] * 2
+
+
+def test_a_break_parts_no_views_that_were_one() -> None:
+    first, second = make_sessions(), make_sessions()
+    second.load_state_dict(first.state_dict())
+    second.reset(1)
+    assert second.state_dict().keys() == first.state_dict().keys()
+
+
 def test_windows_reach_further_back_where_unpublished_events_are_left_out() -> None:
     events = ShownHistories(
         torch.tensor([1, -2, 3, 4, 5]), torch.tensor([0, 3]), torch.tensor([3, 5])

@@ -253,6 +253,13 @@ def test_people_who_judge_are_known_by_all_that_the_log_holds(model):
     )
 
 
+def test_people_beyond_the_last_user_of_the_log_have_no_slates_before():
+    answers = torch.zeros((2, N_ITEMS + 1), dtype=torch.int8)
+    people = torch.tensor([NEW[0], int(LOG.users.max()) + 5])
+    before = AnswersBefore.of_judge(RecordedResponse(answers, people, HISTORY), LOG.test, LOG)
+    assert before.n_slates.tolist() == [5, 0]
+
+
 def test_the_judge_may_be_asked_of_nobody_else(model):
     answers = torch.zeros((1, N_ITEMS + 1), dtype=torch.int8)
     judge = RecordedResponse(answers, torch.tensor(NEW[:1]), HISTORY)

@@ -88,6 +88,9 @@ def test_an_unknown_user_or_item_is_refused_with_its_row():
         UserPool.from_log(
             make_log(), UserTable(np.zeros((2, 0), np.int64), np.zeros((2, 0), np.float32), ()), 5
         )
+    negative = replace(make_log(), users=np.array([1, -1, 1, 2], np.int32))
+    with pytest.raises(ValueError, match=r"users\[1\] is -1"):
+        UserPool.from_log(negative, make_users(), 5)
     pool = UserPool.from_log(make_log(), make_users(), 5)
     pool.check_items(8)
     with pytest.raises(ValueError, match=r"timeline\[3\] is 8"):
@@ -133,3 +136,9 @@ def test_a_pool_of_another_form_or_size_than_the_session_is_refused():
         pool.check_history(SessionConfig(history="responses"))
     with pytest.raises(ValueError, match="no timeline of shown items"):
         UserPool.from_log(make_log(), make_users(), 3, "responses")
+
+
+def test_numbers_for_another_pool_are_refused():
+    pool = UserPool.from_log(make_log(), make_users(), 3)
+    with pytest.raises(ValueError, match=r"numbers has shape \(3,\), expected \(4\)"):
+        replace(pool, numbers=torch.arange(3))

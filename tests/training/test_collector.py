@@ -1,3 +1,5 @@
+import copy
+
 import pytest
 import torch
 
@@ -42,6 +44,32 @@ def test_an_agent_of_fresh_transitions_keeps_no_more_than_it_reads(
     rows = min(batch_size, SESSIONS)
     assert torch.equal(newest.history[-rows:], shown.history[-rows:])
     assert torch.equal(newest.step[-rows:], shown.step[-rows:])
+
+
+def test_a_replaying_agent_draws_from_all_that_is_kept(make_collector):
+    collector, _ = make_collector("hsrl_paper", 8)
+    collector.warm_up(60)
+    drawn = collector.experience.batch
+    assert len(drawn.slates) == 8
+    assert not torch.equal(drawn.slates, collector.buffer.newest(8).slates)
+    assert collector.experience.batch is drawn
+
+
+@pytest.mark.parametrize("name", ["hsrl_paper", "a2c"])
+def test_a_collector_goes_on_where_its_state_was_taken(make_collector, parts, name):
+    unbroken, _ = make_collector(name, 8)
+    unbroken.warm_up(20)
+    state = copy.deepcopy(unbroken.state_dict())
+    resumed, _ = make_collector(name, 8)
+    resumed.warm_up(9)
+    agent, _, _ = parts(name=name, settings=A2CSettings() if name == "a2c" else None)
+    resumed.load_state_dict(state, agent)
+    assert torch.equal(*(each.experience.batch.slates for each in (unbroken, resumed)))
+    for collector in (unbroken, resumed):
+        collector.advance()
+    batches = [each.experience.batch for each in (unbroken, resumed)]
+    assert torch.equal(batches[0].slates, batches[1].slates)
+    assert torch.equal(batches[0].observation.history, batches[1].observation.history)
 
 
 @pytest.mark.parametrize("name", ["hsrl_paper", "a2c"])

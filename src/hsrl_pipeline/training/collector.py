@@ -133,11 +133,12 @@ class Collector:
 
     def state_dict(self) -> dict[str, Any]:
         """Return sessions, buffer, what was drawn, figures and random state."""
+        experience = self.experience  # drawing, if it is due, moves the buffer's random state
         state = {
             "sessions": self._sessions.state_dict(),
             "buffer": self.buffer.state_dict(),
-            "batch": to_plain(self.experience.batch),
-            "bootstrap": tuple(self.experience.bootstrap),
+            "batch": to_plain(experience.batch),
+            "bootstrap": tuple(experience.bootstrap),
             "exposure": self.exposure.state_dict(),
             "generator": self._generator.get_state(),
         }
