@@ -10,8 +10,7 @@ from typing import NamedTuple, Protocol
 
 import torch
 
-from hsrl_pipeline.agents.slate_selection import LEAST_SCORE, SlateSelector
-from hsrl_pipeline.losses.policy_gradient import entropy_of
+from hsrl_pipeline.agents.slate_selection import SlateSelector
 from hsrl_pipeline.networks.code_scores import CodeScores
 from hsrl_pipeline.observation import Observation
 
@@ -137,18 +136,15 @@ class CatalogueSlates:
     ) -> SlateLikelihood:
         """Return the likelihood of slates; see ``SlatePolicy``."""
         scores = self._head(state).float()
-        logits = observation.mask_shown(self._preferred(scores))
-        chosen = logits.gather(1, slates)
-        possible = chosen > -torch.inf
-        distribution = self._selector.distribution(logits)
-        # a finite score keeps the gradients of the other positions defined
-        ranked = logits.scatter(1, slates, chosen.masked_fill(~possible, LEAST_SCORE))
-        positions = self._selector.log_prob(ranked, slates)
+        preferred = self._preferred(scores)
+        split = self._selector.split(preferred, slates, observation.shown)
+        items, positions, entropy = self._selector.likelihood(split)
+        of_slate = split.chosen if preferred is scores else scores.gather(1, slates)
         return SlateLikelihood(
-            items=distribution.gather(1, slates).masked_fill(~possible, 0.0),
-            positions=positions.masked_fill(~possible, 0.0),
-            click_scores=scores.gather(1, slates).masked_fill(~self.has_code[slates], 0.0),
-            entropy=entropy_of(distribution) / self._selector.n_shelves,
+            items=items.masked_fill(split.hidden, 0.0),
+            positions=positions.masked_fill(split.hidden, 0.0),
+            click_scores=of_slate.masked_fill(~self.has_code[slates], 0.0),
+            entropy=entropy,
         )
 
     def click_scores(self, state: torch.Tensor, items: torch.Tensor) -> torch.Tensor:

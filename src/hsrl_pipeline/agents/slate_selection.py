@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from hsrl_pipeline.losses.slate_and_rest import SlateAndRest, split_slate
 from hsrl_pipeline.networks.top_places import top_places
 from hsrl_pipeline.shapes import PAD_ID, check_shape
 
@@ -184,6 +185,49 @@ class SlateSelector:
             parts.append(own - normaliser)
         positions = torch.cat(parts, dim=-1)
         return positions if gone is None else positions.masked_fill(gone, 0.0)
+
+    def split(
+        self, scores: torch.Tensor, slates: torch.Tensor, shown: torch.Tensor
+    ) -> SlateAndRest:
+        """Return the scores of slates' items and a summary of the others; see ``split_slate``.
+
+        Args:
+            scores: (batch, item) float32. ``-inf`` for items that can't be recommended.
+            slates: (batch, slate) int64. Distinct items in ``[1, n_items]``, in slate order.
+            shown: (batch, shown) int64. Items that may not be shown again, PAD_ID elsewhere.
+        """
+        check_shape("scores", scores, None, self._n_items + 1)
+        check_shape("slates", slates, scores.shape[0], self._slate_size)
+        shelves = [group for group in self._groups if group is not None]
+        return split_slate(scores, slates, shown, absent=self._absent, shelves=shelves or None)
+
+    def likelihood(
+        self, split: SlateAndRest
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Return the likelihood of slates and the entropy of what they were drawn from.
+
+        Args:
+            split: The slates' items and the others.
+
+        Returns:
+            items: (batch, slate) float32. Log-probability of each item by itself.
+            positions: (batch, slate) float32. Log-probability of each position given the ones
+                before it, as ``log_prob`` returns it.
+            entropy: (batch,) float32. That of one item, in nats, averaged over shelves.
+        """
+        shape = len(split.chosen), self.n_shelves, self._share
+        # finite, so that the gradients of the other positions stay defined
+        own = split.chosen.masked_fill(split.hidden, LEAST_SCORE).view(shape)
+        tail = torch.cat([split.log_mass.unsqueeze(-1), own.flip(-1)], dim=-1)
+        normaliser = tail.logcumsumexp(-1)
+        whole = normaliser[..., -1:]
+        items = own - whole
+        probs = items.exp()
+        of_slate = (probs * items.masked_fill(split.hidden.view(shape), 0.0)).sum(-1)
+        others = (split.log_mass - whole.squeeze(-1)).exp()
+        entropy = others * (whole.squeeze(-1) - split.mean_score) - of_slate
+        positions = own - normaliser[..., 1:].flip(-1)
+        return items.flatten(1), positions.flatten(1), entropy.mean(-1)
 
     def distribution(self, logits: torch.Tensor) -> torch.Tensor:
         """Return log-probabilities of the first position of each shelf.

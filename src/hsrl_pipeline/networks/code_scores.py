@@ -20,6 +20,7 @@ from hsrl_pipeline.networks.catalogue_tables import CatalogueTables, WrittenRows
 from hsrl_pipeline.networks.code_cells import centred_priors, look_up_cells
 from hsrl_pipeline.networks.code_tables import CodeTables
 from hsrl_pipeline.networks.item_effects import ItemEffects
+from hsrl_pipeline.networks.look_up_sums import ContextRows, sum_look_ups
 from hsrl_pipeline.semantic_ids.valid_codes import check_codes
 from hsrl_pipeline.shapes import check_shape
 
@@ -171,18 +172,41 @@ class CodeScores(CodeTables, ItemEffects):
         """
         if not torch.is_grad_enabled():
             return self._in_place(state)
-        tables = self.tables(state)
-        # one row per item and one column per state: a look-up reads consecutive numbers
-        scores = F.embedding_bag(self.look_ups, tables.t().contiguous(), mode="sum").t()
-        if self.vector_query is not None and self.item_vectors is not None:
-            scores = scores + self.vector_query(state) @ self.item_vectors.t()
+        numbers, contexts = self._numbers(), None
+        # a first row of zeros for items whose code says nothing of them
+        first, first_codes = F.pad(self.heads[0](state), (1, 0)), self.look_ups[:, 0]
+        if self.expand is not None:
+            first, first_codes = first[:, 1:], self.codes[:, 0]
+            parts = self.context_parts(state)
+            pairs = (self.look_ups[:, 1:] - 1 - self.vocab_sizes[0]).clamp(min=0)
+            rows = pairs % len(parts.rows)
+            contexts = ContextRows(
+                parts.projected,
+                parts.gates,
+                parts.rows,
+                parts.offsets.flatten()[pairs].sum(1),
+                parts.scales / self.temperature,
+                rows,
+            )
+            numbers = numbers + parts.numbers[rows].sum(1) / self.temperature
+        query = self.query(state)
+        return sum_look_ups(
+            first_codes,
+            first.t() / self.temperature,
+            numbers,
+            self.has_code,
+            contexts=contexts,
+            query=None if query is None else query / self.temperature,
+            item_vectors=self.item_vectors,
+        )
+
+    def _numbers(self) -> torch.Tensor:
+        """Return (item,) float32, what items add to their scores by themselves."""
         effects = self.effects()
+        numbers = self.look_ups.new_zeros(len(self.look_ups), dtype=torch.float32)
         if effects is not None:
-            scores = scores + effects
-        scores = scores / self.temperature
-        if self.item_priors is not None:
-            scores = scores + self.item_priors
-        return scores.masked_fill(~self.has_code, -torch.inf)
+            numbers = effects / self.temperature
+        return numbers if self.item_priors is None else numbers + self.item_priors
 
     def _in_place(self, state: torch.Tensor) -> torch.Tensor:
         """Score the whole catalogue without gradients: the same bits, in half to all of the time.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import nn
@@ -12,6 +13,30 @@ GATE_GAIN, EMBEDDING_GAIN = 30.0, 10.0
 """What first codes' gates and embeddings are multiplied by. Adam moves every weight by about the
 same amount a step; contexts, which have a size of one, would else be learned slowest of all
 (docs/hsrl.md#how-much-a-head-of-codes-can-say)."""
+
+
+class ContextParts(NamedTuple):
+    """What the scores of further codes under first ones are made of.
+
+    Row w of the codes of levels 2 to L scores
+    ``numbers[w] + scales[z, b] (offsets[z, w] + rows[w] . (projected[b] * gates[z]))``
+    under first code z in state b.
+
+    Attributes:
+        projected: (batch, context) float32.
+        gates: (first code, context) float32.
+        rows: (further code, context) float32.
+        offsets: (first code, further code) float32.
+        scales: (first code, batch) float32.
+        numbers: (further code,) float32.
+    """
+
+    projected: torch.Tensor
+    gates: torch.Tensor
+    rows: torch.Tensor
+    offsets: torch.Tensor
+    scales: torch.Tensor
+    numbers: torch.Tensor
 
 
 class CodeTables(nn.Module):
@@ -117,6 +142,36 @@ class CodeTables(nn.Module):
             [first.new_zeros(len(first), 1), first, self._further(state).flatten(1)], dim=1
         )
 
+    def context_parts(self, state: torch.Tensor) -> ContextParts:
+        """Return what the scores of further codes are made of, without their contexts.
+
+        With ``x_z = A c_0 * g_z - e_z``, a context's product with a row w of a head is that of the
+        centred row ``w * gamma - mean(w * gamma)`` with ``x_z``, divided by the deviation of
+        ``x_z``, plus ``w . beta``. So no context needs to be made, and its deviation follows from
+        products of small matrices, which are summed in double precision: the mean of squares and
+        the squared mean may lie close to each other.
+
+        Args:
+            state: (batch, embed) float32. c_0.
+        """
+        assert self.expand is not None and self.code_embedding is not None
+        assert self.norm is not None
+        projected = self.expand(state).float()
+        embedding = EMBEDDING_GAIN * self.code_embedding
+        gates = torch.ones_like(embedding) if self.gate is None else 1.0 + GATE_GAIN * self.gate
+        weight = torch.cat([head.weight for head in self.heads[1:]])  # type: ignore[misc]
+        bias = torch.cat([head.bias for head in self.heads[1:]])  # type: ignore[misc]
+        stretched = weight * self.norm.weight
+        rows = stretched - stretched.mean(1, keepdim=True)
+        return ContextParts(
+            projected,
+            gates,
+            rows,
+            offsets=-(embedding @ rows.t()),
+            scales=_inverse_deviations(projected, gates, embedding, self.norm.eps),
+            numbers=torch.addmv(bias, weight, self.norm.bias),
+        )
+
     def _further(self, state: torch.Tensor) -> torch.Tensor:
         """Return (batch, vocab, cell) float32, the scores of further codes under first ones."""
         assert self.expand is not None
@@ -141,3 +196,22 @@ class CodeTables(nn.Module):
             context - EMBEDDING_GAIN * self.code_embedding.unsqueeze(codes)
         )
         return contexts
+
+
+def _inverse_deviations(
+    projected: torch.Tensor, gates: torch.Tensor, embedding: torch.Tensor, eps: float
+) -> torch.Tensor:
+    """Return (first code, batch) float32, one by the deviation of ``projected * gate - embedding``.
+
+    Args:
+        projected: (batch, context) float32.
+        gates: (first code, context) float32.
+        embedding: (first code, context) float32.
+        eps: Added to the variance.
+    """
+    size = projected.shape[1]
+    states, gates, embedding = projected.double().t(), gates.double(), embedding.double()
+    means = (gates @ states - embedding.sum(1, keepdim=True)) / size
+    squares = gates.square() @ states.square() - 2.0 * (gates * embedding) @ states
+    squares = (squares + embedding.square().sum(1, keepdim=True)) / size
+    return (squares - means.square() + eps).rsqrt().float()
