@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from hsrl_pipeline.agents.slate_draws import draw_without_replacement
 from hsrl_pipeline.losses.slate_and_rest import SlateAndRest, split_slate
 from hsrl_pipeline.networks.top_places import top_places
 from hsrl_pipeline.shapes import PAD_ID, check_shape
@@ -135,8 +136,10 @@ class SlateSelector:
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Draw slates without replacement, position by position, from the softmax of the logits.
 
-        The K largest Gumbel-perturbed logits, in order, are exactly such a draw (Kool, van Hoof
-        and Welling 2019, "Stochastic Beams and Where to Find Them", section 2.3).
+        On a CPU, items are drawn with replacement and repeated ones are passed over, which is the
+        same and needs a few random numbers in place of one per item. Where that does not end soon,
+        and on CUDA, the K largest Gumbel-perturbed logits, in order, are exactly such a draw (Kool,
+        van Hoof and Welling 2019, "Stochastic Beams and Where to Find Them", section 2.3).
 
         Args:
             logits: (batch, item) float32. Column 0 belongs to padding and is never chosen.
@@ -147,8 +150,16 @@ class SlateSelector:
             log_prob: (batch,) float32. Log-probability of the ordered slate.
         """
         check_shape("logits", logits, None, self._n_items + 1)
-        waiting = torch.empty_like(logits).exponential_(generator=generator)
-        slates = self._top(self._of_live(logits - waiting.log()), self._share)
+        live = self._of_live(logits)
+        parts = []
+        for group in self._groups:
+            if group is None:
+                parts.append(draw_without_replacement(live[:, 1:], self._share, generator) + 1)
+            else:
+                parts.append(
+                    group[draw_without_replacement(live[:, group], self._share, generator)]
+                )
+        slates = torch.cat(parts, dim=-1)
         return slates, self.log_prob(logits, slates).sum(-1)
 
     def log_prob(self, logits: torch.Tensor, slates: torch.Tensor) -> torch.Tensor:

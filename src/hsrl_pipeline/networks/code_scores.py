@@ -192,7 +192,7 @@ class CodeScores(CodeTables, ItemEffects):
         query = self.query(state)
         return sum_look_ups(
             first_codes,
-            first.t() / self.temperature,
+            (first.t() / self.temperature).contiguous(),
             numbers,
             self.has_code,
             contexts=contexts,

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from hsrl_pipeline.networks.attention import attend_once
 from hsrl_pipeline.networks.item_representation import ItemRepresentation
 from hsrl_pipeline.observation import Observation
 from hsrl_pipeline.shapes import PAD_ID, check_shape
@@ -54,23 +55,34 @@ class AttentionBlock(nn.Module):
             (batch, history, embed) float32, or (batch, 1, embed) with ``last_only``.
         """
         normed = self.attention_norm(hidden)
-        asking = normed[:, -1:] if last_only else normed
-        bias = attention_bias[:, :, -1:] if last_only else attention_bias
-        key, value = self.key_value(normed).chunk(2, dim=-1)
-        attended = F.scaled_dot_product_attention(
-            self._split(self.query(asking)), self._split(key), self._split(value), attn_mask=bias
-        )
-        merged = attended.transpose(1, 2).flatten(2)
+        if last_only:
+            key, value = self.key_value.weight.chunk(2)
+            attended = attend_once(
+                self.query(normed[:, -1]),
+                normed,
+                key,
+                value,
+                self.key_value.bias.chunk(2)[1],
+                attention_bias[:, 0, -1],
+                self._n_heads,
+            ).unsqueeze(1)
+        else:
+            key, value = self.key_value(normed).chunk(2, dim=-1)
+            attended = self._attend(self.query(normed), key, value, attention_bias)
         residual = hidden[:, -1:] if last_only else hidden
-        mixed = residual + self.dropout(self.output(merged))
+        mixed = residual + self.dropout(self.output(attended))
         inner = F.relu(self.expand(self.feedforward_norm(mixed)))
         result: torch.Tensor = mixed + self.dropout(self.contract(inner))
         return result
 
-    def _split(self, states: torch.Tensor) -> torch.Tensor:
-        """(batch, position, embed) to (batch, head, position, head width)."""
-        batch, length, size = states.shape
-        return states.view(batch, length, self._n_heads, size // self._n_heads).transpose(1, 2)
+    def _attend(
+        self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, bias: torch.Tensor
+    ) -> torch.Tensor:
+        """Return what every position gathers, (batch, history, embed) float32."""
+        heads = (self._n_heads, -1)
+        split = [part.unflatten(2, heads).transpose(1, 2) for part in (query, key, value)]
+        attended = F.scaled_dot_product_attention(*split, attn_mask=bias)
+        return attended.transpose(1, 2).flatten(2)
 
 
 class StateEncoder(nn.Module):
