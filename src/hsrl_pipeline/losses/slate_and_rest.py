@@ -13,6 +13,11 @@ HIDDEN = -1e20
 """Score of items that take no probability: finite, so that gradients beside it stay defined."""
 
 
+FAINTEST = -60.0
+"""Log of the share of the likeliest item below which a share counts as no less: it is nothing
+beside it in float32."""
+
+
 class SlateAndRest(NamedTuple):
     """Scores of a slate's items, and a summary of all others that may be shown.
 
@@ -85,10 +90,7 @@ class _SplitSlate(torch.autograd.Function):
         saved, log_masses, means = [], [], []
         for group in [left] if shelves is None else [left.index_select(0, own) for own in shelves]:
             largest = group.amax(0)
-            group.sub_(largest)
-            shares = group.exp()
-            sums = shares.sum(0)
-            mean = (shares * group).sum(0) / sums
+            shares, sums, mean = _soften(group, largest)
             saved += [group, shares, sums, mean]
             log_masses.append(largest + sums.log())
             means.append(largest + mean)
@@ -121,3 +123,19 @@ class _SplitSlate(torch.autograd.Function):
                 gradient.index_copy_(0, own, part)
         gradient.scatter_add_(0, places, of_chosen.t())
         return gradient.t(), None, None, None, None
+
+
+def _soften(
+    scores: torch.Tensor, largest: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Make scores (item, batch) differences from the largest ones, in place.
+
+    Returns:
+        shares: (item, batch) float32. Exponentials of the differences.
+        sums: (batch,) float32. Their sums.
+        mean: (batch,) float32. Mean difference under the shares.
+    """
+    # exponentials that end in numbers too small for float32 are slow on a CPU
+    shares = scores.sub_(largest).clamp_(min=FAINTEST).exp()
+    sums = shares.sum(0)
+    return shares, sums, (shares * scores).sum(0) / sums

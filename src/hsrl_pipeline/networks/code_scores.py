@@ -174,9 +174,9 @@ class CodeScores(CodeTables, ItemEffects):
             return self._in_place(state)
         numbers, contexts = self._numbers(), None
         # a first row of zeros for items whose code says nothing of them
-        first, first_codes = F.pad(self.heads[0](state), (1, 0)), self.look_ups[:, 0]
+        first, first_codes = F.pad(self.heads[0](state), (1, 0)), self.look_ups[:, 0].contiguous()
         if self.expand is not None:
-            first, first_codes = first[:, 1:], self.codes[:, 0]
+            first, first_codes = first[:, 1:], self.codes[:, 0].contiguous()
             parts = self.context_parts(state)
             pairs = (self.look_ups[:, 1:] - 1 - self.vocab_sizes[0]).clamp(min=0)
             rows = pairs % len(parts.rows)

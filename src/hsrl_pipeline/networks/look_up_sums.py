@@ -14,6 +14,11 @@ import torch
 from torch.nn import functional as F
 
 
+ITEMS_AT_A_TIME = 2**10
+"""Items whose numbers are worked through before those of others: of very many, a part's numbers
+still lie in a cache when they are read again."""
+
+
 class ContextRows(NamedTuple):
     """What first codes make of states, and what further codes read from it.
 
@@ -93,19 +98,27 @@ class _LookUpSums(torch.autograd.Function):
         offsets: torch.Tensor | None,
         scales: torch.Tensor | None,
     ) -> torch.Tensor:
-        scores = first_scores.index_select(0, first_codes)
-        products = summed = None
-        if further_codes is not None:
-            summed = F.embedding_bag(further_codes, code_rows, mode="sum")
-            rows = summed * gates.index_select(0, first_codes)
-            products = torch.addmm(offsets.unsqueeze(1), rows, projected.t())
-            scores.addcmul_(products, scales.index_select(0, first_codes))
-        if query is not None:
-            scores.addmm_(item_vectors, query.t())
-        scores.add_(numbers.unsqueeze(1)).index_fill_(0, missing, -torch.inf)
+        size = len(first_codes), first_scores.shape[1]
+        scores = first_scores.new_empty(size)
+        products = None if further_codes is None else first_scores.new_empty(size)
+        for block in _blocks(len(first_codes)):
+            codes, own = first_codes[block], scores[block]
+            of_first = first_scores.index_select(0, codes)
+            if further_codes is None:
+                torch.add(of_first, numbers[block].unsqueeze(1), out=own)
+            else:
+                rows = F.embedding_bag(further_codes[block], code_rows, mode="sum")
+                rows.mul_(gates.index_select(0, codes))
+                product = products[block]
+                torch.addmm(offsets[block].unsqueeze(1), rows, projected.t(), out=product)
+                of_first.add_(numbers[block].unsqueeze(1))
+                torch.addcmul(of_first, product, scales.index_select(0, codes), out=own)
+            if query is not None:
+                own.addmm_(item_vectors[block], query.t())
+        scores.index_fill_(0, missing, -torch.inf)
         ctx.save_for_backward(
             first_codes, missing, item_vectors, first_scores, query, further_codes, projected, gates,
-            code_rows, scales, summed, products,
+            code_rows, scales, products,
         )  # fmt: skip
         return scores
 
@@ -114,34 +127,50 @@ class _LookUpSums(torch.autograd.Function):
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:  # type: ignore[override]
         (
             first_codes, missing, item_vectors, first_scores, query, further_codes, projected, gates,
-            code_rows, scales, summed, products,
+            code_rows, scales, products,
         ) = ctx.saved_tensors  # fmt: skip
-        gradient, n_first = gradient.index_fill(0, missing, 0.0), len(first_scores)
-        of_query = None if query is None else gradient.t() @ item_vectors
+        if bool(gradient.index_select(0, missing).any()):
+            gradient = gradient.index_fill(0, missing, 0.0)
+        of_first = torch.zeros_like(first_scores)
+        of_query = None if query is None else torch.zeros_like(query)
         of_numbers = gradient.sum(1)
-        if further_codes is None:
-            of_first = _sum_by_row(gradient, first_codes, n_first)
-            return None, None, None, of_first, of_numbers, of_query, *(None,) * 6
-        of_first = _sum_by_row(gradient, first_codes, n_first)
-        of_scales = _sum_by_row(products.mul_(gradient), first_codes, n_first)
-        of_products = scales.index_select(0, first_codes).mul_(gradient)
-        own_gates = gates.index_select(0, first_codes)
-        of_projected = of_products.t() @ (summed * own_gates)
-        of_rows = of_products @ projected
-        of_gates = _sum_by_row(summed * of_rows, first_codes, n_first)
-        of_summed = of_rows.mul_(own_gates)
-        of_code_rows = sum(
-            _sum_by_row(of_summed, codes, len(code_rows)) for codes in further_codes.unbind(1)
-        )
+        contexts = (projected, gates, code_rows, scales)
+        of_contexts = [None if part is None else torch.zeros_like(part) for part in contexts]
+        of_projected, of_gates, of_code_rows, of_scales = of_contexts
+        of_offsets = None if further_codes is None else torch.empty_like(of_numbers)
+        for block in _blocks(len(first_codes)):
+            codes, own = first_codes[block], gradient[block]
+            _add_rows(of_first, codes, own)
+            if of_query is not None:
+                of_query.addmm_(own.t(), item_vectors[block])
+            if further_codes is None:
+                continue
+            _add_rows(of_scales, codes, products[block] * own)
+            of_products = scales.index_select(0, codes).mul_(own)
+            torch.sum(of_products, 1, out=of_offsets[block])
+            own_gates = gates.index_select(0, codes)
+            summed = F.embedding_bag(further_codes[block], code_rows, mode="sum")
+            of_projected.addmm_(of_products.t(), summed * own_gates)
+            of_rows = of_products @ projected
+            _add_rows(of_gates, codes, summed.mul_(of_rows))
+            of_rows.mul_(own_gates)
+            for further in further_codes[block].unbind(1):
+                _add_rows(of_code_rows, further, of_rows)
         return (
             None, None, None, of_first, of_numbers, of_query, None, of_projected, of_gates,
-            cast(torch.Tensor, of_code_rows), of_products.sum(1), of_scales,
+            of_code_rows, of_offsets, of_scales,
         )  # fmt: skip
 
 
-def _sum_by_row(values: torch.Tensor, rows: torch.Tensor, n_rows: int) -> torch.Tensor:
-    """Return (row, any), the sums of the values (item, any) of each row."""
+def _blocks(n_items: int) -> list[slice]:
+    """Return slices of at most ``ITEMS_AT_A_TIME`` items."""
+    return [slice(start, start + ITEMS_AT_A_TIME) for start in range(0, n_items, ITEMS_AT_A_TIME)]
+
+
+def _add_rows(total: torch.Tensor, rows: torch.Tensor, values: torch.Tensor) -> None:
+    """Add values (item, any) to the rows (item,) of a total (row, any)."""
     if values.is_cuda:
         # there, only the gradient of an embedding adds in a fixed order
-        return torch.ops.aten.embedding_dense_backward(values, rows, n_rows, -1, False)  # type: ignore[no-any-return]
-    return values.new_zeros(n_rows, values.shape[1]).index_add_(0, rows, values)
+        total += torch.ops.aten.embedding_dense_backward(values, rows, len(total), -1, False)
+    else:
+        total.index_add_(0, rows, values)

@@ -9,6 +9,8 @@ from types import TracebackType
 import torch
 from typing_extensions import Self
 
+from hsrl_pipeline.training.freed_memory import keep_freed_memory
+
 
 class SideThread:
     """Runs a function beside the caller, or at once where a second thread would not help.
@@ -24,9 +26,10 @@ class SideThread:
 
     def __init__(self, device: torch.device) -> None:
         self._before = torch.get_num_threads()
+        self._on_cpu = device.type == "cpu"
         self._executor: ThreadPoolExecutor | None = None
         self._share = self._before
-        if device.type == "cpu" and self._before > 1:
+        if self._on_cpu and self._before > 1:
             self._share = self._before // 2
             self._executor = ThreadPoolExecutor(
                 1, "side", initializer=torch.set_num_threads, initargs=(self._share,)
@@ -35,6 +38,8 @@ class SideThread:
     def __enter__(self) -> Self:
         # set even where nothing changes: kernels are chosen anew, and the last bits depend on it
         torch.set_num_threads(self._share)
+        if self._on_cpu:
+            keep_freed_memory()
         return self
 
     def __exit__(
