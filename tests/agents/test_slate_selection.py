@@ -9,7 +9,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hsrl_pipeline.agents.slate_selection import SlateSelector
+from hsrl_pipeline.agents.slate_selection import LEAST_SCORE, SlateSelector
+from hsrl_pipeline.losses.policy_gradient import entropy_of
 from hsrl_pipeline.networks.top_places import MANY_SCORES
 from hsrl_pipeline.shapes import PAD_ID
 
@@ -171,3 +172,36 @@ def test_the_best_of_very_many_items_are_those_of_a_full_selection(place: str) -
     assert torch.equal(best[:2], expected.values)
     assert items[2, :2].tolist() == [5, 65_000]
     assert (items[2, 2:] == PAD_ID).all()
+
+
+@pytest.mark.parametrize("scale", [1.0, 40.0])
+@pytest.mark.parametrize("shelves", [None, np.array([0, 1, 2, 1, 2, 1, 2, 1, 2])])
+def test_likelihood_of_a_split_slate_is_that_of_the_whole_catalogue(shelves, scale):
+    selector = SlateSelector(8, 4, shelves)
+    selector.set_live(np.array([False, True, True, True, True, True, True, True, False]))
+    torch.manual_seed(0)
+    drawn = torch.randn(3, 9).mul(scale)
+    slates = torch.tensor([[1, 3, 2, 4], [7, 5, 6, 2], [3, 1, 4, 8]])
+    shown = torch.tensor([[6, 0], [0, 0], [5, 1]])
+    weights = torch.randn(2, 3, 4)
+    results = []
+    for split_first in (True, False):
+        scores = drawn.clone().requires_grad_()
+        if split_first:
+            split = selector.split(scores, slates, shown)
+            items, positions, entropy = selector.likelihood(split)
+            possible = ~split.hidden
+        else:
+            logits = scores.scatter(1, shown, -torch.inf)
+            distribution = selector.distribution(logits)
+            items = distribution.gather(1, slates)
+            possible = items > -torch.inf
+            chosen = logits.gather(1, slates).masked_fill(~possible, LEAST_SCORE)
+            positions = selector.log_prob(logits.scatter(1, slates, chosen), slates)
+            entropy = entropy_of(distribution) / selector.n_shelves
+        items, positions = (part.masked_fill(~possible, 0.0) for part in (items, positions))
+        (torch.stack([items, positions]) * weights).sum().add(entropy.sum()).backward()
+        results.append([part.detach() for part in (items, positions, entropy)])
+        results[-1] += [possible, scores.grad]
+    torch.testing.assert_close(*results, rtol=1e-4, atol=1e-4)
+    assert results[0][3].tolist()[2] == [True, False, True, False]

@@ -122,11 +122,21 @@ def test_priors_tell_the_items_of_one_code_apart_and_no_others() -> None:
 
 
 @pytest.mark.parametrize("options", [{}, {"item_vectors": None, "item_deviations": False}])
-def test_scores_without_gradients_are_the_same_bits(options: dict[str, Any]) -> None:
+def test_scores_without_gradients_are_the_same(options: dict[str, Any]) -> None:
     scores = make_scores(**options)
     with torch.no_grad():
         without = scores(STATES)
-    assert torch.equal(without, scores(STATES).detach())
+    torch.testing.assert_close(without, scores(STATES).detach())
+
+
+def test_contexts_of_large_mean_and_small_deviation_are_exact() -> None:
+    scores = make_scores()
+    with torch.no_grad():
+        scores.expand.weight.mul_(0.1)
+        scores.expand.bias.fill_(300.0)
+        scores.gate.mul_(1e-4)
+        found = scores(STATES)
+    torch.testing.assert_close(scores(STATES).detach(), found, rtol=1e-3, atol=1e-3)
 
 
 def test_gradients_reach_every_weight() -> None:

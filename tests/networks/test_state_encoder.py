@@ -49,6 +49,18 @@ def test_item_representation_is_sum_of_its_parts(vectors, codes):
     torch.testing.assert_close(items(torch.tensor([5]))[0], expected)
 
 
+def test_gradients_of_codes_add_up_over_repeated_items(vectors, codes):
+    items = ItemRepresentation(N_ITEMS, 8, None, use_ids=False, codes=codes, vocab_sizes=(3, 2))
+    history, weight = torch.tensor([[0, 3, 3], [7, 1, 3]]), torch.randn(2, 3, 8)
+    (items(history) * weight).sum().backward()
+    expected = torch.zeros(6, 8)
+    for item, row in zip(history.flatten(), weight.flatten(0, 1), strict=True):
+        if item:
+            expected[1 + codes[item, 0]] += row
+            expected[1 + 3 + codes[item, 1]] += row
+    torch.testing.assert_close(items.token_embedding.weight.grad, expected)
+
+
 def test_padding_is_zero_even_if_the_given_row_is_not(vectors, codes):
     items = ItemRepresentation(N_ITEMS, 8, vectors + 5.0, codes=codes, vocab_sizes=(3, 2))
     assert items(torch.tensor([[0, 1]]))[0, 0].abs().max() == 0

@@ -55,9 +55,7 @@ def draw_without_replacement(
     return places
 
 
-def _perturbed(
-    logits: torch.Tensor, n: int, generator: torch.Generator | None
-) -> torch.Tensor:
+def _perturbed(logits: torch.Tensor, n: int, generator: torch.Generator | None) -> torch.Tensor:
     """Return the places of the largest logits after Gumbel noise."""
     waiting = torch.empty_like(logits).exponential_(generator=generator)
     return top_places(logits - waiting.log(), n)

@@ -212,9 +212,7 @@ class SlateSelector:
         shelves = [group for group in self._groups if group is not None]
         return split_slate(scores, slates, shown, absent=self._absent, shelves=shelves or None)
 
-    def likelihood(
-        self, split: SlateAndRest
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    def likelihood(self, split: SlateAndRest) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Return the likelihood of slates and the entropy of what they were drawn from.
 
         Args:

@@ -62,7 +62,7 @@ def split_slate(
     """
     check_shape("scores", scores, None, None)
     check_shape("slates", slates, scores.shape[0], None)
-    values = _SplitSlate.apply(scores, slates, shown, absent, shelves)
+    values = _SplitSlate.apply(scores, slates, shown, absent, shelves)  # type: ignore[no-untyped-call]
     return SlateAndRest(*cast(tuple[torch.Tensor, ...], values))
 
 
@@ -70,7 +70,7 @@ class _SplitSlate(torch.autograd.Function):
     """``split_slate``; inside, the numbers of an item lie side by side."""
 
     @staticmethod
-    def forward(  # type: ignore[override]
+    def forward(  # noqa: PLR0917 (autograd functions take no keywords)
         ctx: Any,
         scores: torch.Tensor,
         slates: torch.Tensor,
@@ -100,7 +100,7 @@ class _SplitSlate(torch.autograd.Function):
         return chosen, hidden, torch.stack(log_masses, 1), torch.stack(means, 1)
 
     @staticmethod
-    def backward(  # type: ignore[override]
+    def backward(
         ctx: Any,
         of_chosen: torch.Tensor,
         of_hidden: torch.Tensor,

@@ -8,6 +8,7 @@ import torch
 def attend_once(
     query: torch.Tensor,
     states: torch.Tensor,
+    *,
     key_weight: torch.Tensor,
     value_weight: torch.Tensor,
     value_bias: torch.Tensor,

@@ -162,21 +162,21 @@ def _sum_rows(table: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
     if table.is_cuda:
         parts = [F.embedding(row, table, padding_idx=0) for row in rows.unbind(-1)]
         return torch.stack(parts).sum(0)
-    return cast(torch.Tensor, _RowSums.apply(table, rows))
+    return cast(torch.Tensor, _RowSums.apply(table, rows))  # type: ignore[no-untyped-call]
 
 
 class _RowSums(torch.autograd.Function):
-    """``_sum_rows`` on a CPU, where adding rows is far quicker than the gradient of an embedding."""
+    """``_sum_rows`` on a CPU, where adding rows is quicker than an embedding's gradient."""
 
     @staticmethod
-    def forward(ctx: Any, table: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
+    def forward(ctx: Any, table: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
         flat = rows.flatten(0, -2)
         ctx.save_for_backward(flat)
         ctx.n_rows = len(table)
         return F.embedding_bag(flat, table, mode="sum").view(*rows.shape[:-1], -1)
 
     @staticmethod
-    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
         (flat,) = ctx.saved_tensors
         values = gradient.reshape(len(flat), -1)
         total = values.new_zeros(ctx.n_rows, values.shape[1])

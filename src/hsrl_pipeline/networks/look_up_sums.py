@@ -13,7 +13,6 @@ from typing import Any, NamedTuple, cast
 import torch
 from torch.nn import functional as F
 
-
 ITEMS_AT_A_TIME = 2**10
 """Items whose numbers are worked through before those of others: of very many, a part's numbers
 still lie in a cache when they are read again."""
@@ -74,7 +73,9 @@ def sum_look_ups(
         parts = (contexts.further_codes, *contexts[:5])
     missing = (~has_score).nonzero().squeeze(1)
     tables = first_codes, missing, item_vectors
-    scores = _LookUpSums.apply(*tables, first_scores, numbers, query, *parts)
+    scores = _LookUpSums.apply(  # type: ignore[no-untyped-call]
+        *tables, first_scores, numbers, query, *parts
+    )
     return cast(torch.Tensor, scores).t()
 
 
@@ -82,25 +83,25 @@ class _LookUpSums(torch.autograd.Function):
     """``sum_look_ups``, (item, batch)."""
 
     @staticmethod
-    @torch.amp.custom_fwd(device_type="cuda", cast_inputs=torch.float32)
-    def forward(  # type: ignore[override]  # noqa: PLR0917
+    @torch.amp.custom_fwd(device_type="cuda", cast_inputs=torch.float32)  # type: ignore[untyped-decorator]
+    def forward(  # noqa: PLR0917 (autograd functions take no keywords)
         ctx: Any,
         first_codes: torch.Tensor,
         missing: torch.Tensor,
-        item_vectors: torch.Tensor | None,
+        item_vectors: Any,
         first_scores: torch.Tensor,
         numbers: torch.Tensor,
-        query: torch.Tensor | None,
-        further_codes: torch.Tensor | None,
-        projected: torch.Tensor | None,
-        gates: torch.Tensor | None,
-        code_rows: torch.Tensor | None,
-        offsets: torch.Tensor | None,
-        scales: torch.Tensor | None,
+        query: Any,
+        further_codes: Any,
+        projected: Any,
+        gates: Any,
+        code_rows: Any,
+        offsets: Any,
+        scales: Any,
     ) -> torch.Tensor:
         size = len(first_codes), first_scores.shape[1]
         scores = first_scores.new_empty(size)
-        products = None if further_codes is None else first_scores.new_empty(size)
+        products: Any = None if further_codes is None else first_scores.new_empty(size)
         for block in _blocks(len(first_codes)):
             codes, own = first_codes[block], scores[block]
             of_first = first_scores.index_select(0, codes)
@@ -117,17 +118,17 @@ class _LookUpSums(torch.autograd.Function):
                 own.addmm_(item_vectors[block], query.t())
         scores.index_fill_(0, missing, -torch.inf)
         ctx.save_for_backward(
-            first_codes, missing, item_vectors, first_scores, query, further_codes, projected, gates,
-            code_rows, scales, products,
+            first_codes, missing, item_vectors, first_scores, query, further_codes, projected,
+            gates, code_rows, scales, products,
         )  # fmt: skip
         return scores
 
     @staticmethod
-    @torch.amp.custom_bwd(device_type="cuda")
-    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:  # type: ignore[override]
+    @torch.amp.custom_bwd(device_type="cuda")  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[Any, ...]:
         (
-            first_codes, missing, item_vectors, first_scores, query, further_codes, projected, gates,
-            code_rows, scales, products,
+            first_codes, missing, item_vectors, first_scores, query, further_codes, projected,
+            gates, code_rows, scales, products,
         ) = ctx.saved_tensors  # fmt: skip
         if bool(gradient.index_select(0, missing).any()):
             gradient = gradient.index_fill(0, missing, 0.0)
@@ -135,9 +136,11 @@ class _LookUpSums(torch.autograd.Function):
         of_query = None if query is None else torch.zeros_like(query)
         of_numbers = gradient.sum(1)
         contexts = (projected, gates, code_rows, scales)
-        of_contexts = [None if part is None else torch.zeros_like(part) for part in contexts]
+        of_contexts: list[Any] = [
+            None if part is None else torch.zeros_like(part) for part in contexts
+        ]
         of_projected, of_gates, of_code_rows, of_scales = of_contexts
-        of_offsets = None if further_codes is None else torch.empty_like(of_numbers)
+        of_offsets: Any = None if further_codes is None else torch.empty_like(of_numbers)
         for block in _blocks(len(first_codes)):
             codes, own = first_codes[block], gradient[block]
             _add_rows(of_first, codes, own)

@@ -60,11 +60,11 @@ class AttentionBlock(nn.Module):
             attended = attend_once(
                 self.query(normed[:, -1]),
                 normed,
-                key,
-                value,
-                self.key_value.bias.chunk(2)[1],
-                attention_bias[:, 0, -1],
-                self._n_heads,
+                key_weight=key,
+                value_weight=value,
+                value_bias=self.key_value.bias.chunk(2)[1],
+                bias=attention_bias[:, 0, -1],
+                n_heads=self._n_heads,
             ).unsqueeze(1)
         else:
             key, value = self.key_value(normed).chunk(2, dim=-1)
@@ -79,10 +79,15 @@ class AttentionBlock(nn.Module):
         self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, bias: torch.Tensor
     ) -> torch.Tensor:
         """Return what every position gathers, (batch, history, embed) float32."""
-        heads = (self._n_heads, -1)
-        split = [part.unflatten(2, heads).transpose(1, 2) for part in (query, key, value)]
-        attended = F.scaled_dot_product_attention(*split, attn_mask=bias)
+        attended = F.scaled_dot_product_attention(
+            self._split(query), self._split(key), self._split(value), attn_mask=bias
+        )
         return attended.transpose(1, 2).flatten(2)
+
+    def _split(self, states: torch.Tensor) -> torch.Tensor:
+        """(batch, position, embed) to (batch, head, position, head width)."""
+        batch, length, size = states.shape
+        return states.view(batch, length, self._n_heads, size // self._n_heads).transpose(1, 2)
 
 
 class StateEncoder(nn.Module):
