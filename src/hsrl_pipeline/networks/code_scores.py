@@ -178,7 +178,7 @@ class CodeScores(CodeTables, ItemEffects):
         if self.expand is not None:
             first, first_codes = first[:, 1:], self.codes[:, 0].contiguous()
             parts = self.context_parts(state)
-            pairs = (self.look_ups[:, 1:] - 1 - self.vocab_sizes[0]).clamp(min=0)
+            pairs = self._pairs(self.look_ups)
             rows = pairs % len(parts.rows)
             contexts = ContextRows(
                 parts.projected,
@@ -199,6 +199,10 @@ class CodeScores(CodeTables, ItemEffects):
             query=None if query is None else query / self.temperature,
             item_vectors=self.item_vectors,
         )
+
+    def _pairs(self, look_ups: torch.Tensor) -> torch.Tensor:
+        """Return (..., level) int64 for levels from 2 on, cells counted from the first pair."""
+        return (look_ups[..., 1:] - 1 - self.vocab_sizes[0]).clamp(min=0)
 
     def _numbers(self) -> torch.Tensor:
         """Return (item,) float32, what items add to their scores by themselves."""
@@ -242,7 +246,18 @@ class CodeScores(CodeTables, ItemEffects):
         Returns:
             (batch, slate) float32; what an item without a semantic ID gets has no meaning.
         """
-        return self.from_tables(self.tables(state), self.query(state), items)
+        cells = self.look_ups[items]
+        scores = F.pad(self.heads[0](state), (1, 0)).gather(1, cells[..., 0])
+        if self.expand is not None:
+            parts, first = self.context_parts(state), self.codes[items][..., 0]
+            pairs = self._pairs(cells)
+            codes = pairs % len(parts.rows)
+            rows = F.embedding(codes, parts.rows).sum(-2) * F.embedding(first, parts.gates)
+            products = (rows @ parts.projected.unsqueeze(-1)).squeeze(-1)
+            products = products + parts.offsets.flatten()[pairs].sum(-1)
+            scores = scores + parts.scales.t().gather(1, first) * products
+            scores = scores + parts.numbers[codes].sum(-1)
+        return self._with_own(scores, self.query(state), items)
 
     def query(self, state: torch.Tensor) -> torch.Tensor | None:
         """Return (batch, vector) float32, what item vectors are multiplied by; None without them.
@@ -267,6 +282,12 @@ class CodeScores(CodeTables, ItemEffects):
         """
         rows = self.look_ups[items].flatten(1)
         scores = tables.gather(1, rows).view(*items.shape, len(self.vocab_sizes)).sum(-1)
+        return self._with_own(scores, query, items)
+
+    def _with_own(
+        self, scores: torch.Tensor, query: torch.Tensor | None, items: torch.Tensor
+    ) -> torch.Tensor:
+        """Return (batch, any) scores of items from those of their codes, of the same shape."""
         if query is not None and self.item_vectors is not None:
             vectors = F.embedding(items, self.item_vectors)
             scores = scores + (vectors @ query.unsqueeze(-1)).squeeze(-1)
