@@ -22,6 +22,9 @@ class FixedScores:
     def __call__(self, state: torch.Tensor) -> torch.Tensor:
         return torch.tensor(WEIGHTS).log().expand(len(state), -1)
 
+    def optimism(self) -> None:
+        return None
+
 
 def likelihood(slate: list[int], shown: int) -> SlateLikelihood:
     empty = torch.zeros(1, 0)
