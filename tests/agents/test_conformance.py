@@ -320,6 +320,15 @@ def test_a_saved_agent_continues_bit_identically(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", AGENT_NAMES)
+def test_every_network_of_an_agent_is_part_of_its_state(name: str) -> None:
+    agent = make_agent(name)
+    networks = [part for part in vars(agent).values() if isinstance(part, torch.nn.Module)]
+    held = {id(weight) for part in networks for weight in part.parameters()}
+    kept = (agent._modules, agent._targets)
+    assert held == {id(weight) for part in kept for weight in part.parameters()}
+
+
+@pytest.mark.parametrize("name", AGENT_NAMES)
 def test_the_policy_state_is_all_that_acting_needs(name: str) -> None:
     trained, fresh = make_agent(name), make_agent(name, seed=4)
     list(learn(trained, 5))

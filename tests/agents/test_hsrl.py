@@ -426,6 +426,24 @@ def test_every_switch_trains(switch):
     assert ("session_click_loss" in stats.losses) is ("session_likelihood_coef" in switch)
 
 
+@pytest.mark.parametrize(
+    ("options", "searches"),
+    [
+        ({}, True),
+        ({"policy_head": "trie"}, False),
+        ({"policy_head": "codes"}, True),
+        # scores that move with every click have no bounds that last
+        ({"arrival_prior": 2.0}, False),
+    ],
+)
+def test_a_search_serves_look_up_scores_that_stay_and_one_shelf_alone(options, searches):
+    plain = make_agent(**options)
+    on_shelves = make_agent(make_context(shelves=np.array([0] + [1] * 6 + [2] * 6), slate_size=2))
+    for agent, expected in ((plain, searches), (on_shelves, False)):
+        agent.prepare_to_serve()
+        assert (agent._search is not None) is expected
+
+
 def test_missing_inputs_are_named():
     with pytest.raises(ValueError, match="without transitions"):
         make_agent().update(None, logged())
