@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -23,15 +24,15 @@ class FixedScores:
         return torch.tensor(WEIGHTS).log().expand(len(state), -1)
 
     def optimism(self) -> None:
-        return None
+        """Nothing is added for what was hardly shown."""
 
 
-def likelihood(slate: list[int], shown: int) -> SlateLikelihood:
+def likelihood(slate: list[int], shown: int, shelves: np.ndarray | None = None) -> SlateLikelihood:
     empty = torch.zeros(1, 0)
     observation = Observation(
         empty.long(), empty, empty.long(), torch.zeros(1).long(), torch.tensor([[shown]])
     )
-    slates = CatalogueSlates(FixedScores(), SlateSelector(5, 2))
+    slates = CatalogueSlates(FixedScores(), SlateSelector(5, 2, shelves))
     return slates.likelihood(STATE, observation, torch.tensor([slate]))
 
 
@@ -61,3 +62,10 @@ def test_entropy_is_that_of_what_may_be_shown() -> None:
     shares = torch.tensor([1.0, 2.0, 3.0]) / 6
     expected = -(shares * shares.log()).sum()
     torch.testing.assert_close(likelihood([1, 2], 5).entropy[0], expected)
+
+
+def test_entropy_is_the_mean_over_shelves() -> None:
+    shelves = np.array([0, 1, 1, 2, 2, 2])
+    shares = (torch.tensor([1.0, 2.0]) / 3, torch.tensor([3.0, 6.0]) / 9)
+    expected = -sum((share * share.log()).sum() for share in shares) / 2
+    torch.testing.assert_close(likelihood([1, 5], 0, shelves).entropy[0], expected)

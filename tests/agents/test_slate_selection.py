@@ -85,6 +85,13 @@ def test_shelves_share_the_slate_and_are_ranked_apart() -> None:
     )
 
 
+def test_an_item_of_no_shelf_takes_no_place() -> None:
+    selector = SlateSelector(4, 2, np.array([0, 1, 2, 0, 2]))
+    assert selector.n_shelves == 2
+    scores = torch.tensor([[9.0, 0.0, 1.0, 8.0, 2.0]])
+    assert selector.greedy(scores).tolist() == [[1, 4]]
+
+
 def test_each_shelf_is_drawn_from_without_replacement_on_its_own() -> None:
     shelves = np.array([0, 1, 2, 1, 2, 1, 2])
     logits = torch.log(torch.tensor([[9.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0]]))
