@@ -320,6 +320,12 @@ def test_a_saved_agent_continues_bit_identically(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", AGENT_NAMES)
+def test_mixed_precision_changes_nothing_without_a_gpu(name: str) -> None:
+    plain, mixed = (make_agent(name, mixed_precision=used) for used in (False, True))
+    assert_equal_states(list(learn(plain, 1)), list(learn(mixed, 1)))
+
+
+@pytest.mark.parametrize("name", AGENT_NAMES)
 def test_every_network_of_an_agent_is_part_of_its_state(name: str) -> None:
     agent = make_agent(name)
     networks = [part for part in vars(agent).values() if isinstance(part, torch.nn.Module)]

@@ -22,6 +22,8 @@ def test_best_items_begin_with_the_greedy_slate(variant: str) -> None:
     items, scores = agent.best_items(observation, SLATE + 3)
     assert torch.equal(items[:, :SLATE], greedy)
     assert (scores[:, :-1] >= scores[:, 1:]).all()
+    expected = agent.scores_of(observation, items)
+    torch.testing.assert_close(scores, expected, rtol=1e-4, atol=1e-5)
     assert np.isin(items.numpy(), AFTER).all()
 
 

@@ -190,6 +190,16 @@ def test_vectors_of_new_items_start_by_the_rule_that_is_set(variant: str, predic
     assert vectors[NEW].any() == predicted
 
 
+@torch.no_grad()
+def test_a_new_item_starts_at_the_mean_of_those_that_were_live_until_then() -> None:
+    agent = at_launch("a2c")
+    agent.set_catalogue(CHANGED)
+    bias = agent._actor.item_bias
+    bias.copy_(torch.arange(N_ITEMS + 1.0).square())
+    agent.set_catalogue(make_catalogue([*AFTER, 12], [*LAUNCH, *NEW, 12]))
+    assert bias[12].item() == pytest.approx(np.mean([item**2 for item in AFTER]))
+
+
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_an_agent_resumes_after_a_change_and_a_policy_is_restored(variant: str) -> None:
     name, options = VARIANTS[variant]
@@ -240,6 +250,10 @@ def test_a_twin_made_after_a_change_shares_the_tables(variant: str) -> None:
         (
             LiveCatalogue(AT_LAUNCH.live, AT_LAUNCH.item_vectors, AT_LAUNCH.codes * 4),
             "code 8 at level 1, .* knows 3 codes there",
+        ),
+        (
+            LiveCatalogue(AT_LAUNCH.live, AT_LAUNCH.item_vectors, AT_LAUNCH.codes * [1, 4]),
+            "code 12 at level 2, .* knows 4 codes there",
         ),
     ],
 )
