@@ -190,12 +190,11 @@ def test_vectors_of_new_items_start_by_the_rule_that_is_set(variant: str, predic
     assert vectors[NEW].any() == predicted
 
 
-@torch.no_grad()
 def test_a_new_item_starts_at_the_mean_of_those_that_were_live_until_then() -> None:
     agent = at_launch("a2c")
     agent.set_catalogue(CHANGED)
     bias = agent._actor.item_bias
-    bias.copy_(torch.arange(N_ITEMS + 1.0).square())
+    bias.data.copy_(torch.arange(N_ITEMS + 1.0).square())
     agent.set_catalogue(make_catalogue([*AFTER, 12], [*LAUNCH, *NEW, 12]))
     assert bias[12].item() == pytest.approx(np.mean([item**2 for item in AFTER]))
 

@@ -59,6 +59,8 @@ def test_a_value_knows_the_codes_before_it_and_no_other(level):
 
 def test_the_state_value_is_that_before_the_first_code():
     critic, (state, codes, counted) = random_critic(), random_slates()
+    for bias in (critic.hidden_bias, critic.value_bias):
+        torch.nn.init.normal_(bias)
     torch.testing.assert_close(critic([state]), critic.prefix_values(state, codes, counted)[0])
 
 
