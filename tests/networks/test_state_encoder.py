@@ -246,3 +246,24 @@ def test_the_other_form_of_the_history_is_refused(vectors):
         make_encoder(vectors, reads_responses=True)(seen)
     with pytest.raises(ValueError, match="responses"):
         make_encoder(vectors)(seen._replace(responses=torch.zeros(1, 5).long()))
+
+
+@torch.no_grad()
+def test_what_surrounds_the_attention_by_hand(vectors):
+    encoder = make_encoder(vectors, n_layers=0, n_dense=1, max_step=3, reads_responses=True)
+    torch.nn.init.normal_(encoder.skip_gate)
+    seen = observe([[0, 0, 0, 2, 4]] * 2, dense=torch.ones(2, 1), step=torch.tensor([2, 9]))
+    seen = seen._replace(responses=torch.tensor([[0, 0, 0, 0, 1], [0, 0, 0, 1, 0]]))
+    item = encoder.items(torch.tensor(4))
+    skipped = item * encoder.skip_gate + encoder.skip_vector
+    user = encoder.dense_projection.weight[:, 0] + encoder.dense_projection.bias
+    for entry, step, state in zip((item, skipped), (2, 3), encoder(seen), strict=True):
+        newest = encoder.history_norm(entry + encoder.positions[-1])
+        joined = torch.cat([newest, user, encoder.step_embedding.weight[step]])
+        fused = encoder.fuse_contract(encoder.fuse_expand(joined).relu())
+        torch.testing.assert_close(state, encoder.state_norm(newest + fused))
+
+
+def test_masks_and_offsets_are_no_part_of_a_state(vectors):
+    encoder = make_encoder(vectors, category_sizes=(3, 2))
+    assert encoder.state_dict().keys() == dict(encoder.named_parameters()).keys()
