@@ -242,7 +242,10 @@ def test_an_item_with_a_code_of_its_own_is_scored_by_its_vector_alone_while_unse
 
 def test_untrained_scores_are_nearly_even() -> None:
     torch.manual_seed(0)
-    scores = CodeScores(WIDTH, CODES, VOCABS, context_size=5, item_vectors=VECTORS)
+    scores = CodeScores(
+        WIDTH, CODES, VOCABS, context_size=5, item_vectors=VECTORS, item_deviations=True
+    )
+    assert not scores.effects().any()
     for layer, width in zip((*scores.heads, scores.vector_query), (6, 5, 5, 6), strict=True):
         # a linear layer starts within one over the root of its width
         largest = max(float(weight.abs().max()) for weight in layer.parameters())

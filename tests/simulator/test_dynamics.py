@@ -233,3 +233,20 @@ def test_with_clicks_alone_the_simulated_user_goes_by_the_observation_itself():
     state = make_rules(2).start(new_user())
     assert state.simulator_view is state.observation
     assert state.clicked.shape == (1, 0)
+
+
+@pytest.mark.parametrize(("options", "kept"), [({"cap": 2}, []), ({"exclude_shown": True}, [3])])
+def test_what_was_shown_before_counts_where_nothing_is_shown_twice_alone(options, kept):
+    rules = make_rules(2, horizon=2, **options)
+    start = rules.start(new_user()._replace(shown=torch.tensor([[3]])))
+    assert start.observation.shown[0].tolist() == [PAD_ID] * rules.shown_size + kept
+
+
+def test_a_step_changes_nobodys_features():
+    user = new_user(2)._replace(
+        user_categories=torch.tensor([[1, 2], [3, 4]]), user_dense=torch.tensor([[0.5], [1.5]])
+    )
+    rules = make_rules(2)
+    after = rules.advance(rules.start(user), torch.tensor([[1, 2]] * 2), torch.ones(2, 2))
+    assert torch.equal(after.state.observation.user_categories, user.user_categories)
+    assert torch.equal(after.state.observation.user_dense, user.user_dense)

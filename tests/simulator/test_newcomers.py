@@ -229,6 +229,10 @@ def test_only_starts_that_are_drawn_are_inferred(model):
     everything, other = meet(model, LOG.test)
     assert len(some["judge"].tastes) == len(everything["judge"].tastes) - 1
     assert torch.equal(asked(some["judge"], pool, rows), asked(everything["judge"], other, rows))
+    known = rows_of(UserPool.from_log(LOG.test, USERS, HISTORY), NEW[1] + 1)
+    with_known, pool = meet(model, LOG.test, starts=torch.cat([rows, known]))
+    assert torch.equal(with_known["judge"].tastes, some["judge"].tastes)
+    assert torch.equal(pool.user_numbers(known), pool.users[known].long())
     none, pool = meet(model, LOG.test, starts=rows[:0])
     assert pool.numbers is not None  # which sessions there are does not depend on their number
     assert len(none["judge"].tastes) == len(model.tastes)

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from hsrl_pipeline.config.session import CandidatesConfig, RewardConfig, SessionConfig
+from hsrl_pipeline.errors import UserError
 from hsrl_pipeline.simulator.session_setting import SessionSetting
 
 N_ITEMS = 6
@@ -30,3 +31,16 @@ def test_shelves_that_do_not_bind_slates_are_no_part_of_the_setting() -> None:
     free.candidate_rules().check(slates, nothing_shown)
     with pytest.raises(ValueError, match="not of the slot's shelf"):
         bound.candidate_rules().check(slates, nothing_shown)
+
+
+def test_nothing_counts_as_shown_before_a_session_unless_said() -> None:
+    setting = SessionSetting(
+        SessionConfig(horizon=3),
+        RewardConfig(),
+        CandidatesConfig(exclude_shown=True),
+        slate_size=2,
+        n_items=N_ITEMS,
+    )
+    setting.candidate_rules()
+    with pytest.raises(UserError, match="6 different items from a set of 5"):
+        setting.candidate_rules(1)
