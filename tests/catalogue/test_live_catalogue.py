@@ -24,6 +24,15 @@ def test_released_items_stay_published_and_unknown_ones_are_not() -> None:
     assert catalogue.published.tolist() == [False, True, True, False]
 
 
+def test_further_rows_are_published_by_nobody_yet() -> None:
+    grown = LiveCatalogue(**_tables()).with_rows(2)
+
+    assert (grown.n_items, grown.item_vectors.shape, grown.codes.shape) == (5, (6, 2), (6, 2))
+    assert grown.live_items.tolist() == [1]
+    assert grown.published.tolist() == [False, True, True, False, False, False]
+    assert not grown.item_vectors[4:].any()
+
+
 def test_half_a_semantic_id_publishes_nothing() -> None:
     tables = _tables()
     tables["codes"][2] = [2, -1]

@@ -56,6 +56,7 @@ def test_the_document_says_all_and_its_version_follows_the_content() -> None:
         ({"launch": [1, 2, 3, 6]}, "claims version .* but is .*: it was changed"),
         ({"launch": [1, 2, "x"]}, "whole numbers .*launch"),
         ({"launch": [1, 2, 9]}, "Item 9 does not exist: items are numbered 1 to 6"),
+        ({"launch": [1, 2, 0]}, "Item 0 does not exist: items are numbered 1 to 6"),
         ({"steps": [{"added": [3], "released": []}]}, "Item 3 arrives while it is live.*change 1"),
         ({"steps": [{"added": [], "released": [6]}]}, "Item 6 .*leaves while it is not.*change 1"),
         ({"steps": [{"added": [4], "released": 1.5}]}, "whole numbers .*change 1"),

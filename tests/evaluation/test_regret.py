@@ -18,9 +18,11 @@ def test_regret_is_averaged_over_updates_and_added_over_changes() -> None:
         (1, 10): np.array([1.0, 0.0]),
         (1, 40): np.array([0.0, 4.0]),
         (2, 0): np.array([3.0, 1.0]),
+        (3, 10): np.array([2.0, 0.0]),
+        (3, 30): np.array([4.0, 1.0]),
     }
-    # session 1: (10 * 1.5 + 30 * 0.5) / 40 + 3; session 2: (0 + 30 * 2) / 40 + 1
-    np.testing.assert_allclose(area_under_regret(regret), [3.75, 2.5])
+    # session 1: (10 * 1.5 + 30 * 0.5) / 40 + 3 + 3; session 2: (0 + 30 * 2) / 40 + 1 + 0.5
+    np.testing.assert_allclose(area_under_regret(regret), [6.75, 3.0])
 
 
 @pytest.mark.parametrize(
