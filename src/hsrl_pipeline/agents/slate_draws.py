@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import torch
 
+from hsrl_pipeline.losses.slate_and_rest import FAINTEST
 from hsrl_pipeline.networks.top_places import top_places
 
 DRAWS_PER_PLACE = 4
 """Draws with replacement, per place, after which a row that still lacks items is drawn from what
 is left in another way."""
-
-FAINTEST = -60.0
-"""Log of the share of the likeliest item below which items count as this likely: too rare to be
-drawn, and exponentials beyond are slow on a CPU."""
 
 
 def draw_without_replacement(

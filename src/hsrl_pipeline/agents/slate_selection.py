@@ -6,6 +6,9 @@ and scored by the same rules.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import numpy as np
 import torch
 
@@ -150,16 +153,8 @@ class SlateSelector:
             log_prob: (batch,) float32. Log-probability of the ordered slate.
         """
         check_shape("logits", logits, None, self._n_items + 1)
-        live = self._of_live(logits)
-        parts = []
-        for group in self._groups:
-            if group is None:
-                parts.append(draw_without_replacement(live[:, 1:], self._share, generator) + 1)
-            else:
-                parts.append(
-                    group[draw_without_replacement(live[:, group], self._share, generator)]
-                )
-        slates = torch.cat(parts, dim=-1)
+        draw = partial(draw_without_replacement, n=self._share, generator=generator)
+        slates = self._by_shelf(self._of_live(logits), draw)
         return slates, self.log_prob(logits, slates).sum(-1)
 
     def log_prob(self, logits: torch.Tensor, slates: torch.Tensor) -> torch.Tensor:
@@ -258,10 +253,16 @@ class SlateSelector:
 
     def _top(self, scores: torch.Tensor, share: int) -> torch.Tensor:
         """Return (batch, share of all shelves) int64, the best items of each shelf."""
-        parts = []
-        for group in self._groups:
-            if group is None:
-                parts.append(top_places(scores[:, PAD_ID + 1 :], share) + 1)
-            else:
-                parts.append(group[scores[:, group].topk(share, dim=-1).indices])
+        return self._by_shelf(scores, partial(top_places, n=share))
+
+    def _by_shelf(
+        self, scores: torch.Tensor, choose: Callable[[torch.Tensor], torch.Tensor]
+    ) -> torch.Tensor:
+        """Return (batch, any) int64, the items that are chosen on each shelf by their scores."""
+        parts = [
+            choose(scores[:, PAD_ID + 1 :]) + 1
+            if group is None
+            else group[choose(scores[:, group])]
+            for group in self._groups
+        ]
         return torch.cat(parts, dim=-1)

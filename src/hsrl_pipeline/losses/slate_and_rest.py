@@ -12,10 +12,10 @@ from hsrl_pipeline.shapes import check_shape
 HIDDEN = -1e20
 """Score of items that take no probability: finite, so that gradients beside it stay defined."""
 
-
 FAINTEST = -60.0
 """Log of the share of the likeliest item below which a share counts as no less: it is nothing
-beside it in float32."""
+beside it in float32 and never drawn, and exponentials that end in smaller numbers are slow on a
+CPU."""
 
 
 class SlateAndRest(NamedTuple):
