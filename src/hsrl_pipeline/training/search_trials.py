@@ -56,9 +56,11 @@ def search_agent(
         regime: replace(sessions, candidates=sessions.candidates.in_regime(regime))
         for regime in regimes
     }
+    contexts = {regime: agent_context(data, own, seed) for regime, own in settings_of.items()}
+    pool = data.pool("train", sessions.session)
     judges = {
         regime: EvaluationSetting(
-            pool=data.pool("train", own.session),
+            pool=pool,
             sessions=own,
             item_vectors=data.item_vectors,
             n_episodes=search.n_episodes,
@@ -79,7 +81,7 @@ def search_agent(
                 sessions=own,
                 seed=seed,
             )
-            policy = restore_policy(checkpoint, agent_context(data, own, seed))
+            policy = restore_policy(checkpoint, contexts[regime])
             judged = evaluate_policy(policy, response, judges[regime])
             rewards[regime] = float(judged.total_reward.mean())
         return rewards
