@@ -108,6 +108,20 @@ def make_config(**values):
     return TrainingConfig(**{**small, **values})
 
 
+class StopHere(Exception):
+    """Raised to end a training early."""
+
+
+def stop_at(iteration):
+    """Return what ends a training with ``StopHere`` at its first point from an iteration on."""
+
+    def on_metrics(step, figures):
+        if step >= iteration:
+            raise StopHere
+
+    return on_metrics
+
+
 @pytest.fixture
 def parts():
     return make_parts

@@ -18,7 +18,7 @@ from hsrl_pipeline.training.checkpoint_store import FileCheckpointStore
 from hsrl_pipeline.training.early_stopping import EarlyStopping
 from hsrl_pipeline.training.trainer import Trainer
 
-from .conftest import CPU, ENCODER, N_ITEMS, make_context
+from .conftest import CPU, ENCODER, N_ITEMS, StopHere, make_context, stop_at
 
 SETTINGS = {
     "hsrl": HsrlSettings(encoder=ENCODER, warm_start_iterations=12),
@@ -45,18 +45,6 @@ CHANGES = {
     15: make_catalogue([1, 2, 4, 5, 6, 9, 10], [*LAUNCH, 9, 10]),
     22: make_catalogue([1, 3, 4, 5, 9, 10, 11], [*LAUNCH, 9, 10, 11]),
 }
-
-
-class StopHere(Exception):
-    pass
-
-
-def stop_at(iteration):
-    def on_metrics(step, figures):
-        if step >= iteration:
-            raise StopHere
-
-    return on_metrics
 
 
 def train(parts, config, *, checkpoints=None, on_metrics=None, catalogues=CHANGES, seed=0):

@@ -10,10 +10,10 @@ from hsrl_pipeline.config.agents.hsrl import HsrlSettings
 from hsrl_pipeline.config.agents.pg_ra import PGRASettings
 from hsrl_pipeline.training.checkpoint_store import FileCheckpointStore
 from hsrl_pipeline.training.collector import Collector
-from hsrl_pipeline.training.trainer import Trainer
 
-from .conftest import CPU, ENCODER
+from .conftest import CPU, ENCODER, StopHere, stop_at
 from .test_catalogue_changes import CHANGES, assert_equal_trees, launch_context
+from .test_catalogue_changes import train as run_training
 
 SESSIONS, STEPS = 4, 3
 SETTINGS = {
@@ -23,35 +23,19 @@ SETTINGS = {
 }
 
 
-class StopHere(Exception):
-    pass
-
-
-def stop_at(iteration):
-    def on_metrics(step, figures):
-        if step >= iteration:
-            raise StopHere
-
-    return on_metrics
-
-
 @pytest.fixture
 def train(parts, config):
     def run(name, *, checkpoints=None, on_metrics=None, catalogues=None, **values):
-        agent, sessions, log = parts(
-            name=name, settings=SETTINGS[name], context=launch_context() if catalogues else None
-        )
+        context = launch_context() if catalogues else None
+        made = parts(name=name, settings=SETTINGS[name], context=context)
         values = {"fresh_batch_size": SESSIONS, "return_steps": STEPS, **values}
-        trainer = Trainer(
-            agent,
+        agent, history = run_training(
+            made,
             config(**values),
-            seed=0,
-            device=CPU,
-            sessions=sessions,
-            log=log,
+            checkpoints=checkpoints,
+            on_metrics=on_metrics,
             catalogues=catalogues,
         )
-        history = trainer.run(on_metrics, checkpoints)
         return agent.state_dict(), history
 
     return run

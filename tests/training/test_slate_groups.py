@@ -8,11 +8,11 @@ import torch
 from hsrl_pipeline.config.agents.hsrl import HsrlSettings
 from hsrl_pipeline.training.checkpoint_store import FileCheckpointStore
 from hsrl_pipeline.training.collector import Collector
-from hsrl_pipeline.training.trainer import Trainer
 
-from .conftest import CPU, ENCODER
+from .conftest import CPU, ENCODER, StopHere, stop_at
 from .test_catalogue_changes import CHANGES, assert_equal_trees, launch_context
-from .test_return_steps import SESSIONS, StopHere, stop_at
+from .test_catalogue_changes import train as run_training
+from .test_return_steps import SESSIONS
 
 
 def settings(group_size, **values):
@@ -30,18 +30,15 @@ class StepResponse:
 def train(parts, config):
     def run(group_size=3, *, checkpoints=None, on_metrics=None, catalogues=None, **values):
         context = launch_context() if catalogues else None
-        agent, sessions, log = parts(name="hsrl", settings=settings(group_size), context=context)
+        made = parts(name="hsrl", settings=settings(group_size), context=context)
         values = {"fresh_batch_size": SESSIONS, "feedback": "expected", **values}
-        trainer = Trainer(
-            agent,
+        agent, history = run_training(
+            made,
             config(**values),
-            seed=0,
-            device=CPU,
-            sessions=sessions,
-            log=log,
+            checkpoints=checkpoints,
+            on_metrics=on_metrics,
             catalogues=catalogues,
         )
-        history = trainer.run(on_metrics, checkpoints)
         return agent.state_dict(), history
 
     return run

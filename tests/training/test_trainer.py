@@ -19,6 +19,8 @@ from hsrl_pipeline.errors import UserError
 from hsrl_pipeline.training.checkpoint_store import FileCheckpointStore
 from hsrl_pipeline.training.trainer import Trainer
 
+from .conftest import StopHere, stop_at
+
 CPU = torch.device("cpu")
 
 
@@ -33,18 +35,6 @@ def assert_equal_weights(first, second):
     assert first.keys() == second.keys()
     for name in first:
         assert torch.equal(first[name], second[name]), name
-
-
-class StopHere(Exception):
-    pass
-
-
-def stop_at(iteration):
-    def on_metrics(step, figures):
-        if step >= iteration:
-            raise StopHere
-
-    return on_metrics
 
 
 def test_curves_hold_what_the_issue_asks_for(parts, config):
