@@ -1,11 +1,9 @@
-"""What the agents made of torch modules have in common: state, optimiser steps and targets."""
+"""What the agents made of torch modules have in common: catalogue, state, twins, updates."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -13,9 +11,10 @@ from torch import nn
 from typing_extensions import Self
 
 from hsrl_pipeline.agents.base import AgentContext, Bootstrap, LogBatch, UpdateStats
+from hsrl_pipeline.agents.gradient_steps import GradientSteps, SettingsT
 from hsrl_pipeline.agents.slate_selection import SlateSelector
 from hsrl_pipeline.catalogue.live_catalogue import LiveCatalogue
-from hsrl_pipeline.config.agents.shared import AgentSettings, DiscountedSettings
+from hsrl_pipeline.config.agents.shared import DiscountedSettings
 from hsrl_pipeline.losses.returns import td_target
 from hsrl_pipeline.networks.catalogue_tables import (
     CatalogueTables,
@@ -28,19 +27,14 @@ from hsrl_pipeline.replay.transitions import TransitionBatch
 from hsrl_pipeline.seeding import derive_seed
 
 Experience = Literal["log", "replay", "fresh"]
-ModuleT = TypeVar("ModuleT", bound=nn.Module)
-SettingsT = TypeVar("SettingsT", bound=AgentSettings)
 
 
-class TorchAgent(Generic[SettingsT]):
-    """State, optimiser steps and random draws of an agent made of torch modules.
+class TorchAgent(GradientSteps[SettingsT]):
+    """An agent made of torch modules, as the trainer and the server know it.
 
     An agent implements ``act`` and what it learns: ``_learn`` and ``_value_next`` where it
     learns from transitions, ``_learn_from_log`` where it learns from the log alone. Whether it
     was given what it needs is checked here, in ``update``.
-
-    Random draws inside an update depend on the seed and the number of updates alone, so that a
-    resumed run continues with the very numbers the unbroken one would have drawn.
 
     Args:
         name: Registered name.
@@ -63,6 +57,12 @@ class TorchAgent(Generic[SettingsT]):
         critics: dict[str, nn.Module] | None = None,
         log_batch_size: int = 0,
     ) -> None:
+        super().__init__(
+            nn.ModuleDict({"policy": policy, **(critics or {})}),
+            settings,
+            context.device,
+            derive_seed(context.seed, f"agent.{name}.update"),
+        )
         self.name = name
         self.experience: Experience = experience
         self.latent_size = 0
@@ -70,10 +70,6 @@ class TorchAgent(Generic[SettingsT]):
         self.log_batch_size = log_batch_size
         self.group_size = 1
         self.gamma = settings.gamma if isinstance(settings, DiscountedSettings) else 0.0
-        self._settings = settings
-        self._device = context.device
-        self._seed = derive_seed(context.seed, f"agent.{name}.update")
-        self._n_updates = 0
         self._selector = SlateSelector(
             context.n_items, context.slate_size, context.shelves, context.device
         )
@@ -86,13 +82,6 @@ class TorchAgent(Generic[SettingsT]):
         self._vocab_sizes = context.vocab_sizes
         self._catalogue_version: str | None = None
         self._policy = policy
-        self._modules = nn.ModuleDict({"policy": policy, **(critics or {})}).to(context.device)
-        self._modules.eval()
-        self._targets = nn.ModuleDict()
-        self._optimizers: dict[str, torch.optim.Optimizer] = {}
-        self._learning_rates: dict[str, float] = {}
-        self._learning_rate_share = 1.0
-        self._weights: dict[int, list[torch.Tensor]] = {}
 
     @property
     def catalogue_version(self) -> str | None:
@@ -181,16 +170,6 @@ class TorchAgent(Generic[SettingsT]):
     def load_policy_state(self, state: dict[str, torch.Tensor]) -> None:
         """Restore what ``policy_state`` returned."""
         self._policy.load_state_dict(state)
-
-    def scale_learning_rates(self, share: float) -> None:
-        """Make all step sizes a share of what the settings say.
-
-        Args:
-            share: In [0, 1]; 1 is the settings' own.
-        """
-        self._learning_rate_share = share
-        for name, rate in self._learning_rates.items():
-            self._set_learning_rate(name, rate)
 
     def twin(self) -> Self:
         """Return a copy that can act and value next observations while this one is updated.
@@ -293,86 +272,3 @@ class TorchAgent(Generic[SettingsT]):
     def _no_latent(self, slates: torch.Tensor) -> torch.Tensor:
         """Return the (batch, 0) latent action of agents without one."""
         return torch.empty((slates.shape[0], 0), device=slates.device)
-
-    def _add_optimizer(
-        self,
-        name: str,
-        parameters: Iterable[nn.Parameter],
-        learning_rate: float,
-        weight_decay: float = 0.0,
-    ) -> None:
-        """Create a fused AdamW over the parameters; without weight decay it is Adam."""
-        self._optimizers[name] = torch.optim.AdamW(
-            parameters, lr=learning_rate, weight_decay=weight_decay, fused=True
-        )
-        self._learning_rates[name] = learning_rate
-
-    def _set_learning_rate(self, name: str, rate: float) -> None:
-        """Set the step size that the settings ask for at this time."""
-        self._learning_rates[name] = rate
-        for group in self._optimizers[name].param_groups:
-            group["lr"] = rate * self._learning_rate_share
-
-    def _add_target(self, name: str, module: ModuleT) -> ModuleT:
-        """Return a copy of the module that follows it and never receives gradient."""
-        target = copy.deepcopy(module).requires_grad_(False).eval()
-        self._targets[name] = target
-        return target
-
-    def _polyak_update(self, target: nn.Module, online: nn.Module, tau: float) -> None:
-        """Move the target's weights the share ``tau`` towards the online ones (Polyak)."""
-        with torch.no_grad():
-            pair = self._weights_of(target), self._weights_of(online)
-            torch._foreach_lerp_(*pair, tau)
-
-    def _weights_of(self, module: nn.Module) -> list[torch.Tensor]:
-        """Return a module's parameters; looked up once, for walking a module tree is slow."""
-        key = id(module)
-        if key not in self._weights:
-            self._weights[key] = list(module.parameters())
-        return self._weights[key]
-
-    def _step(self, name: str) -> torch.Tensor:
-        """Clip the gradient, step one optimiser and return the norm before clipping."""
-        optimizer = self._optimizers[name]
-        parameters = [weight for group in optimizer.param_groups for weight in group["params"]]
-        norm = nn.utils.clip_grad_norm_(parameters, self._settings.gradient_clip, foreach=True)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-        return norm
-
-    def _precision(self) -> torch.autocast:
-        """Return the context in which forward passes of an update run."""
-        return torch.autocast(
-            self._device.type,
-            dtype=torch.bfloat16,
-            enabled=self._settings.mixed_precision and self._device.type == "cuda",
-        )
-
-    @contextmanager
-    def _updating(self) -> Iterator[torch.Generator]:
-        """Run one update: dropout on, its draws fixed by seed and update count, mixed precision.
-
-        Yields:
-            The random stream of this update, for noise that a loss needs.
-        """
-        self._n_updates += 1
-        generator = self._draws_of(self._n_updates)
-        if self._settings.encoder.dropout == 0.0:
-            with self._precision():
-                yield generator
-            return
-        devices = [self._device] if self._device.type == "cuda" else []
-        with torch.random.fork_rng(devices=devices), self._precision():
-            torch.manual_seed((self._seed + self._n_updates) % 2**63)
-            self._modules.train()
-            try:
-                yield generator
-            finally:
-                self._modules.eval()
-
-    def _draws_of(self, update: int) -> torch.Generator:
-        """Return the random stream of the update with a number."""
-        generator = torch.Generator(self._device)
-        generator.manual_seed((self._seed + update) % 2**63)
-        return generator
