@@ -20,7 +20,8 @@ from hsrl_pipeline.evaluation.live_references import (
 )
 from hsrl_pipeline.evaluation.moving_policies import ReferencesOfChange
 from hsrl_pipeline.evaluation.references import GreedyPolicy, ItemScorePolicy, fit_static_slate
-from hsrl_pipeline.evaluation.rollouts import SessionRecords, evaluate_policy
+from hsrl_pipeline.evaluation.rollouts import evaluate_policy
+from hsrl_pipeline.evaluation.session_records import SessionRecords
 
 from .conftest import N_ITEMS, SLATE, FixedPolicy, TableResponse, make_setting, taste_table
 

@@ -12,7 +12,7 @@ from hsrl_pipeline.evaluation.rollout_metrics import (
     step_table,
     user_table,
 )
-from hsrl_pipeline.evaluation.rollouts import SessionRecords
+from hsrl_pipeline.evaluation.session_records import SessionRecords
 
 NAN = math.nan
 

@@ -6,7 +6,8 @@ import torch
 
 from hsrl_pipeline.config.session import CandidatesConfig, SessionConfig
 from hsrl_pipeline.evaluation.references import RandomPolicy
-from hsrl_pipeline.evaluation.rollouts import SessionRecords, evaluate_policy
+from hsrl_pipeline.evaluation.rollouts import evaluate_policy
+from hsrl_pipeline.evaluation.session_records import SessionRecords
 from hsrl_pipeline.progress import Progress
 from hsrl_pipeline.simulator.response.recorded import RecordedResponse
 from hsrl_pipeline.simulator.slate_env import SlateSessions

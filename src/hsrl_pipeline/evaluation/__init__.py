@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from hsrl_pipeline.evaluation.references import fit_static_slate as fit_static_slate
     from hsrl_pipeline.evaluation.references import popularity_policy as popularity_policy
     from hsrl_pipeline.evaluation.rollouts import EvaluationSetting as EvaluationSetting
-    from hsrl_pipeline.evaluation.rollouts import SessionRecords as SessionRecords
     from hsrl_pipeline.evaluation.rollouts import evaluate_policy as evaluate_policy
+    from hsrl_pipeline.evaluation.session_records import SessionRecords as SessionRecords
 else:
     __getattr__, __dir__, __all__ = lazy_names(
         __name__,
@@ -39,6 +39,7 @@ else:
                 "fit_static_slate",
                 "popularity_policy",
             ],
-            ".rollouts": ["EvaluationSetting", "SessionRecords", "evaluate_policy"],
+            ".rollouts": ["EvaluationSetting", "evaluate_policy"],
+            ".session_records": ["SessionRecords"],
         },
     )

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsrl_pipeline.catalogue.live_catalogue import LiveCatalogue
-from hsrl_pipeline.evaluation.rollouts import SessionRecords
+from hsrl_pipeline.evaluation.session_records import SessionRecords
 from hsrl_pipeline.shapes import check_shape
 
 

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from hsrl_pipeline.agents.base import Policy
 from hsrl_pipeline.atomic import staged_path
-from hsrl_pipeline.evaluation.rollouts import EvaluationSetting, SessionRecords, evaluate_policy
+from hsrl_pipeline.evaluation.rollouts import EvaluationSetting, evaluate_policy
+from hsrl_pipeline.evaluation.session_records import SessionRecords
 from hsrl_pipeline.progress import Progress
-from hsrl_pipeline.simulator.slate_env import Response
+from hsrl_pipeline.simulator.response.protocol import Response
 
 logger = logging.getLogger(__name__)
 

@@ -26,9 +26,10 @@ from hsrl_pipeline.evaluation.moving_policies import (
 )
 from hsrl_pipeline.evaluation.policy_evaluation import STATIC_SLATE_SESSIONS
 from hsrl_pipeline.evaluation.references import training_clicks
-from hsrl_pipeline.evaluation.rollouts import EvaluationSetting, SessionRecords
+from hsrl_pipeline.evaluation.rollouts import EvaluationSetting
 from hsrl_pipeline.evaluation.serving_sessions import ServingSessions
 from hsrl_pipeline.evaluation.session_draws import SessionDraws
+from hsrl_pipeline.evaluation.session_records import SessionRecords
 from hsrl_pipeline.evaluation.truth_check import Blindfolded, TrueResponse, identify_users
 from hsrl_pipeline.evaluation.versions import array_version, code_version, sessions_version
 from hsrl_pipeline.provenance import checkpoint_version

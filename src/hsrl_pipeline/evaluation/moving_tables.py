@@ -16,7 +16,7 @@ from hsrl_pipeline.evaluation.bootstrap import bootstrap_intervals
 from hsrl_pipeline.evaluation.catalogue_metrics import catalogue_metrics
 from hsrl_pipeline.evaluation.moving_evaluation import UPPER, Judged
 from hsrl_pipeline.evaluation.regret import area_under_regret, recovery
-from hsrl_pipeline.evaluation.rollouts import SessionRecords
+from hsrl_pipeline.evaluation.session_records import SessionRecords
 from hsrl_pipeline.simulator.moving_world import MovingWorld
 
 RUN_KEYS = ("policy", "seed", "simulator", "regime", "arm")

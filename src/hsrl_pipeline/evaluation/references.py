@@ -14,7 +14,8 @@ from hsrl_pipeline.agents.base import Action, Policy
 from hsrl_pipeline.agents.slate_selection import SlateSelector
 from hsrl_pipeline.data.slate_log import SlateLog
 from hsrl_pipeline.evaluation.kept_rollouts import KEEPS_NOTHING, KeptRollouts
-from hsrl_pipeline.evaluation.rollouts import EvaluationSetting, Rollouts, SessionRecords
+from hsrl_pipeline.evaluation.rollouts import EvaluationSetting, Rollouts
+from hsrl_pipeline.evaluation.session_records import SessionRecords, join_batches
 from hsrl_pipeline.evaluation.side_by_side import run_side_by_side
 from hsrl_pipeline.observation import Observation
 from hsrl_pipeline.simulator.response.base import UserResponseModel
@@ -207,7 +208,8 @@ def _average_over_states(
         for average, start in zip(averages, rollouts.starts, strict=True)
     ]
     batches = run_side_by_side(work, setting.sessions.device)
-    return torch.stack([average.sums for average in averages]).sum(0), rollouts.join(batches)
+    records = join_batches(batches, setting.sessions.slate_size)
+    return torch.stack([average.sums for average in averages]).sum(0), records
 
 
 def build_references(

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from hsrl_pipeline.evaluation.rollouts import SessionRecords
+from hsrl_pipeline.evaluation.session_records import SessionRecords
 from hsrl_pipeline.shapes import PAD_ID
 
 HEAD_SHARE = 0.2

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -14,20 +13,23 @@ from numpy.typing import NDArray
 from hsrl_pipeline.agents.base import Policy
 from hsrl_pipeline.catalogue.live_catalogue import LiveCatalogue
 from hsrl_pipeline.evaluation.session_draws import SessionDraws
+from hsrl_pipeline.evaluation.session_records import (
+    BatchRecords,
+    SessionRecorder,
+    SessionRecords,
+    join_batches,
+)
 from hsrl_pipeline.evaluation.side_by_side import run_side_by_side
 from hsrl_pipeline.observation import Observation
 from hsrl_pipeline.progress import Progress
 from hsrl_pipeline.seeding import torch_generator
-from hsrl_pipeline.shapes import PAD_ID, check_shape
+from hsrl_pipeline.shapes import check_shape
 from hsrl_pipeline.simulator.click_draws import draw_clicks
 from hsrl_pipeline.simulator.event_histories import drop_unpublished
+from hsrl_pipeline.simulator.response.protocol import Response, refuse_training_mode
 from hsrl_pipeline.simulator.response.recorded import with_user_numbers
 from hsrl_pipeline.simulator.session_setting import SessionSetting
-from hsrl_pipeline.simulator.slate_env import Response, refuse_training_mode
 from hsrl_pipeline.simulator.user_pool import UserPool
-
-BY_ITEM = ("exposures", "item_clicks")
-"""What is counted by item, where all else is kept by session."""
 
 
 @dataclass(frozen=True)
@@ -53,86 +55,6 @@ class EvaluationSetting:
     seed: int = 0
     batch_size: int = 1024
     catalogue: LiveCatalogue | None = None
-
-
-@dataclass(frozen=True)
-class SessionRecords:
-    """What happened in the sessions of one policy on one simulator.
-
-    Attributes:
-        users: (episode,) int64. User index of each session.
-        rewards: (episode, horizon) float64. Reward of each step; NaN after the end.
-        clicks: (episode,) int64. Clicked items of each session.
-        exposures: (item,) int64. How often each item was shown; entry 0 is 0.
-        item_clicks: (item,) int64. How often each item was clicked; entry 0 is 0.
-        repeated: (episode,) int64. Shown items that the session had already been shown.
-        similarity: (episode,) float64. Sum over the session's slates of the mean cosine
-            similarity of their pairs of items; NaN where a slate has no pair.
-        slate_size: Items per slate, K.
-    """
-
-    users: NDArray[np.int64]
-    rewards: NDArray[np.float64]
-    clicks: NDArray[np.int64]
-    exposures: NDArray[np.int64]
-    item_clicks: NDArray[np.int64]
-    repeated: NDArray[np.int64]
-    similarity: NDArray[np.float64]
-    slate_size: int
-
-    @property
-    def total_reward(self) -> NDArray[np.float64]:
-        """(episode,) float64. Sum of the rewards of each session."""
-        total: NDArray[np.float64] = np.nansum(self.rewards, axis=1)
-        return total
-
-    @property
-    def depth(self) -> NDArray[np.int64]:
-        """(episode,) int64. Steps of each session."""
-        steps: NDArray[np.int64] = (~np.isnan(self.rewards)).sum(axis=1)
-        return steps
-
-
-class _Recorder:
-    """Tensors that a batch of sessions writes its steps to."""
-
-    def __init__(self, batch: int, horizon: int, slate_size: int, device: str) -> None:
-        self.rewards = torch.full((batch, horizon), torch.nan, dtype=torch.float64, device=device)
-        self.clicks = torch.zeros(batch, dtype=torch.int64, device=device)
-        self.similarity = torch.zeros(batch, dtype=torch.float64, device=device)
-        size = (batch, horizon, slate_size)
-        self.shown = torch.full(size, PAD_ID, dtype=torch.int64, device=device)
-        self.clicked = torch.zeros(size, dtype=torch.bool, device=device)
-
-    def by_item(self, n_items: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return (item,) int64 each: how often items were shown and clicked."""
-        counts = []
-        for items in (self.shown.flatten(), self.shown[self.clicked]):
-            count = torch.bincount(items, minlength=n_items + 1)
-            count[PAD_ID] = 0  # the unused steps of finished sessions
-            counts.append(count)
-        return counts[0], counts[1]
-
-    def repeated(self) -> torch.Tensor:
-        """Return (batch,) int64: shown items that appeared earlier in their session."""
-        ordered = self.shown.flatten(1).sort(dim=1).values
-        return ((ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] != PAD_ID)).sum(dim=1)
-
-
-class BatchRecords(NamedTuple):
-    """What happened in some of the sessions; the fields are those of ``SessionRecords``."""
-
-    users: torch.Tensor
-    rewards: torch.Tensor
-    clicks: torch.Tensor
-    exposures: torch.Tensor
-    item_clicks: torch.Tensor
-    repeated: torch.Tensor
-    similarity: torch.Tensor
-
-    def __len__(self) -> int:
-        """Return the number of sessions."""
-        return len(self.users)
 
 
 class Rollouts:
@@ -193,7 +115,7 @@ class Rollouts:
         stop = min(start + setting.batch_size, setting.n_episodes)
         rows, uniforms = (part.to(device) for part in self._draws.episodes(start, stop))
         generator = torch_generator(setting.seed, f"evaluation.policy.{start}", device)
-        record = _Recorder(stop - start, horizon, sessions.slate_size, device)
+        record = SessionRecorder(stop - start, horizon, sessions.slate_size, device)
         state = rules.start(pool.observation(rows), pool.clicked(rows))
         playing = torch.arange(stop - start, device=device)
         numbers = pool.user_numbers(rows)
@@ -209,41 +131,19 @@ class Rollouts:
             probabilities = response.probabilities(asked, slates)
             clicks = draw_clicks(probabilities, uniforms[playing, step])
             outcome = rules.advance(state, slates, clicks)
-            record.rewards[playing, step] = outcome.reward
-            record.clicks[playing] += clicks.sum(dim=1).to(torch.int64)
-            record.similarity[playing] += _pair_similarity(self._directions[slates])
-            record.shown[playing, step] = slates
-            record.clicked[playing, step] = clicks > 0
+            record.write(
+                step,
+                playing,
+                slates,
+                clicks,
+                reward=outcome.reward,
+                similarity=_pair_similarity(self._directions[slates]),
+            )
             staying = (~(outcome.terminated | outcome.truncated)).nonzero().squeeze(1)
             if not len(staying):
                 break
             state, playing = outcome.state.rows(staying), playing[staying]
-        exposures, item_clicks = record.by_item(sessions.n_items)
-        return BatchRecords(
-            users=pool.users[rows].to(torch.int64),
-            rewards=record.rewards,
-            clicks=record.clicks,
-            exposures=exposures,
-            item_clicks=item_clicks,
-            repeated=record.repeated(),
-            similarity=record.similarity,
-        )
-
-    def join(self, batches: Sequence[BatchRecords]) -> SessionRecords:
-        """Return the records of all sessions.
-
-        Args:
-            batches: In the order of ``starts``.
-        """
-        columns = {
-            name: torch.cat([getattr(batch, name) for batch in batches]).cpu().numpy()
-            for name in BatchRecords._fields
-            if name not in BY_ITEM
-        }
-        for name in BY_ITEM:
-            counts = torch.stack([getattr(batch, name) for batch in batches])
-            columns[name] = counts.sum(0).cpu().numpy()
-        return SessionRecords(**columns, slate_size=self.setting.sessions.slate_size)
+        return record.records(pool.users[rows].to(torch.int64), sessions.n_items)
 
 
 def evaluate_policy(
@@ -274,7 +174,8 @@ def evaluate_policy(
     """
     rollouts = Rollouts(response, setting)
     work = [partial(rollouts.batch, policy, start) for start in rollouts.starts]
-    return rollouts.join(run_side_by_side(work, setting.sessions.device, progress))
+    batches = run_side_by_side(work, setting.sessions.device, progress)
+    return join_batches(batches, setting.sessions.slate_size)
 
 
 def as_known_to(

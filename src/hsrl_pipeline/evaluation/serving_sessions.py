@@ -7,8 +7,9 @@ import math
 from hsrl_pipeline.agents.follows_clicks import FollowsClicks
 from hsrl_pipeline.catalogue.live_catalogue import LiveCatalogue
 from hsrl_pipeline.seeding import derive_seed, torch_generator
+from hsrl_pipeline.simulator.response.protocol import Response
 from hsrl_pipeline.simulator.session_setting import SessionSetting
-from hsrl_pipeline.simulator.slate_env import Response, SlateSessions
+from hsrl_pipeline.simulator.slate_env import SlateSessions
 from hsrl_pipeline.simulator.user_pool import UserPool
 
 SERVED_AT_ONCE = 256

@@ -16,7 +16,7 @@ from hsrl_pipeline.config.session import Regime
 from hsrl_pipeline.evaluation.bootstrap import bootstrap_intervals
 from hsrl_pipeline.evaluation.comparison import METRICS, SESSION_KEYS
 from hsrl_pipeline.evaluation.rollout_metrics import session_metrics, step_table, user_table
-from hsrl_pipeline.evaluation.rollouts import SessionRecords
+from hsrl_pipeline.evaluation.session_records import SessionRecords
 from hsrl_pipeline.evaluation.truth_check import rank_agreement, share_found, truth_table
 
 

@@ -23,7 +23,8 @@ from hsrl_pipeline.evaluation.bootstrap import (
     resampled_means,
 )
 from hsrl_pipeline.evaluation.kept_rollouts import KeptRollouts, roll_out
-from hsrl_pipeline.evaluation.rollouts import EvaluationSetting, SessionRecords
+from hsrl_pipeline.evaluation.rollouts import EvaluationSetting
+from hsrl_pipeline.evaluation.session_records import SessionRecords
 from hsrl_pipeline.observation import Observation
 from hsrl_pipeline.simulator.user_pool import UserPool
 

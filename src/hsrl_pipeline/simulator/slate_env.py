@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import torch
 
@@ -10,22 +10,15 @@ from hsrl_pipeline.catalogue.live_catalogue import LiveCatalogue
 from hsrl_pipeline.observation import Observation
 from hsrl_pipeline.seeding import torch_generator
 from hsrl_pipeline.simulator.click_draws import draw_clicks, refuse_no_probability
-from hsrl_pipeline.simulator.dynamics import SessionState
 from hsrl_pipeline.simulator.event_histories import drop_unpublished
 from hsrl_pipeline.simulator.response.ensemble import EnsembleResponse
+from hsrl_pipeline.simulator.response.protocol import Response, refuse_training_mode
 from hsrl_pipeline.simulator.response.recorded import with_user_numbers
+from hsrl_pipeline.simulator.running_sessions import RunningSessions
 from hsrl_pipeline.simulator.session_setting import SessionSetting
 from hsrl_pipeline.simulator.user_pool import UserPool
 
 RANDOM_STREAM = "simulator.sessions"
-
-
-class Response(Protocol):
-    """Anything that says how likely each item of a slate is to be clicked."""
-
-    def probabilities(self, observation: Observation, slates: torch.Tensor) -> torch.Tensor:
-        """Return (batch, slate) float32 click probabilities."""
-        ...
 
 
 class StepResult(NamedTuple):
@@ -109,7 +102,7 @@ class SlateSessions:
         self._all_known = self._pool = pool.to(self.device)
         self._catalogue_version: str | None = None
         self._generator = torch_generator(seed, RANDOM_STREAM, str(self.device))
-        self._state, self._users, self._numbers = self._new_sessions(batch_size)
+        self._running = self._start(batch_size)
 
     @property
     def catalogue_version(self) -> str | None:
@@ -133,18 +126,21 @@ class SlateSessions:
         published = torch.from_numpy(catalogue.published).to(self.device)
         if not bool(published[1:].all()) or self._pool is not self._all_known:
             self._pool = self._all_known.telling(published)
-            observation, own = self._state.observation, self._state.simulator_view.history
+            state = self._running.state
             history, responses = drop_unpublished(
-                observation.history, observation.responses, published
+                state.observation.history, state.observation.responses, published
             )
-            told = observation._replace(history=history, responses=responses)
-            self._state = self._state._replace(observation=told, clicked=own)
+            told = state.observation._replace(history=history, responses=responses)
+            own = state.simulator_view.history
+            self._running = self._running._replace(
+                state=state._replace(observation=told, clicked=own)
+            )
         self._catalogue_version = catalogue.version
 
     @property
     def observation(self) -> Observation:
         """What to act on now."""
-        return self._state.observation
+        return self._running.state.observation
 
     @property
     def measures_disagreement(self) -> bool:
@@ -154,12 +150,12 @@ class SlateSessions:
     @property
     def patience(self) -> torch.Tensor:
         """(batch,) float64. Patience left in each session; policies do not see it."""
-        return self._state.patience
+        return self._running.state.patience
 
     @property
     def users(self) -> torch.Tensor:
         """(batch,) int64. User index of each session; policies do not see it."""
-        return self._users
+        return self._running.users
 
     def reset(self, seed: int | None = None) -> Observation:
         """Start all sessions anew.
@@ -172,8 +168,8 @@ class SlateSessions:
         """
         if seed is not None:
             self._generator = torch_generator(seed, RANDOM_STREAM, str(self.device))
-        self._state, self._users, self._numbers = self._new_sessions(self.batch_size)
-        return self._state.observation
+        self._running = self._start(self.batch_size)
+        return self._running.state.observation
 
     @torch.no_grad()
     def step(self, slates: torch.Tensor) -> StepResult:
@@ -189,17 +185,18 @@ class SlateSessions:
             ValueError: A slate breaks a rule, or the response model gave no probability; names
                 row and slot.
         """
-        self._candidates.check(slates, self._state.observation.shown)
-        probabilities, disagreement = self._ask(self._state.simulator_view, slates)
+        state = self._running.state
+        self._candidates.check(slates, state.observation.shown)
+        probabilities, disagreement = self._ask(state.simulator_view, slates)
         draws = torch.rand(slates.shape, generator=self._generator, device=self.device)
         clicks = draw_clicks(probabilities, draws)
-        after, reward, terminated, truncated = self.rules.advance(self._state, slates, clicks)
-        self._state = after
+        after, reward, terminated, truncated = self.rules.advance(state, slates, clicks)
+        self._running = self._running._replace(state=after)
         finished = (terminated | truncated).nonzero().squeeze(1)
         if len(finished):
-            self._replace(finished)
+            self._running = self._running.with_new(finished, self._start(len(finished)))
         return StepResult(
-            self._state.observation,
+            self._running.state.observation,
             after.observation,
             reward.to(torch.float32),
             clicks,
@@ -227,9 +224,10 @@ class SlateSessions:
                 row and slot.
         """
         judged, deviations = [], []
+        state = self._running.state
         for one in slates:
-            self._candidates.check(one, self._state.observation.shown)
-            probabilities, disagreement = self._ask(self._state.simulator_view, one)
+            self._candidates.check(one, state.observation.shown)
+            probabilities, disagreement = self._ask(state.simulator_view, one)
             refuse_no_probability(probabilities)
             judged.append(probabilities)
             if disagreement is not None:
@@ -238,18 +236,9 @@ class SlateSessions:
 
     def state_dict(self) -> dict[str, Any]:
         """Return all that is needed to continue bit-identically."""
-        state = {
-            "observation": tuple(self._state.observation),
-            "patience": self._state.patience,
-            "users": self._users,
-            "generator": self._generator.get_state(),
-        }
-        if self._pool.numbers is not None:
-            state["numbers"] = self._numbers
-        if self._state.showings.numel():
-            state["showings"] = self._state.showings
-        if self._state.clicked.numel():
-            state["clicked"] = self._state.clicked
+        state = {**self._running.to_dict(), "generator": self._generator.get_state()}
+        if self._pool.numbers is None:
+            del state["numbers"]  # they are the user indices
         if self._catalogue_version is not None:
             state["catalogue_version"] = self._catalogue_version
         return state
@@ -265,20 +254,11 @@ class SlateSessions:
             raise ValueError(
                 f"the sessions are of catalogue version {kept}, {self._catalogue_version} is set"
             )
-        observation = Observation(*state["observation"]).to(self.device)
-        unused = observation.history.new_zeros((len(state["users"]), 0))
-        self._state = SessionState(
-            observation,
-            state["patience"].to(self.device),
-            state.get("showings", unused).to(self.device),
-            state.get("clicked", unused).to(self.device),
-        )
-        if self._state.clicked.shape[1] and not self._pool.parts_views:
+        self._running = RunningSessions.from_dict(state, self.device)
+        if self._running.state.clicked.shape[1] and not self._pool.parts_views:
             # an earlier version of the catalogue had unknown items, and views stay apart
             everything = torch.ones(self.n_items + 1, dtype=torch.bool, device=self.device)
             self._pool = self._all_known.telling(everything)
-        self._users = state["users"].to(self.device)
-        self._numbers = state.get("numbers", self._users).to(self.device)
         self._generator.set_state(state["generator"])
 
     def __getstate__(self) -> dict[str, Any]:
@@ -296,49 +276,14 @@ class SlateSessions:
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Return click probabilities, and the disagreement on them where it is measured."""
         if getattr(self._response, "identified", False):
-            observation = with_user_numbers(observation, self._numbers)
+            observation = with_user_numbers(observation, self._running.numbers)
         if self._members is not None:
             return self._members.answers(observation, slates)
         return self._response.probabilities(observation, slates), None
 
-    def _new_sessions(self, count: int) -> tuple[SessionState, torch.Tensor, torch.Tensor]:
-        """Return states, users, and what tells the simulator who these are."""
+    def _start(self, count: int) -> RunningSessions:
+        """Return new sessions of users drawn from the pool."""
         rows = torch.randint(
             len(self._pool), (count,), generator=self._generator, device=self.device
         )
-        state = self.rules.start(self._pool.observation(rows), self._pool.clicked(rows))
-        return state, self._pool.users[rows].to(torch.int64), self._pool.user_numbers(rows)
-
-    def _replace(self, finished: torch.Tensor) -> None:
-        """Give the finished rows new users; tensors already handed out stay as they are."""
-        fresh, users, numbers = self._new_sessions(len(finished))
-        observation = Observation(
-            *(
-                field.index_copy(0, finished, new) if field.numel() else field
-                for field, new in zip(self._state.observation, fresh.observation, strict=True)
-            )
-        )
-        patience = self._state.patience.index_copy(0, finished, fresh.patience)
-        showings, clicked = (
-            field.index_copy(0, finished, new) if field.numel() else field
-            for field, new in (
-                (self._state.showings, fresh.showings),
-                (self._state.clicked, fresh.clicked),
-            )
-        )
-        self._state = SessionState(observation, patience, showings, clicked)
-        self._users = self._users.index_copy(0, finished, users)
-        self._numbers = self._numbers.index_copy(0, finished, numbers)
-
-
-def refuse_training_mode(response: Response) -> None:
-    """Refuse a response model whose dropout would be drawn at every step.
-
-    Args:
-        response: A torch module, or anything else that gives probabilities.
-
-    Raises:
-        ValueError: It is a module in training mode.
-    """
-    if getattr(response, "training", False):
-        raise ValueError("the response model is in training mode: call eval() or freeze() first")
+        return RunningSessions.start(self.rules, self._pool, rows)

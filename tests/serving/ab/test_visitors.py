@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from hsrl_pipeline.agents.base import Action
-from hsrl_pipeline.evaluation.rollouts import EvaluationSetting, SessionRecords, evaluate_policy
+from hsrl_pipeline.evaluation.rollouts import EvaluationSetting, evaluate_policy
+from hsrl_pipeline.evaluation.session_records import SessionRecords
 from hsrl_pipeline.observation import Observation
 from hsrl_pipeline.serving import Recommender, RecommendRequest, ServedModel
 from hsrl_pipeline.serving.ab.visitors import Visit, Visitors

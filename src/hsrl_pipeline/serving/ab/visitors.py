@@ -18,8 +18,8 @@ from hsrl_pipeline.serving.user_features import UserEncoder
 from hsrl_pipeline.shapes import PAD_ID
 from hsrl_pipeline.simulator.click_draws import draw_clicks
 from hsrl_pipeline.simulator.dynamics import SessionState
+from hsrl_pipeline.simulator.response.protocol import Response
 from hsrl_pipeline.simulator.session_setting import SessionSetting
-from hsrl_pipeline.simulator.slate_env import Response
 from hsrl_pipeline.simulator.user_pool import UserPool
 
 
