@@ -12,7 +12,6 @@ import torch
 from hsrl_pipeline.agents.base import Agent, LogBatch
 from hsrl_pipeline.catalogue.live_catalogue import LiveCatalogue
 from hsrl_pipeline.config.training import TrainingConfig
-from hsrl_pipeline.errors import UserError
 from hsrl_pipeline.progress import Progress
 from hsrl_pipeline.seeding import derive_seed
 from hsrl_pipeline.simulator.slate_env import SlateSessions
@@ -20,6 +19,7 @@ from hsrl_pipeline.training.checkpoint_store import CheckpointStore
 from hsrl_pipeline.training.collapse import CollapseMonitor
 from hsrl_pipeline.training.collector import Collector
 from hsrl_pipeline.training.curves import Curves
+from hsrl_pipeline.training.divergence import DivergenceCheck
 from hsrl_pipeline.training.early_stopping import EarlyStopping
 from hsrl_pipeline.training.log_sampler import LogSampler
 from hsrl_pipeline.training.run_identity import check_same_run, run_identity
@@ -100,6 +100,7 @@ class Trainer:
             )
             self._collapse = CollapseMonitor(agent.name, sessions.slate_size, config.collapse_items)
         self._curves = Curves()
+        self._divergence = DivergenceCheck(agent, self._curves, config.metrics_every)
         self._iteration = 0
         self._identity = run_identity(identity or {}, agent.name, config, seed)
         self._dropout_seed = derive_seed(seed, "training.dropout")
@@ -225,7 +226,7 @@ class Trainer:
                 if last or self._iteration % config.metrics_every == 0:
                     figures = self._record(on_metrics)
                 if last or self._iteration % config.checkpoint_every == 0:
-                    self._check_finite()
+                    self._divergence.check_state(self._iteration)
                     if checkpoints is not None:
                         checkpoints.save(self.state_dict())
                 progress.advance(1, **_shown_figures(figures))
@@ -275,7 +276,7 @@ class Trainer:
         return self._log.sample(self._agent.log_batch_size)
 
     def _record(self, on_metrics: MetricStream | None) -> dict[str, float]:
-        self._check_losses()
+        self._divergence.check_losses(self._iteration)
         figures = self._curves.read()
         if self._stopping is not None:
             figures |= self._stopping.read()
@@ -286,25 +287,6 @@ class Trainer:
         if on_metrics is not None:
             on_metrics(self._iteration, figures)
         return figures
-
-    def _check_losses(self) -> None:
-        name = self._curves.first_not_finite()
-        if name is not None:
-            raise self._not_finite(name)
-
-    def _check_finite(self) -> None:
-        """Refuse to keep a state that training could not go on from."""
-        self._check_losses()
-        for name, weight in self._agent.policy_state().items():
-            if weight.is_floating_point() and not bool(weight.isfinite().all()):
-                raise self._not_finite(f"weight {name}")
-
-    def _not_finite(self, name: str) -> UserError:
-        return UserError(
-            f"Training {self._agent.name} broke down: {name} is not a finite number",
-            where=f"iteration {self._iteration} or the {self._config.metrics_every} before it",
-            remedy="The last good checkpoint is kept. Lower training.learning_rate.",
-        )
 
 
 def _reads_log(agent: Agent) -> bool:
