@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import torch
 
@@ -162,19 +162,13 @@ class UserPool:
 
     def to(self, device: torch.device | str) -> UserPool:
         """Return the pool on another device."""
-        return replace(
-            self,
-            user_categories=self.user_categories.to(device),
-            user_dense=self.user_dense.to(device),
-            timeline=self.timeline.to(device),
-            history_start=self.history_start.to(device),
-            history_end=self.history_end.to(device),
-            users=self.users.to(device),
-            seen=None if self.seen is None else self.seen.to(device),
-            shown=None if self.shown is None else self.shown.to(device),
-            told=None if self.told is None else self.told.to(device),
-            numbers=None if self.numbers is None else self.numbers.to(device),
-        )
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        moved = {
+            name: value.to(device)
+            for name, value in values.items()
+            if isinstance(value, torch.Tensor | ShownHistories)
+        }
+        return replace(self, **moved)
 
     def check_history(self, session: SessionConfig) -> None:
         """Refuse sessions that take histories of another size or form.

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from hsrl_pipeline.checkpoint import read_checkpoint, write_checkpoint
 from hsrl_pipeline.errors import UserError
+from hsrl_pipeline.tracking.model_signature import model_signature
 from hsrl_pipeline.tracking.store import (
     EXPERIMENT_PREFIX,
     ensure_experiment,
@@ -78,7 +79,7 @@ def register(
     name = f"hsrl-{dataset}" + ("" if regime == "repeats" else f"-{regime}")
     client = _registry_client(project)
     experiment = ensure_experiment(client, project, f"{EXPERIMENT_PREFIX}{dataset}")
-    signature, example = _signature(model)
+    signature, example = model_signature(model)
     with in_store(project), store_trouble(project), tempfile.TemporaryDirectory() as folder:
         file, judged = Path(folder) / MODEL_FILE, Path(folder) / SESSIONS_FILE
         write_checkpoint(file, model.to_checkpoint())
@@ -270,38 +271,3 @@ def _registry_client(project: Path) -> MlflowClient:
 
     open_client(project)
     return MlflowClient(tracking_uri(project), registry_uri=_registry_uri(project))
-
-
-def _signature(model: ServedModel) -> tuple[Any, pd.DataFrame]:
-    """Return the signature of requests and answers, and an example in the user's own ids."""
-    import pandas as pd
-    from mlflow.models import ModelSignature
-    from mlflow.types import ColSpec, DataType, Schema
-    from mlflow.types.schema import Array, Object, ParamSchema, ParamSpec, Property
-
-    ids = Array(DataType.string)
-    fields = [Property(name, DataType.string, required=False) for name in model.users.categories]
-    fields += [Property(name, DataType.double, required=False) for name in model.users.numbers]
-    live = [model.item_ids[item] for item in model.catalogue.live_items[:3]]
-    request: dict[str, Any] = {"history": [live], "candidates": [live], "exclude": [[]], "n": [2]}
-    inputs: list[Any] = [
-        ColSpec(ids, "history", required=False),
-        ColSpec(Array(DataType.long), "responses", required=False),
-        ColSpec(ids, "candidates", required=False),
-        ColSpec(ids, "exclude", required=False),
-        ColSpec(DataType.long, "n", required=False),
-    ]
-    if fields:
-        inputs.append(ColSpec(Object(fields), "user", required=False))
-        texts = {name: values[0] for name, values in model.users.categories.items() if values}
-        numbers = {name: scale.mean for name, scale in model.users.numbers.items()}
-        request["user"] = [texts | numbers]
-    outputs: list[Any] = [
-        ColSpec(ids, "items"),
-        ColSpec(Array(DataType.double), "scores"),
-        ColSpec(Array(Array(DataType.long)), "semantic_ids"),
-        ColSpec(DataType.string, "catalogue_version"),
-        ColSpec(DataType.string, "model"),
-    ]
-    params = ParamSchema([ParamSpec("catalogue", DataType.string, "")])
-    return ModelSignature(Schema(inputs), Schema(outputs), params), pd.DataFrame(request)
