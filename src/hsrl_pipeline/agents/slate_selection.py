@@ -182,14 +182,12 @@ class SlateSelector:
             chosen = chosen.masked_fill(gone, LEAST_SCORE)
         # the smallest number, not minus infinity: with nothing else left the gradient stays defined
         others = logits.scatter(1, slates, torch.finfo(logits.dtype).min)
-        parts = []
-        for shelf, group in enumerate(self._groups):
-            left = others[:, PAD_ID + 1 :] if group is None else others[:, group]
-            own = chosen[:, shelf * self._share : (shelf + 1) * self._share]
-            tail = torch.cat([left.logsumexp(-1, keepdim=True), own.flip(-1)], dim=-1)
-            normaliser = tail.logcumsumexp(-1)[:, 1:].flip(-1)
-            parts.append(own - normaliser)
-        positions = torch.cat(parts, dim=-1)
+        log_masses = [
+            (others[:, PAD_ID + 1 :] if group is None else others[:, group]).logsumexp(-1)
+            for group in self._groups
+        ]
+        own = chosen.view(len(chosen), self.n_shelves, self._share)
+        positions = (own - _log_masses_left(own, torch.stack(log_masses, dim=1))).flatten(1)
         return positions if gone is None else positions.masked_fill(gone, 0.0)
 
     def split(
@@ -222,16 +220,14 @@ class SlateSelector:
         shape = len(split.chosen), self.n_shelves, self._share
         # finite, so that the gradients of the other positions stay defined
         own = split.chosen.masked_fill(split.hidden, LEAST_SCORE).view(shape)
-        tail = torch.cat([split.log_mass.unsqueeze(-1), own.flip(-1)], dim=-1)
-        normaliser = tail.logcumsumexp(-1)
-        whole = normaliser[..., -1:]
+        left = _log_masses_left(own, split.log_mass)
+        whole = left[..., :1]
         items = own - whole
         probs = items.exp()
         of_slate = (probs * items.masked_fill(split.hidden.view(shape), 0.0)).sum(-1)
         others = (split.log_mass - whole.squeeze(-1)).exp()
         entropy = others * (whole.squeeze(-1) - split.mean_score) - of_slate
-        positions = own - normaliser[..., 1:].flip(-1)
-        return items.flatten(1), positions.flatten(1), entropy.mean(-1)
+        return items.flatten(1), (own - left).flatten(1), entropy.mean(-1)
 
     def distribution(self, logits: torch.Tensor) -> torch.Tensor:
         """Return log-probabilities of the first position of each shelf.
@@ -266,3 +262,18 @@ class SlateSelector:
             for group in self._groups
         ]
         return torch.cat(parts, dim=-1)
+
+
+def _log_masses_left(own: torch.Tensor, log_mass: torch.Tensor) -> torch.Tensor:
+    """Return what there is to draw from at each position, accumulated from the last one backwards.
+
+    Args:
+        own: (batch, shelf, position) float32. Scores of a slate's items.
+        log_mass: (batch, shelf) float32. Log of the sum of all others' exponentiated scores.
+
+    Returns:
+        (batch, shelf, position) float32. Log of the sum over the others, the item at the position
+        and those after it.
+    """
+    tail = torch.cat([log_mass.unsqueeze(-1), own.flip(-1)], dim=-1)
+    return tail.logcumsumexp(-1)[..., 1:].flip(-1)

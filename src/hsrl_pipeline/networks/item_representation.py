@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
-
 import torch
 from torch import nn
 from torch.nn import functional as F
 
 from hsrl_pipeline.config.agents.shared import NewItemRule
 from hsrl_pipeline.networks.catalogue_tables import CatalogueTables, WrittenRows
+from hsrl_pipeline.networks.row_sums import sum_rows
 from hsrl_pipeline.shapes import PAD_ID, check_shape
 
 
@@ -92,7 +91,7 @@ class ItemRepresentation(nn.Module):
         if self.id_embedding is not None:
             parts.append(self.id_embedding(items))
         if self.token_embedding is not None and self.token_rows is not None:
-            parts.append(_sum_rows(self.token_embedding.weight, self.token_rows[items]))
+            parts.append(sum_rows(self.token_embedding.weight, self.token_rows[items]))
         total: torch.Tensor = parts[0]
         for part in parts[1:]:
             total = total + part
@@ -147,7 +146,7 @@ class ItemRepresentation(nn.Module):
         if self.id_embedding is not None:
             total = total + self.id_embedding.weight
         if self.token_embedding is not None and self.token_rows is not None:
-            total = total + _sum_rows(self.token_embedding.weight, self.token_rows)
+            total = total + sum_rows(self.token_embedding.weight, self.token_rows)
         return total
 
 
@@ -155,32 +154,3 @@ def _token_rows(codes: torch.Tensor, vocab_sizes: tuple[int, ...]) -> torch.Tens
     """Return (item, level) int64 rows in one table for all levels; row 0 stands for no code."""
     first_row = [1 + sum(vocab_sizes[:level]) for level in range(len(vocab_sizes))]
     return (codes + torch.tensor(first_row, device=codes.device)).masked_fill(codes < 0, 0)
-
-
-def _sum_rows(table: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
-    """Sum table rows over levels, (..., level) to (..., embed); row 0 adds nothing."""
-    if table.is_cuda:
-        parts = [F.embedding(row, table, padding_idx=0) for row in rows.unbind(-1)]
-        return torch.stack(parts).sum(0)
-    return cast(torch.Tensor, _RowSums.apply(table, rows))  # type: ignore[no-untyped-call]
-
-
-class _RowSums(torch.autograd.Function):
-    """``_sum_rows`` on a CPU, where adding rows is quicker than an embedding's gradient."""
-
-    @staticmethod
-    def forward(ctx: Any, table: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
-        flat = rows.flatten(0, -2)
-        ctx.save_for_backward(flat)
-        ctx.n_rows = len(table)
-        return F.embedding_bag(flat, table, mode="sum").view(*rows.shape[:-1], -1)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
-        (flat,) = ctx.saved_tensors
-        values = gradient.reshape(len(flat), -1)
-        total = values.new_zeros(ctx.n_rows, values.shape[1])
-        for row in flat.unbind(1):
-            total.index_add_(0, row, values)
-        total[0] = 0.0
-        return total, None

@@ -13,6 +13,8 @@ from typing import Any, NamedTuple, cast
 import torch
 from torch.nn import functional as F
 
+from hsrl_pipeline.networks.row_sums import add_rows
+
 ITEMS_AT_A_TIME = 2**10
 """Items whose numbers are worked through before those of others: of very many, a part's numbers
 still lie in a cache when they are read again."""
@@ -143,22 +145,22 @@ class _LookUpSums(torch.autograd.Function):
         of_offsets: Any = None if further_codes is None else torch.empty_like(of_numbers)
         for block in _blocks(len(first_codes)):
             codes, own = first_codes[block], gradient[block]
-            _add_rows(of_first, codes, own)
+            add_rows(of_first, codes, own)
             if of_query is not None:
                 of_query.addmm_(own.t(), item_vectors[block])
             if further_codes is None:
                 continue
-            _add_rows(of_scales, codes, products[block] * own)
+            add_rows(of_scales, codes, products[block] * own)
             of_products = scales.index_select(0, codes).mul_(own)
             torch.sum(of_products, 1, out=of_offsets[block])
             own_gates = gates.index_select(0, codes)
             summed = F.embedding_bag(further_codes[block], code_rows, mode="sum")
             of_projected.addmm_(of_products.t(), summed * own_gates)
             of_rows = of_products @ projected
-            _add_rows(of_gates, codes, summed.mul_(of_rows))
+            add_rows(of_gates, codes, summed.mul_(of_rows))
             of_rows.mul_(own_gates)
             for further in further_codes[block].unbind(1):
-                _add_rows(of_code_rows, further, of_rows)
+                add_rows(of_code_rows, further, of_rows)
         return (
             None, None, None, of_first, of_numbers, of_query, None, of_projected, of_gates,
             of_code_rows, of_offsets, of_scales,
@@ -168,12 +170,3 @@ class _LookUpSums(torch.autograd.Function):
 def _blocks(n_items: int) -> list[slice]:
     """Return slices of at most ``ITEMS_AT_A_TIME`` items."""
     return [slice(start, start + ITEMS_AT_A_TIME) for start in range(0, n_items, ITEMS_AT_A_TIME)]
-
-
-def _add_rows(total: torch.Tensor, rows: torch.Tensor, values: torch.Tensor) -> None:
-    """Add values (item, any) to the rows (item,) of a total (row, any)."""
-    if values.is_cuda:
-        # there, only the gradient of an embedding adds in a fixed order
-        total += torch.ops.aten.embedding_dense_backward(values, rows, len(total), -1, False)
-    else:
-        total.index_add_(0, rows, values)
