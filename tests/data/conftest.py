@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import shutil
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -47,28 +49,60 @@ class Ingested:
     category_values: Mapping[str, list[str]]
 
 
+@pytest.fixture(scope="session")
+def ingested() -> dict[str, tuple[Path, Ingested]]:
+    """What ingestions into empty folders have made: the work folder and the tables."""
+    return {}
+
+
 @pytest.fixture
-def ingest(tmp_path: Path) -> Callable[..., Ingested]:
-    """Return a function that ingests files of a source and returns its tables."""
+def ingest(
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    ingested: dict[str, tuple[Path, Ingested]],
+) -> Callable[..., Ingested]:
+    """Return a function that ingests files of a source and returns its tables.
+
+    The first ingestion of a test may be one that an earlier test has made: of the same files, with
+    the same settings, with nothing replaced by monkeypatch.
+    """
 
     def run(source: str, files: Files, **parameters: Any) -> Ingested:
+        work = tmp_path / "work"
+        shared = not (work.exists() or (tmp_path / "raw").exists())
+        shared = shared and "monkeypatch" not in request.fixturenames
         raw = place(tmp_path / "raw", files)
+        key = repr((source, sorted(files.items()), parameters))
+        if shared and key in ingested:
+            kept, tables = ingested[key]
+            shutil.copytree(kept, work)
+            return copy.deepcopy(tables)
         config = IngestionConfig(source=source, threads=1, **parameters)
-        landed = land_log(raw, tmp_path / "work", config, seed=0)
-        tables = build_tables(tmp_path / "work", landed, config, source)
-        return Ingested(
-            interactions=pd.read_parquet(tables.interactions),
-            slates=pd.read_parquet(tables.slates),
-            timeline=pd.read_parquet(tables.timeline),
-            items=tables.items,
-            users=tables.users,
-            info=tables.info,
-            accounts=all_accounts(landed.manifest),
-            event_accounts=landed.manifest.merged_accounts(),
-            category_values=tables.category_values,
-        )
+        tables = tables_of(raw, work, config)
+        if shared:
+            kept = shutil.copytree(work, tmp_path_factory.mktemp("ingested") / "work")
+            ingested[key] = kept, copy.deepcopy(tables)
+        return tables
 
     return run
+
+
+def tables_of(raw: Path, work: Path, config: IngestionConfig) -> Ingested:
+    """Ingest a folder and read what was made."""
+    landed = land_log(raw, work, config, seed=0)
+    tables = build_tables(work, landed, config, config.source)
+    return Ingested(
+        interactions=pd.read_parquet(tables.interactions),
+        slates=pd.read_parquet(tables.slates),
+        timeline=pd.read_parquet(tables.timeline),
+        items=tables.items,
+        users=tables.users,
+        info=tables.info,
+        accounts=all_accounts(landed.manifest),
+        event_accounts=landed.manifest.merged_accounts(),
+        category_values=tables.category_values,
+    )
 
 
 @pytest.fixture

@@ -303,13 +303,11 @@ def test_lists_are_tags(ingest: Callable[..., Any], tags: pa.Array) -> None:
 
 
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
-@pytest.mark.parametrize(
-    "name", ["reason", "raw", "line", "file", "file_order", "self", "item_id", "index", "field 0"]
-)
-def test_feature_columns_may_have_any_name(
-    ingest: Callable[..., Any], name: str, suffix: str
-) -> None:
-    users = pd.DataFrame({"user_id": ["u0", "u1", "u2"], name: ["7", "8", "8"]})
+def test_feature_columns_may_have_any_name(ingest: Callable[..., Any], suffix: str) -> None:
+    names = ["reason", "raw", "line", "file", "file_order", "self", "item_id", "index", "field 0"]
+    users = pd.DataFrame({"user_id": ["u0", "u1", "u2"]})
+    for place, name in enumerate(names):  # each its own values, so that none is taken for another
+        users[name] = [str(10 * place + 7), *[str(10 * place + 8)] * 2]
     content = users.to_csv(index=False).encode()
     tables = ingest(
         "tabular",
@@ -322,13 +320,15 @@ def test_feature_columns_may_have_any_name(
         slate_size=4,
         tabular={
             "events": "e.parquet",
-            "users": {"file": f"users.{suffix}", "categories": [name], "numbers": [name]},
+            "users": {"file": f"users.{suffix}", "categories": names, "numbers": names},
             **LABELLED,
         },
     )
-    assert tables.users[f"category_{name}"].tolist() == [1, 2, 2]
-    # 7 and 8 are the training values
-    assert tables.users[f"dense_{name}"].tolist() == [-1, 1, 1]
+    for place, name in enumerate(names):
+        assert tables.category_values[name] == [str(10 * place + 7), str(10 * place + 8)]
+        assert tables.users[f"category_{name}"].tolist() == [1, 2, 2]
+        # the two values are the training values
+        assert tables.users[f"dense_{name}"].tolist() == [-1, 1, 1]
 
 
 def test_an_id_may_be_a_number_feature_too(ingest: Callable[..., Any]) -> None:

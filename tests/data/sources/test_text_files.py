@@ -344,16 +344,14 @@ def test_features_and_answers_may_be_compressed_and_in_parts(ingest: Callable[..
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "latin-1", "cp1252"])
 @pytest.mark.parametrize("suffix", ["", ".gz"])
-def test_text_of_any_encoding_is_read(
-    ingest: Callable[..., Any], encoding: str, suffix: str
-) -> None:
+def test_text_of_any_encoding_is_read(land: Callable[..., Any], encoding: str, suffix: str) -> None:
     content = (HEADER + "".join(ROWS)).replace("user_id", "nutzer_für").encode(encoding)
     name = f"events.csv{suffix}"
     files = {f"tabular/{name}": gzip.compress(content) if suffix else content}
     columns = {"user": "nutzer_für", "label": "label"}
     settings = tabular_settings(events=name, encoding=encoding) | {}
     settings["tabular"]["columns"] = columns
-    assert ingest("tabular", files, **settings).accounts.rows_out == 24
+    assert land("tabular", files, **settings).rows_out == 24
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "ascii"])
