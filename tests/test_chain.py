@@ -211,13 +211,13 @@ class TestWholeChain:
         }
         assert names == {"hsrl-seed0", "sl_again-seed0"}
 
-    def test_a_node_runs_alone_with_or_without_its_namespace(self, project) -> None:
-        for name in ("diagnose_semantic_ids", "sid_tokenization.diagnose_semantic_ids"):
-            done = kedro(project, "run", "--env=test", f"--nodes={name}")
-            assert done.returncode == 0, done.stderr[-3000:]
-            printed = done.stdout + done.stderr
-            assert "Completed 1 out of 1 tasks" in printed
-            assert "Time by pipeline: sid_tokenization" in printed
+    def test_nodes_run_alone_with_or_without_their_namespace(self, project) -> None:
+        nodes = "diagnose_semantic_ids,sid_tokenization.compare_semantic_ids"
+        done = kedro(project, "run", "--env=test", f"--nodes={nodes}")
+        assert done.returncode == 0, done.stderr[-3000:]
+        printed = done.stdout + done.stderr
+        assert "Completed 2 out of 2 tasks" in printed
+        assert "Time by pipeline: sid_tokenization" in printed
 
     def test_same_seed_same_summary(self, project, tmp_path) -> None:
         again = copy_project(tmp_path / "again")

@@ -43,8 +43,8 @@ WITHOUT_OTHER_USE_OF_SUCCESSOR = {"pg_ra": {"representation_coef": 0.0}}
 WITHOUT_TARGETS = {"a2c", "pg_ra"}
 BEST_REWARD = 1.0
 LEARNED = 0.8
-UPDATES = {"sl": 100, "a2c": 100, "hsrl": 100, "hsrl_paper": 100, "hac": 100, "pg_ra": 250}
-MOST_UPDATES = 450
+UPDATES = {"sl": 60, "a2c": 60, "hsrl": 60, "hsrl_paper": 60, "hac": 60, "pg_ra": 200}
+MOST_UPDATES = 330
 
 
 def make_context(

@@ -20,7 +20,7 @@ LEVELS = ("hidden_weight", "hidden_bias", "value_weight", "value_bias")
 @pytest.mark.parametrize("head", HEADS)
 def test_every_critic_learns_a_problem_with_a_known_optimum(head):
     agent = conformance.make_agent("hsrl_paper", critic_head=head)
-    conformance.bandit_learn(agent, 100)
+    conformance.bandit_learn(agent, 60)
     observation = conformance.observe(200, torch_generator(1, "judge"))
     slates = agent.act(observation, explore=False).slates
     reward = (1.2 * conformance.click(observation, slates) - 0.2).mean()

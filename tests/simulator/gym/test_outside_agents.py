@@ -10,7 +10,7 @@ from hsrl_pipeline.simulator.gym.state_features import StateFeatures
 
 from ..toy_world import CATEGORY_SIZES, CODES, N_ITEMS, SLATE, VOCAB_SIZES, make_env
 
-N_SESSIONS = 80
+N_SESSIONS = 40
 
 
 def taste_vectors():
@@ -56,7 +56,7 @@ def test_ppo_learns_semantic_tokens():
     agent = PPO(
         "MlpPolicy", env, n_steps=512, batch_size=128, learning_rate=2e-3, seed=0, device="cpu"
     )
-    agent.learn(2_560)
+    agent.learn(1_536)
     assert_beats_random(agent, env)
 
 
@@ -78,7 +78,7 @@ def test_td3_learns_hyper_actions():
         device="cpu",
         policy_kwargs={"net_arch": [64, 64]},
     )
-    agent.learn(1_500)
+    agent.learn(900)
     assert_beats_random(agent, env)
 
 
