@@ -271,8 +271,6 @@ class TestWholeChain:
         # the second model has the items of the end live and is first led to those of the launch
         assert [change["arm"] for change in made] == ["B", "A", "B", "A", "B"]
         assert not any(change["refused"] for change in made)
-        refused = kedro(project, "register", "--env", "test", "--arm", "both")
-        assert "add --moving" in refused.stderr
 
 
 def broken_zip(project: Path, content: bytes | None) -> None:

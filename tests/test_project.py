@@ -8,6 +8,7 @@ import pytest
 from kedro.framework.project import configure_project, pipelines
 from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
+from kedro.io import DataCatalog
 
 from hsrl_pipeline.pipeline_registry import CHAIN, MOVING_CHAIN, full_node_name, pipeline_that_makes
 
@@ -53,6 +54,12 @@ print("imported:", *[name for name in {HEAVY!r} if name in sys.modules])
 def project() -> None:
     bootstrap_project(PROJECT)
     configure_project("hsrl_pipeline")
+
+
+@pytest.fixture(scope="module")
+def catalog(project: None) -> DataCatalog:
+    with KedroSession.create(PROJECT) as session:
+        return session.load_context().catalog
 
 
 def test_listing_the_pipelines_imports_nothing_heavy() -> None:
@@ -125,27 +132,21 @@ def test_nodes_can_be_named_without_their_namespace() -> None:
 
 
 @pytest.mark.parametrize("name", TEN)
-def test_every_hand_over_is_in_the_catalog(name: str) -> None:
-    with KedroSession.create(PROJECT) as session:
-        catalog = session.load_context().catalog
-        named = pipelines[name].datasets()
-        unknown = {
-            dataset
-            for dataset in named
-            if not dataset.startswith("params:") and dataset not in catalog
-        }
+def test_every_hand_over_is_in_the_catalog(catalog: DataCatalog, name: str) -> None:
+    named = pipelines[name].datasets()
+    unknown = {
+        dataset for dataset in named if not dataset.startswith("params:") and dataset not in catalog
+    }
     assert not unknown
 
 
-def test_layers_follow_one_another() -> None:
+def test_layers_follow_one_another(catalog: DataCatalog) -> None:
     # Kedro-Viz shows no layer at all when a later one leads back to an earlier one
-    with KedroSession.create(PROJECT) as session:
-        catalog = session.load_context().catalog
-        place = {}
-        for name in pipelines["__default__"].datasets():
-            if not name.startswith("params:"):
-                metadata = getattr(catalog.get(name), "metadata", None) or {}
-                place[name] = LAYERS.index(metadata["kedro-viz"]["layer"])
+    place = {}
+    for name in pipelines["__default__"].datasets():
+        if not name.startswith("params:"):
+            metadata = getattr(catalog.get(name), "metadata", None) or {}
+            place[name] = LAYERS.index(metadata["kedro-viz"]["layer"])
     for node in pipelines["__default__"].nodes:
         for given in place.keys() & set(node.inputs):
             for made in node.outputs:

@@ -38,9 +38,13 @@ def run(
     compare_with="static_slate",
     evaluation_seed=0,
     candidates=None,
+    figures=False,
     **evaluation,
 ):
-    """Run the pipeline with its tables in a folder and return the catalog."""
+    """Run the pipeline with its tables in a folder and return the catalog.
+
+    Figures take as long as all else and are drawn where a test is about them.
+    """
     settings = {"n_episodes": 60, "n_resamples": 100, "split": "all", "device": "cpu"}
     settings["seed"] = evaluation_seed
     parameters = {
@@ -78,13 +82,16 @@ def run(
         },
     }
     catalog = DataCatalog(datasets)
-    SequentialRunner().run(create_pipeline(), catalog)
+    pipeline = create_pipeline()
+    if not figures:
+        pipeline -= pipeline.only_nodes("offline_eval.plot_evaluation")
+    SequentialRunner().run(pipeline, catalog)
     return catalog
 
 
 @pytest.fixture(scope="module")
 def catalog(tmp_path_factory):
-    return run(tmp_path_factory.mktemp("eval"))
+    return run(tmp_path_factory.mktemp("eval"), figures=True)
 
 
 def test_the_summary_has_the_agent_and_the_five_references_on_both_simulators(catalog):
@@ -281,7 +288,7 @@ def test_a_policy_of_another_run_is_refused(tmp_path, config, message):
 
 def test_rows_of_both_regimes_stand_side_by_side(tmp_path):
     run(tmp_path)
-    both = run(tmp_path, candidates=CandidatesConfig(exclude_shown=True))
+    both = run(tmp_path, candidates=CandidatesConfig(exclude_shown=True), figures=True)
     summary = both.load("summary").set_index(["regime", "policy", "simulator"]).sort_index()
     assert len(summary) == 24
     assert (summary.loc["no_repeats", "repetition_rate"] == 0.0).all()

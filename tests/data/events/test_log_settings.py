@@ -9,7 +9,7 @@ import pytest
 
 from hsrl_pipeline.config.ingestion import IngestionConfig
 from hsrl_pipeline.data.events.store import EventManifest
-from hsrl_pipeline.data.tables.ingest import build_tables, land_log
+from hsrl_pipeline.data.tables.ingest import LandedLog, build_tables, land_log
 from hsrl_pipeline.errors import UserError
 
 DAYS = ("2024-05-01", "2024-05-02")
@@ -39,11 +39,17 @@ class Log:
         lines = [f"user_id,item_id,timestamp,{label},stars,list,chance", *rows]
         (self.raw / "tabular" / "events.csv").write_text("\n".join(lines) + "\n")
 
-    def ingest(self, date: str | None, tabular: dict[str, Any] = PLAIN, **parameters: Any) -> None:
+    def land(
+        self, date: str | None, tabular: dict[str, Any] = PLAIN, **parameters: Any
+    ) -> tuple[LandedLog, IngestionConfig]:
         values = {"source": "tabular", "slate_size": 2, "threads": 1, "date": date}
         config = IngestionConfig.model_validate({**values, "tabular": tabular, **parameters})
         landed = land_log(self.raw, self.work, config, 0)
         self.manifest.write_text(json.dumps(landed.manifest.to_dict()))
+        return landed, config
+
+    def ingest(self, date: str | None, tabular: dict[str, Any] = PLAIN, **parameters: Any) -> None:
+        landed, config = self.land(date, tabular, **parameters)
         build_tables(self.work, landed, config, "tabular")
 
     @property
@@ -103,11 +109,11 @@ def test_a_day_with_another_setting_is_refused_before_anything_changes(
     log: Log, base: dict[str, Any], day: dict[str, Any], parameters: dict[str, Any], said: str
 ) -> None:
     log.write(1000 if base == IN_MS else 1)
-    log.ingest(None, base)
+    log.land(None, base)
     before = log.state()
     log.write(1000 if day == IN_MS else 1)
     with pytest.raises(UserError) as caught:
-        log.ingest(DAYS[1], day, **parameters)
+        log.land(DAYS[1], day, **parameters)
     message = str(caught.value)
     assert message.startswith(f"The day {DAYS[1]} has other settings than the events already")
     assert said in message
