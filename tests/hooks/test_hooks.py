@@ -117,8 +117,8 @@ def test_time_is_charged_to_the_pipeline_of_each_node(chain, monkeypatch, caplog
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory) -> Path:
-    return tmp_path_factory.mktemp("project")
+def project(tmp_path_factory, with_store) -> Path:
+    return with_store(tmp_path_factory.mktemp("project"))
 
 
 class TestMovingCatalogue:

@@ -53,8 +53,8 @@ def add_run(client, place: str, label: str, seed: int, reward: float, **tags: st
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("project")
+def project(tmp_path_factory, with_store) -> Path:
+    folder = with_store(tmp_path_factory.mktemp("project"))
     (folder / "notebooks").mkdir()
     (folder / "pyproject.toml").touch()
     client = open_client(folder)

@@ -17,8 +17,8 @@ GRID = {"name": "mine", "size": "quick", "behaviour": "b1", "question": "Which o
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory) -> Path:
-    return tmp_path_factory.mktemp("project")
+def project(tmp_path_factory, with_store) -> Path:
+    return with_store(tmp_path_factory.mktemp("project"))
 
 
 def parent(runs: GridRuns, dataset: str = "toy") -> str:

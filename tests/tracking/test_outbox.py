@@ -91,9 +91,9 @@ def test_what_a_process_could_not_send_goes_with_the_next_run(tmp_path, caplog) 
     assert not (kept_folder(tmp_path) / "run1").exists()
 
 
-def test_a_locked_database_does_not_hold_up_the_loop(tmp_path, monkeypatch, caplog) -> None:
+def test_a_locked_database_does_not_hold_up_the_loop(with_store, tmp_path, monkeypatch) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    run = TrackedRun(tmp_path, "hsrl/test", "a", {})
+    run = TrackedRun(with_store(tmp_path), "hsrl/test", "a", {})
     stream = MetricStream(run)
     lock = sqlite3.connect(tmp_path / "mlflow.db", isolation_level=None)
     lock.execute("begin exclusive")
@@ -142,12 +142,14 @@ def test_odd_folders_hold_their_own_store_and_artifacts(tmp_path, monkeypatch, n
     assert make_url(tracking_uri(tmp_path / name)).database == str(tmp_path / name / "mlflow.db")
 
 
-def test_artifacts_follow_a_copied_project_and_stay_readable(tmp_path, monkeypatch) -> None:
+def test_artifacts_follow_a_copied_project_and_stay_readable(
+    with_store, tmp_path, monkeypatch
+) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     original, copy = tmp_path / "original", tmp_path / "co%20py?"
     original.mkdir()
     (tmp_path / "note.txt").write_text("x")
-    first = TrackedRun(original, "hsrl/toy", "a", {})
+    first = TrackedRun(with_store(original), "hsrl/toy", "a", {})
     first.log_artifact(tmp_path / "note.txt")
     first.end("FINISHED")
     shutil.copytree(original, copy)
@@ -163,9 +165,11 @@ def test_artifacts_follow_a_copied_project_and_stay_readable(tmp_path, monkeypat
         assert [file.path for file in client.list_artifacts(run.run_id)] == ["note.txt"]
 
 
-def test_a_second_run_of_one_name_is_kept_and_warned_of(tmp_path, monkeypatch, caplog) -> None:
+def test_a_second_run_of_one_name_is_kept_and_warned_of(
+    with_store, tmp_path, monkeypatch, caplog
+) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    first = TrackedRun(tmp_path, "hsrl/toy", "hsrl-seed0", {})
+    first = TrackedRun(with_store(tmp_path), "hsrl/toy", "hsrl-seed0", {})
     with caplog.at_level(logging.WARNING):
         second = TrackedRun(tmp_path, "hsrl/toy", "hsrl-seed0", {})
         assert "A run named hsrl-seed0 is under way already" in caplog.text

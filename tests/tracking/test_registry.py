@@ -41,8 +41,8 @@ def sessions(reward: float, version: str = "s1") -> pd.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("project")
+def project(tmp_path_factory: pytest.TempPathFactory, with_store) -> Path:
+    return with_store(tmp_path_factory.mktemp("project"))
 
 
 def enter(project: Path, judged: pd.DataFrame, dataset: str) -> Registered:

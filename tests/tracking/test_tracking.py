@@ -23,8 +23,8 @@ if sys.argv[2] == "killed":
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("project")
+def project(tmp_path_factory: pytest.TempPathFactory, with_store) -> Path:
+    return with_store(tmp_path_factory.mktemp("project"))
 
 
 @pytest.fixture
