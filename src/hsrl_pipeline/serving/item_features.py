@@ -205,7 +205,8 @@ def _refuse_absent(field_name: str, known: bool) -> None:
 
 def _refuse_not_finite(field_name: str, value: float) -> None:
     try:
-        finite = math.isfinite(np.float32(value))
+        with np.errstate(over="ignore"):
+            finite = math.isfinite(np.float32(value))
     except OverflowError:
         finite = False
     if not finite:
