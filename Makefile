@@ -94,7 +94,7 @@ types: install-dev ## mypy, strict
 	@$(BIN)/mypy
 
 pytest: install-dev ## all tests with the coverage floor
-	@OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile --cov --cov-report=term -q
+	@OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder --cov --cov-report=term -q
 
 bench: install-dev ## the benchmarks: one line each, and benchmarks/results.json
 	@$(BIN)/python -m benchmarks

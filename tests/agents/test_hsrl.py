@@ -277,7 +277,7 @@ def test_policy_gradient_finds_the_liked_items(head):
     liked = torch.tensor([1, 6, 11])
     generator = torch.Generator().manual_seed(0)
     observation = observe(32)
-    for _ in range(200):
+    for _ in range(60):
         action = agent.act(observation, explore=True, generator=generator)
         clicks = torch.isin(action.slates, liked).float()
         batch = transitions(32, clicks)._replace(

@@ -73,7 +73,7 @@ def test_gradients(all_rules: bool) -> None:
 def test_with_nothing_left_all_is_finite() -> None:
     scores = torch.tensor([[-math.inf, 1.0, 2.0]], requires_grad=True)
     found = split_slate(scores, torch.tensor([[2, 1]]), torch.zeros(1, 0, dtype=torch.int64))
-    assert float(found.log_mass) < HIDDEN / 2
+    assert found.log_mass.item() < HIDDEN / 2
     (found.chosen.sum() + 0.0 * found.log_mass.sum()).backward()
     assert scores.grad.tolist() == [[0.0, 1.0, 1.0]]
 

@@ -111,15 +111,15 @@ def test_returns_over_steps_change_what_is_learned_and_one_step_is_as_before(tra
 
 
 @pytest.mark.parametrize("name", sorted(SETTINGS))
-@pytest.mark.parametrize("stop", [10, 15])
-def test_interrupted_run_resumes_to_the_same_end(train, tmp_path, name, stop) -> None:
+def test_interrupted_run_resumes_to_the_same_end(train, tmp_path, name) -> None:
     unbroken, history = train(name, return_decay=0.7)
-    store = FileCheckpointStore(tmp_path / "run.pt")
-    with pytest.raises(StopHere):
-        train(name, return_decay=0.7, checkpoints=store, on_metrics=stop_at(stop))
-    resumed, again = train(name, return_decay=0.7, resume=True, checkpoints=store)
-    assert_equal_trees(unbroken, resumed)
-    assert history.equals(again)
+    for stop in (10, 15):
+        store = FileCheckpointStore(tmp_path / f"run{stop}.pt")
+        with pytest.raises(StopHere):
+            train(name, return_decay=0.7, checkpoints=store, on_metrics=stop_at(stop))
+        resumed, again = train(name, return_decay=0.7, resume=True, checkpoints=store)
+        assert_equal_trees(unbroken, resumed)
+        assert history.equals(again)
 
 
 @pytest.mark.parametrize("stop", [15, 20])
