@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import torch
 
@@ -162,12 +163,8 @@ class UserPool:
 
     def to(self, device: torch.device | str) -> UserPool:
         """Return the pool on another device."""
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
-        moved = {
-            name: value.to(device)
-            for name, value in values.items()
-            if isinstance(value, torch.Tensor | ShownHistories)
-        }
+        values: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
+        moved = {name: value.to(device) for name, value in values.items() if hasattr(value, "to")}
         return replace(self, **moved)
 
     def check_history(self, session: SessionConfig) -> None:
