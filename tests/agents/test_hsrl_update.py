@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from typing import Any
 
@@ -104,6 +105,20 @@ def test_an_update_descends_every_term_at_its_weight(value_reaches_encoder: bool
             "entropy": entropy,
         },
     )
+
+
+def test_deviations_take_longer_steps_by_their_gain() -> None:
+    agent = make_agent(learning_rate=1e-3, deviation_gain=20.0)
+    agent.scale_learning_rates(0.5)
+    before = copy.deepcopy(agent._head.state_dict())
+
+    agent.update(make_batch(0), None)
+
+    now = agent._head.state_dict()
+    moved = {name: float((now[name] - before[name]).abs().max()) for name in before}
+    # the first step of Adam is as long as its step size wherever there is a gradient
+    assert moved.pop("deviations") == pytest.approx(1e-2, rel=1e-3)
+    assert max(moved.values()) == pytest.approx(5e-4, rel=1e-3)
 
 
 @pytest.mark.parametrize("action_space", ["items", "semantic_ids"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import nn
@@ -57,21 +57,24 @@ class GradientSteps(Generic[SettingsT]):
     def _add_optimizer(
         self,
         name: str,
-        parameters: Iterable[nn.Parameter],
+        parameters: Iterable[nn.Parameter] | list[dict[str, Any]],
         learning_rate: float,
         weight_decay: float = 0.0,
     ) -> None:
-        """Create a fused AdamW over the parameters; without weight decay it is Adam."""
+        """Create a fused AdamW over the parameters; without weight decay it is Adam.
+
+        A group of parameters may have a ``gain``, which multiplies all its step sizes.
+        """
         self._optimizers[name] = torch.optim.AdamW(
             parameters, lr=learning_rate, weight_decay=weight_decay, fused=True
         )
-        self._learning_rates[name] = learning_rate
+        self._set_learning_rate(name, learning_rate)
 
     def _set_learning_rate(self, name: str, rate: float) -> None:
         """Set the step size that the settings ask for at this time."""
         self._learning_rates[name] = rate
         for group in self._optimizers[name].param_groups:
-            group["lr"] = rate * self._learning_rate_share
+            group["lr"] = rate * self._learning_rate_share * group.get("gain", 1.0)
 
     def _add_target(self, name: str, module: ModuleT) -> ModuleT:
         """Return a copy of the module that follows it and never receives gradient."""

@@ -90,13 +90,18 @@ class HsrlAgent(TorchAgent[HsrlSettings]):
         self._take_live(self._live, trie)
         self._target_encoder = self._add_target("encoder", encoder)
         self._target_critic = self._add_target("critic", critic)
-        self._add_optimizer(
-            "policy",
-            list(dict.fromkeys([*policy.parameters(), *click_bias.parameters()])),
-            settings.learning_rate,
-        )
+        self._add_optimizer("policy", self._parameter_groups(policy), settings.learning_rate)
         self._add_optimizer("critic", critic.parameters(), settings.critic_learning_rate)
         self._set_phase()
+
+    def _parameter_groups(self, policy: nn.Module) -> list[dict[str, Any]]:
+        """Return what the policy's optimiser steps: deviations of items by steps of their own."""
+        weights = dict.fromkeys([*policy.parameters(), *self._click_bias.parameters()])
+        own = self._head.deviations if isinstance(self._head, CodeScores) else None
+        groups: list[dict[str, Any]] = [{"params": [one for one in weights if one is not own]}]
+        if own is not None:
+            groups.append({"params": [own], "gain": self._settings.deviation_gain})
+        return groups
 
     @property
     def follows_clicks(self) -> bool:

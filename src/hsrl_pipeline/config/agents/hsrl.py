@@ -63,7 +63,16 @@ class HsrlSettings(EntropySettings, ValueSettings):
         "(policy_head look_up)",
     )
     deviation_shrinkage: float = Field(
-        0.001, ge=0.0, description="Weight of the sum of squared deviations in the loss"
+        0.0,
+        ge=0.0,
+        description="Weight of the sum of squared deviations in the loss; it also takes back what "
+        "the log said of items that nobody shows any more",
+    )
+    deviation_gain: float = Field(
+        30.0,
+        gt=0.0,
+        description="Step size of the deviations, as a multiple of the policy's: favourites then "
+        "rise and fall by their own numbers, and their codes stay what they are for other items",
     )
     absent_share: float = Field(
         0.0,
@@ -138,7 +147,7 @@ class HsrlSettings(EntropySettings, ValueSettings):
         1.0, ge=0.0, description="Weight of the click likelihood of the sessions' newest slates"
     )
     policy_coef: float = Field(
-        1.0, ge=0.0, description="Weight of the policy gradient after the warm start"
+        0.1, ge=0.0, description="Weight of the policy gradient after the warm start"
     )
     item_credit: bool = Field(
         True, description="Each item is credited with its own click, not only with the slate's sum"
