@@ -57,6 +57,19 @@ def test_shares_are_those_of_the_protocol() -> None:
     assert schedule.change_at == (0.5, 0.6, 0.7, 0.8, 0.9)
 
 
+def test_another_draw_has_other_items_in_the_same_numbers() -> None:
+    first, other = draw(config()), draw(config(draw=1))
+    assert other.version == draw(config(draw=1)).version
+    assert len(other.launch) == len(first.launch)
+    # 70 % of the launch items are again among them by chance
+    assert np.isin(other.launch, first.launch).mean() == pytest.approx(0.7, abs=0.06)
+    for one, another in zip(first.steps, other.steps, strict=True):
+        assert len(one.added) == len(another.added)
+        assert not np.array_equal(one.added, another.added)
+        assert not np.array_equal(one.released, another.released)
+    assert len({draw(config(draw=number)).version for number in range(5)}) == 5
+
+
 def test_every_stratum_of_ranks_is_split_alike() -> None:
     schedule = draw(config())
     for part, size in ((schedule.launch, 35), *((step.added, 3) for step in schedule.steps)):

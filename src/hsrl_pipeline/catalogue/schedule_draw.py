@@ -20,7 +20,7 @@ from hsrl_pipeline.config.catalogue import CatalogueConfig
 from hsrl_pipeline.config.session import CandidatesConfig, SessionConfig
 from hsrl_pipeline.data.dataset_info import DatasetInfo
 from hsrl_pipeline.errors import UserError
-from hsrl_pipeline.seeding import numpy_generator
+from hsrl_pipeline.seeding import derive_seed, numpy_generator
 from hsrl_pipeline.shapes import PAD_ID, check_shape
 
 
@@ -56,6 +56,8 @@ def draw_schedule(
         UserError: Too few items would be live at some time.
     """
     n_items = len(mean_clicks) - 1
+    if config.draw:
+        seed = derive_seed(seed, f"catalogue.draw.{config.draw}")
     draws = numpy_generator(seed, "catalogue.launch").random(n_items + 1)
     ranking = np.lexsort((np.arange(1, n_items + 1), -mean_clicks[1:])) + 1
     order = ranking if static_order is None else static_order

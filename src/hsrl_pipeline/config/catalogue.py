@@ -30,6 +30,12 @@ class CatalogueConfig(FrozenConfig):
     schedule: Literal["fixed", "moving"] = Field(
         "fixed", description="fixed: all items are live all the time; moving: a drawn schedule"
     )
+    draw: int = Field(
+        0,
+        ge=0,
+        description="Which schedule of the seed: others have other launch items, arrivals and "
+        "releases, and all else stays as it is",
+    )
     arm: Literal["arrivals", "releases", "both"] = Field(
         "both", description="What a change does: items arrive, items are released, or both"
     )
