@@ -232,10 +232,24 @@ def assert_equal_states(first: object, second: object) -> None:
     assert not different
 
 
+@pytest.mark.parametrize(
+    ("experience", "names"),
+    [
+        ("log", ["sl"]),
+        ("fresh", ["a2c", "hsrl", "pg_ra"]),
+        ("replay", ["ddpg", "hac", "hsrl_paper", "td3"]),
+    ],
+)
+def test_settings_say_what_an_agent_learns_from(experience: str, names: list[str]) -> None:
+    for name in names:
+        assert make_settings(name).experience == make_agent(name).experience == experience
+
+
 @pytest.mark.parametrize("name", AGENT_NAMES)
-def test_settings_say_whether_the_agent_learns_from_fresh_transitions(name: str) -> None:
-    assert make_settings(name).learns_from_fresh == (make_agent(name).experience == "fresh")
-    assert make_agent(name).gamma == getattr(make_settings(name), "gamma", 0.0)
+def test_settings_say_discount_and_slates_per_state(name: str) -> None:
+    agent = make_agent(name)
+    assert agent.gamma == getattr(make_settings(name), "gamma", 0.0)
+    assert agent.group_size == make_settings(name).slates_per_state == 1
 
 
 @pytest.mark.parametrize("name", AGENT_NAMES)

@@ -48,6 +48,7 @@ def test_losses_of_a_group_by_hand(head):
         entropy_coef=0.0,
         session_likelihood_coef=1.0,
     )
+    assert agent.group_size == 3
     shown = torch.rand(6, SLATE, generator=torch.Generator().manual_seed(1))
     batch = transitions(clicks=shown)._replace(judged=judged(3))
     slates = [batch.slates, *batch.judged.slates]

@@ -38,9 +38,7 @@ class ItemActorCriticAgent(TorchAgent[A2CSettings]):
         actor = ItemActor(encoder)
         with initial_weights(context.seed, "agent.heads"):
             value = StateValue(encoder.embedding_size, settings.value_hidden_size)
-        super().__init__(
-            "a2c", "fresh", settings, context, policy=actor, critics={"value_mean": value}
-        )
+        super().__init__("a2c", settings, context, policy=actor, critics={"value_mean": value})
         self._actor, self._value = actor, value
         weights: list[nn.Parameter] = [*actor.parameters(), *value.parameters()]
         self._add_optimizer("all", weights, settings.learning_rate)

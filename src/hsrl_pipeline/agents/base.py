@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from typing_extensions import Self
 
 from hsrl_pipeline.catalogue.live_catalogue import LiveCatalogue
+from hsrl_pipeline.config.agents.shared import ExperienceKind
 from hsrl_pipeline.config.session import HistoryForm
 from hsrl_pipeline.observation import Observation
 from hsrl_pipeline.replay.transitions import TransitionBatch
@@ -205,7 +206,7 @@ class Agent(Protocol):
     """
 
     name: str
-    experience: Literal["log", "replay", "fresh"]
+    experience: ExperienceKind
     latent_size: int
     uses_log: bool
     log_batch_size: int

@@ -56,9 +56,7 @@ class HyperActorCriticAgent(TorchAgent[HACSettings]):
             bias = ItemBias(context.n_items) if settings.item_bias else None
             actor = HyperActor(encoder, head, encoder.items, bias)
             critic = ActionValues(size, size, settings.hidden_size, n_critics=1)
-        super().__init__(
-            "hac", "replay", settings, context, policy=actor, critics={"critic": critic}
-        )
+        super().__init__("hac", settings, context, policy=actor, critics={"critic": critic})
         self.latent_size = size
         self._actor, self._critic = actor, critic
         self._target_actor = self._add_target("policy", actor)

@@ -71,14 +71,12 @@ class HsrlAgent(TorchAgent[HsrlSettings]):
         (critics if settings.arrival_prior is None else policy)["click_bias"] = click_bias
         super().__init__(
             "hsrl",
-            "fresh",
             settings,
             context,
             policy=policy,
             critics=critics,
             log_batch_size=settings.log_batch_size,
         )
-        self.group_size = settings.group_size
         self._encoder, self._head, self._critic = encoder, head, critic
         self._click_bias = click_bias
         self._slate_size = context.slate_size

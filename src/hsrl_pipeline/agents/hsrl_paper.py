@@ -57,7 +57,6 @@ class HsrlPaperAgent(TorchAgent[HsrlPaperSettings]):
         policy = nn.ModuleDict({"encoder": encoder, "head": head})
         super().__init__(
             "hsrl_paper",
-            "replay",
             settings,
             context,
             policy=policy,

@@ -63,7 +63,7 @@ class ActionRepresentationAgent(TorchAgent[PGRASettings]):
             # bounded like the internal policy, so that the items spread within its reach
             inference = LatentActor(2 * size, hidden, latent)
         critics: dict[str, nn.Module] = {"value_mean": value, "inference": inference}
-        super().__init__("pg_ra", "fresh", settings, context, policy=actor, critics=critics)
+        super().__init__("pg_ra", settings, context, policy=actor, critics=critics)
         self.latent_size = latent
         self._actor, self._head, self._value = actor, head, value
         self._inference = inference

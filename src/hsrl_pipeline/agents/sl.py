@@ -32,7 +32,6 @@ class SupervisedAgent(TorchAgent[SupervisedSettings]):
         self._actor = ItemActor(build_state_encoder(settings.encoder, context))
         super().__init__(
             "sl",
-            "log",
             settings,
             context,
             policy=self._actor,

@@ -95,7 +95,6 @@ class DeterministicAgent(TorchAgent[HyperActionSettings]):
             critics = ActionValues(size, latent_size, hidden, variant.n_critics)
         super().__init__(
             variant.name,
-            "replay",
             settings,
             context,
             policy=actor,

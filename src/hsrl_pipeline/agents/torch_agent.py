@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from hsrl_pipeline.agents.base import AgentContext, Bootstrap, LogBatch, UpdateS
 from hsrl_pipeline.agents.gradient_steps import GradientSteps, SettingsT
 from hsrl_pipeline.agents.slate_selection import SlateSelector
 from hsrl_pipeline.catalogue.live_catalogue import LiveCatalogue
-from hsrl_pipeline.config.agents.shared import DiscountedSettings
+from hsrl_pipeline.config.agents.shared import DiscountedSettings, ExperienceKind
 from hsrl_pipeline.losses.returns import td_target
 from hsrl_pipeline.networks.catalogue_tables import (
     CatalogueTables,
@@ -26,8 +26,6 @@ from hsrl_pipeline.observation import Observation
 from hsrl_pipeline.replay.transitions import TransitionBatch
 from hsrl_pipeline.seeding import derive_seed
 
-Experience = Literal["log", "replay", "fresh"]
-
 
 class TorchAgent(GradientSteps[SettingsT]):
     """An agent made of torch modules, as the trainer and the server know it.
@@ -38,7 +36,6 @@ class TorchAgent(GradientSteps[SettingsT]):
 
     Args:
         name: Registered name.
-        experience: What the trainer feeds to ``update``.
         settings: Settings of the agent.
         context: Sizes, device and seed.
         policy: All that acting needs.
@@ -49,7 +46,6 @@ class TorchAgent(GradientSteps[SettingsT]):
     def __init__(
         self,
         name: str,
-        experience: Experience,
         settings: SettingsT,
         context: AgentContext,
         *,
@@ -64,11 +60,11 @@ class TorchAgent(GradientSteps[SettingsT]):
             derive_seed(context.seed, f"agent.{name}.update"),
         )
         self.name = name
-        self.experience: Experience = experience
+        self.experience: ExperienceKind = settings.experience
         self.latent_size = 0
-        self.uses_log = experience == "log"
+        self.uses_log = settings.experience == "log"
         self.log_batch_size = log_batch_size
-        self.group_size = 1
+        self.group_size = settings.slates_per_state
         self.gamma = settings.gamma if isinstance(settings, DiscountedSettings) else 0.0
         self._selector = SlateSelector(
             context.n_items, context.slate_size, context.shelves, context.device

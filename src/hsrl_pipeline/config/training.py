@@ -7,7 +7,6 @@ from typing import Literal
 from pydantic import Field, model_validator
 from typing_extensions import Self
 
-from hsrl_pipeline.config.agents.hsrl import HsrlSettings
 from hsrl_pipeline.config.agents.shared import AgentSettings
 from hsrl_pipeline.config.base import FrozenConfig
 from hsrl_pipeline.errors import UserError
@@ -128,14 +127,14 @@ class TrainingConfig(FrozenConfig):
             UserError: The agent knows no steps in a row, and ``return_steps`` asks for some, or
                 judged slates ask for what these settings do not give.
         """
-        if self.return_steps > 1 and not settings.learns_from_fresh:
+        if self.return_steps > 1 and settings.experience != "fresh":
             raise UserError(
                 f"training.return_steps is {self.return_steps}, and agent {name!r} knows no steps "
                 "in a row: it does not learn from the newest transitions of its sessions",
                 where="training.return_steps",
                 remedy="Leave it at 1 for this agent.",
             )
-        group_size = settings.group_size if isinstance(settings, HsrlSettings) else 1
+        group_size = settings.slates_per_state
         if group_size > 1 and self.feedback != "expected":
             raise UserError(
                 f"agents.{name}.group_size is {group_size}, and slates that are not shown have "

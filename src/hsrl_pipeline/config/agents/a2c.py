@@ -7,13 +7,18 @@ from typing import ClassVar
 from pydantic import Field
 
 from hsrl_pipeline.config.agents.search_space import LEARNING_RATE, Choice, Interval, SearchSpace
-from hsrl_pipeline.config.agents.shared import DiscountedSettings, EntropySettings, NewItemRule
+from hsrl_pipeline.config.agents.shared import (
+    DiscountedSettings,
+    EntropySettings,
+    ExperienceKind,
+    NewItemRule,
+)
 
 
 class A2CSettings(EntropySettings, DiscountedSettings):
     """Settings of ``a2c``, the item-level softmax policy with a state-value baseline."""
 
-    learns_from_fresh: ClassVar[bool] = True
+    experience: ClassVar[ExperienceKind] = "fresh"
     search_space: ClassVar[SearchSpace] = {
         "learning_rate": LEARNING_RATE,
         "entropy_coef": Interval(1e-4, 3e-1),

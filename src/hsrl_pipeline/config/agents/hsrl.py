@@ -11,6 +11,7 @@ from hsrl_pipeline.config.agents.search_space import SMALL_LEARNING_RATE, Interv
 from hsrl_pipeline.config.agents.shared import (
     EncoderConfig,
     EntropySettings,
+    ExperienceKind,
     NewItemRule,
     ValueSettings,
 )
@@ -19,7 +20,7 @@ from hsrl_pipeline.config.agents.shared import (
 class HsrlSettings(EntropySettings, ValueSettings):
     """Settings of ``hsrl``; every departure from the paper is a switch."""
 
-    learns_from_fresh: ClassVar[bool] = True
+    experience: ClassVar[ExperienceKind] = "fresh"
     search_space: ClassVar[SearchSpace] = {
         "learning_rate": SMALL_LEARNING_RATE,
         "warm_start_learning_rate": Interval(3e-4, 2e-2),
@@ -178,6 +179,11 @@ class HsrlSettings(EntropySettings, ValueSettings):
     beam_width: int = Field(
         64, ge=1, le=4096, description="Prefixes kept per level when acting greedily"
     )
+
+    @property
+    def slates_per_state(self) -> int:
+        """Number of slates drawn for a state that the agent learns from, with the one shown."""
+        return self.group_size
 
     @model_validator(mode="after")
     def _check_group(self) -> Self:

@@ -8,12 +8,13 @@ from pydantic import Field, model_validator
 from typing_extensions import Self
 
 from hsrl_pipeline.config.agents.search_space import LEARNING_RATE, Interval, SearchSpace
-from hsrl_pipeline.config.agents.shared import EntropySettings, ValueSettings
+from hsrl_pipeline.config.agents.shared import EntropySettings, ExperienceKind, ValueSettings
 
 
 class HsrlPaperSettings(EntropySettings, ValueSettings):
     """Settings of ``hsrl_paper``: the paper's Eq. 10-26 and the ablations of its Table 3."""
 
+    experience: ClassVar[ExperienceKind] = "replay"
     search_space: ClassVar[SearchSpace] = {
         "learning_rate": LEARNING_RATE,
         "critic_learning_rate": LEARNING_RATE,

@@ -7,13 +7,13 @@ from typing import ClassVar
 from pydantic import Field
 
 from hsrl_pipeline.config.agents.search_space import LEARNING_RATE, Choice, Interval, SearchSpace
-from hsrl_pipeline.config.agents.shared import DiscountedSettings, EntropySettings
+from hsrl_pipeline.config.agents.shared import DiscountedSettings, EntropySettings, ExperienceKind
 
 
 class PGRASettings(EntropySettings, DiscountedSettings):
     """Settings of ``pg_ra``, policy gradient in a learned space of action representations."""
 
-    learns_from_fresh: ClassVar[bool] = True
+    experience: ClassVar[ExperienceKind] = "fresh"
     search_space: ClassVar[SearchSpace] = {
         "learning_rate": LEARNING_RATE,
         "initial_std": Interval(0.1, 1.0),

@@ -10,6 +10,10 @@ from typing_extensions import Self
 from hsrl_pipeline.config.agents.search_space import SearchSpace
 from hsrl_pipeline.config.base import FrozenConfig
 
+ExperienceKind = Literal["log", "replay", "fresh"]
+"""What an agent learns from: logged slates alone, samples of a replay buffer, or the newest
+transitions of the acting sessions in their order."""
+
 NewItemRule = Literal["mean", "ridge"]
 """What the weights of a new item start with: the mean of the other items' weights (zero for learned
 vectors), or what a ridge regression of these on the item vectors predicts."""
@@ -57,12 +61,11 @@ class AgentSettings(FrozenConfig):
 
     Attributes:
         search_space: Which of the settings ``agent_search`` varies, and how far.
-        learns_from_fresh: Whether the agent learns from the newest transitions of its sessions,
-            in their order.
+        experience: What the agent learns from.
     """
 
     search_space: ClassVar[SearchSpace]
-    learns_from_fresh: ClassVar[bool] = False
+    experience: ClassVar[ExperienceKind]
 
     encoder: EncoderConfig = Field(
         default_factory=EncoderConfig, description="State encoder of this agent"
@@ -76,6 +79,11 @@ class AgentSettings(FrozenConfig):
     mixed_precision: bool = Field(
         False, description="Run network forward passes in bfloat16 where the device supports it"
     )
+
+    @property
+    def slates_per_state(self) -> int:
+        """Number of slates drawn for a state that the agent learns from, with the one shown."""
+        return 1
 
 
 class DiscountedSettings(AgentSettings):
@@ -117,6 +125,8 @@ class EntropySettings(FrozenConfig):
 
 class HyperActionSettings(ValueSettings):
     """What agents with a continuous action share."""
+
+    experience: ClassVar[ExperienceKind] = "replay"
 
     critic_learning_rate: float = Field(
         1e-3, gt=0.0, le=1.0, description="Step size of the critics and the state encoder"

@@ -7,7 +7,7 @@ from typing import ClassVar
 from pydantic import Field, field_validator
 
 from hsrl_pipeline.config.agents.search_space import LEARNING_RATE, Choice, Interval, SearchSpace
-from hsrl_pipeline.config.agents.shared import AgentSettings, EncoderConfig
+from hsrl_pipeline.config.agents.shared import AgentSettings, EncoderConfig, ExperienceKind
 from hsrl_pipeline.config.base import FrozenConfig
 
 
@@ -24,6 +24,7 @@ class EarlyStoppingConfig(FrozenConfig):
 class SupervisedSettings(AgentSettings):
     """Settings of ``sl``, the supervised click model."""
 
+    experience: ClassVar[ExperienceKind] = "log"
     search_space: ClassVar[SearchSpace] = {
         "learning_rate": LEARNING_RATE,
         "weight_decay": Interval(1e-4, 1.0),
