@@ -63,7 +63,7 @@ def test_losses_of_a_group_by_hand(head):
             others = torch.cat([clicks[other] for other in range(3) if other != own], dim=1)
             credit = clicks[own] - others.mean(1, keepdim=True)
             items.append(credit * likelihood.positions)
-            logits = agent._click_logits(state, slates[own], likelihood.click_scores)
+            logits = agent._clicks.log_odds(state, slates[own], likelihood.click_scores)
             fits.append(F.binary_cross_entropy_with_logits(logits, clicks[own]))
         whole = 0.5 * (advantage[:, None] * found[0].positions).mean()
     stats = agent.update(batch, None)

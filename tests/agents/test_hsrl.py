@@ -204,7 +204,7 @@ def test_click_likelihood_by_hand(head):
             scores = agent._head.item_log_prob(state, log.slates) + math.log(N_ITEMS)
         else:
             scores = agent._head(state).gather(1, log.slates)
-        logits = 0.4 * scores + agent._click_bias(state)
+        logits = 0.4 * scores + agent._clicks.bias(state)
         expected = F.binary_cross_entropy(logits.sigmoid(), log.clicks)
     stats = agent.update(transitions(), log)
     torch.testing.assert_close(stats.losses["log_click_loss"], expected)
@@ -221,7 +221,7 @@ def test_click_likelihood_of_sessions_by_hand(head):
             scores = agent._head.item_log_prob(state, batch.slates) + math.log(N_ITEMS)
         else:
             scores = agent._head(state).gather(1, batch.slates)
-        logits = 0.4 * scores + agent._click_bias(state)
+        logits = 0.4 * scores + agent._clicks.bias(state)
         expected = F.binary_cross_entropy(logits.sigmoid(), batch.clicks)
     stats = agent.update(batch, None)
     torch.testing.assert_close(stats.losses["session_click_loss"], expected)
@@ -267,7 +267,7 @@ def test_doubt_lowers_the_click_log_odds_of_what_was_never_shown(head):
         with torch.no_grad():
             state = agent._encoder(log.observation)
             scores = agent._slates.click_scores(state, never)
-            log_odds[doubt] = agent._click_logits(state, never, scores).mean()
+            log_odds[doubt] = agent._clicks.log_odds(state, never, scores).mean()
     assert log_odds[3.0] < log_odds[0.0] - 1.0
 
 
@@ -346,15 +346,15 @@ def test_shelves_have_their_own_normalisers():
     shelves = np.array([0] + [1] * 3 + [2] * 9)
     context = make_context(shelves=shelves)
     agent = make_agent(replace(context, slate_size=2), policy_head="trie", click_temperature=0.4)
-    assert agent._click_bias.out_features == 2
+    assert agent._clicks.bias.out_features == 2
     observation, items = observe(), torch.tensor([[1, 2, 7]] * 6)
     with torch.no_grad():
         state = agent._encoder(observation)
         scores = agent._slates.click_scores(state, items)
         own = agent._head.item_log_prob(state, items) + torch.tensor([3.0, 3.0, 9.0]).log()
         torch.testing.assert_close(scores, own)
-        level = agent._click_bias(state)[:, [0, 0, 1]]
-        torch.testing.assert_close(agent._click_logits(state, items, scores), 0.4 * own + level)
+        level = agent._clicks.bias(state)[:, [0, 0, 1]]
+        torch.testing.assert_close(agent._clicks.log_odds(state, items, scores), 0.4 * own + level)
     # the bonus is the mean entropy of the shelves, and is paid by its own maximum
     price = agent._settings.entropy_coef / ((math.log(3) + math.log(9)) / 2)
     assert agent._entropy_price == pytest.approx(price)

@@ -62,7 +62,7 @@ def test_an_update_descends_every_term_at_its_weight(value_reaches_encoder: bool
     head, clicks = twin._head, batch.clicks
 
     def click_logits(state: torch.Tensor, items: torch.Tensor) -> torch.Tensor:
-        return 0.4 * head(state).gather(1, items) + twin._click_bias(state)
+        return 0.4 * head(state).gather(1, items) + twin._clicks.bias(state)
 
     target = target_of(batch, twin._critic([twin._encoder(batch.next_observation)]))
     state = twin._encoder(batch.observation)

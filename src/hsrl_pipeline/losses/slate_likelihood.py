@@ -98,3 +98,43 @@ def group_click_advantage(clicks: torch.Tensor) -> torch.Tensor:
     own = clicks.sum(-1, keepdim=True)
     others = own.sum(0, keepdim=True) - own
     return clicks - others / ((group_size - 1) * slate_size)
+
+
+def slate_credit_loss(
+    log_prob: torch.Tensor,
+    clicks: torch.Tensor,
+    advantage: torch.Tensor,
+    *,
+    slate_credit_coef: float,
+    item_credit: bool,
+) -> torch.Tensor:
+    """Return the policy gradient loss with the credit of whole slates and of their items.
+
+    Args:
+        log_prob: (group * batch, slate) float32. Log-probability of each item, the slates shown
+            before the other draws of their states.
+        clicks: (group * batch, slate) float32. Clicks, or their probabilities, in [0, 1].
+        advantage: (batch,) float32. Advantage of the slates shown; no gradient passes to it.
+        slate_credit_coef: Weight of this advantage, which all items of a slate share.
+        item_credit: Whether items are also credited with their own clicks; those of a group
+            of slates always are.
+
+    Returns:
+        0-dim float32.
+
+    Raises:
+        ValueError: A shape or dtype differs from these.
+    """
+    check_shape("log_prob", log_prob, *clicks.shape)
+    check_dtype("log_prob", log_prob, "float")
+    check_shape("advantage", advantage, None)
+    check_dtype("advantage", advantage, "float")
+    n_shown = len(advantage)
+    credit = slate_credit_coef * advantage.unsqueeze(-1)
+    if len(clicks) > n_shown:
+        groups = clicks.view(-1, n_shown, clicks.shape[1])
+        item_loss = -(group_click_advantage(groups).flatten(0, 1) * log_prob).mean()
+        return item_loss - (credit * log_prob[:n_shown]).mean()
+    if item_credit:
+        credit = credit + own_click_advantage(clicks)
+    return -(credit * log_prob).mean()

@@ -1,26 +1,55 @@
-"""What ``hsrl`` decides on: the codes of items, and the head that scores them."""
+"""The networks of ``hsrl``, untrained, and the codes that its head decides on."""
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import torch
+from torch import nn
 
 from hsrl_pipeline.agents.base import AgentContext
+from hsrl_pipeline.agents.encoding import build_state_encoder, initial_weights
 from hsrl_pipeline.config.agents.hsrl import HsrlSettings
 from hsrl_pipeline.networks.code_scores import CodeScores
+from hsrl_pipeline.networks.multi_level_critic import MultiLevelCritic
+from hsrl_pipeline.networks.state_encoder import StateEncoder
 from hsrl_pipeline.networks.trie_policy import TriePolicy
 from hsrl_pipeline.semantic_ids.code_trie import CodeTrie
 
 
-def build_head(
-    settings: HsrlSettings,
-    context: AgentContext,
-    codes: np.ndarray,
-    vocab_sizes: tuple[int, ...],
-    vectors: torch.Tensor | None,
-) -> CodeScores | TriePolicy:
-    """Return what scores items from states, untrained."""
+class HsrlNetworks(NamedTuple):
+    """What ``hsrl`` is made of.
+
+    Attributes:
+        encoder: States from observations.
+        head: Scores of items from states.
+        click_bias: (batch, embed) to (batch, shelf). Levels of click log-odds from states.
+        critic: Values of states.
+    """
+
+    encoder: StateEncoder
+    head: CodeScores | TriePolicy
+    click_bias: nn.Linear
+    critic: MultiLevelCritic
+
+
+def build_networks(settings: HsrlSettings, context: AgentContext) -> HsrlNetworks:
+    """Return the networks of an agent with these settings."""
     width = settings.encoder.embedding_size
+    encoder = build_state_encoder(settings.encoder, context)
+    with initial_weights(context.seed, "agent.hsrl.networks"):
+        head = build_head(settings, context)
+        click_bias = nn.Linear(width, int(shelf_numbers(context).max()) + 1)
+        critic = MultiLevelCritic(width, 1, settings.critic_hidden_size)
+    return HsrlNetworks(encoder, head, click_bias, critic)
+
+
+def build_head(settings: HsrlSettings, context: AgentContext) -> CodeScores | TriePolicy:
+    """Return what scores items from states."""
+    width = settings.encoder.embedding_size
+    codes, vocab_sizes = decided_codes(context.codes, context.vocab_sizes, settings)
+    vectors = torch.from_numpy(context.item_vectors) if settings.use_leaf_vectors else None
     if settings.policy_head != "trie":
         codes_alone = settings.policy_head == "codes"
         return CodeScores(
