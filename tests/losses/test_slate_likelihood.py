@@ -6,6 +6,7 @@ import torch
 from hsrl_pipeline.losses.slate_likelihood import (
     group_click_advantage,
     own_click_advantage,
+    slate_credit_loss,
     slate_log_prob,
 )
 
@@ -78,3 +79,48 @@ def test_slates_of_one_item_are_compared_with_the_rest_of_their_group():
 def test_a_group_of_one_slate_has_nothing_to_compare_with():
     with pytest.raises(ValueError, match="at least two slates"):
         group_click_advantage(torch.ones(1, 4, 2))
+
+
+LOG_PROB = torch.tensor([[-1.0, -2.0], [-3.0, -0.5]])
+
+
+@pytest.mark.parametrize(
+    ("item_credit", "slate_credit_coef", "expected"),
+    [
+        # advantages 2 and -1 on sums of -3 and -3.5; own clicks: 1 and -1, then -0.5 and 0.5
+        (False, 1.0, (6.0 - 3.5) / 4),
+        (True, 0.0, (-1.0 - 1.25) / 4),
+        (True, 0.5, ((6.0 - 3.5) / 2 - 1.0 - 1.25) / 4),
+    ],
+)
+def test_credit_of_slates_and_items_by_hand(item_credit, slate_credit_coef, expected):
+    loss = slate_credit_loss(
+        LOG_PROB,
+        torch.tensor([[1.0, 0.0], [0.0, 0.5]]),
+        torch.tensor([2.0, -1.0]),
+        slate_credit_coef=slate_credit_coef,
+        item_credit=item_credit,
+    )
+    assert loss.item() == pytest.approx(expected)
+
+
+def test_the_slates_shown_alone_have_the_credit_of_a_slate_in_a_group():
+    # one state, two slates: the first was shown
+    loss = slate_credit_loss(
+        LOG_PROB,
+        torch.tensor([[1.0, 0.0], [0.0, 0.5]]),
+        torch.tensor([2.0]),
+        slate_credit_coef=0.5,
+        item_credit=True,
+    )
+    # clicks of the other slate: 0.25 and 0.5 in the mean
+    items = -(0.75 * -1.0 - 0.25 * -2.0 - 0.5 * -3.0 + 0.0 * -0.5) / 4
+    assert loss.item() == pytest.approx(items + 3.0 / 2)
+
+
+def test_an_advantage_of_another_rank_is_refused():
+    clicks = torch.zeros(2, 2)
+    with pytest.raises(ValueError, match="advantage"):
+        slate_credit_loss(
+            LOG_PROB, clicks, torch.zeros(2, 1), slate_credit_coef=1.0, item_credit=True
+        )

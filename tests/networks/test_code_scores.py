@@ -109,18 +109,6 @@ def test_an_item_scores_the_same_whoever_else_is_in_the_catalogue() -> None:
     assert after[:, 5].isfinite().all()
 
 
-def test_priors_tell_the_items_of_one_code_apart_and_no_others() -> None:
-    priors = np.array([0, 5, 5, 5, 5, 5, 5, 1, 3], np.float32)
-    plain = make_scores()(STATES)
-    given = make_scores(item_priors=priors)(STATES)
-    alone = [item for item in CODED if item < 7]
-    torch.testing.assert_close(given[:, alone], plain[:, alone])
-    shift = (given - plain)[:, 7:]
-    torch.testing.assert_close(shift[:, 1] - shift[:, 0], torch.full((7,), 2.0))
-    # the mean odds under the code are 1
-    torch.testing.assert_close(shift.exp().mean(1), torch.ones(7))
-
-
 @pytest.mark.parametrize("options", [{}, {"item_vectors": None, "item_deviations": False}])
 def test_scores_without_gradients_are_the_same(options: dict[str, Any]) -> None:
     scores = make_scores(**options)
@@ -179,13 +167,6 @@ def test_without_deviations_no_weight_grows_with_the_catalogue() -> None:
     assert shapes[0] == shapes[1]
 
 
-def test_a_code_outside_its_vocabulary_is_refused() -> None:
-    codes = CODES.copy()
-    codes[3, 1] = 9
-    with pytest.raises(ValueError, match="item 3 has code 9"):
-        make_scores(codes)
-
-
 @pytest.mark.parametrize("options", [{}, {"item_vectors": None, "item_deviations": False}])
 def test_a_few_states_have_the_scores_that_they_have_among_many(options: dict[str, Any]) -> None:
     scores = make_scores(**options)
@@ -195,49 +176,6 @@ def test_a_few_states_have_the_scores_that_they_have_among_many(options: dict[st
             few = scores(STATES[row : row + 2])
             torch.testing.assert_close(few, together[row : row + 2], rtol=1e-5, atol=1e-6)
     assert (scores(STATES[:1])[0] == -torch.inf).nonzero().flatten().tolist() == [0, 5]
-
-
-@torch.no_grad()
-@pytest.mark.parametrize("few", [True, False])
-def test_an_unseen_item_has_neither_deviation_nor_statistics_and_an_absent_one_no_score(
-    few: bool,
-) -> None:
-    scores = make_scores(arrival_prior=1.0)
-    plain = make_scores()
-    plain.load_state_dict(scores.state_dict(), strict=False)
-    states = STATES[:2] if few else STATES
-    whole = plain(states) + scores.statistics.effects / 0.5
-    torch.testing.assert_close(scores(states), whole)
-    absent, unseen = (torch.zeros(N_ITEMS + 1, dtype=torch.bool) for _ in "ab")
-    absent[[2, 5]], unseen[[4, 7]] = True, True
-    own = (scores.deviations + scores.statistics.effects) / 0.5
-    expected = whole.clone()
-    expected[:, unseen] -= own[unseen]
-    expected[:, absent] = -torch.inf
-    items = torch.tensor([[1, 4, 7]]).expand(len(states), -1)
-    with pytest.raises(KeyError), scores.leaving_out(absent, unseen):
-        torch.testing.assert_close(scores(states), expected)
-        torch.testing.assert_close(scores.of_items(states, items), expected.gather(1, items))
-        raise KeyError
-    torch.testing.assert_close(scores(states), whole)
-
-
-def test_an_item_with_a_code_of_its_own_is_scored_by_its_vector_alone_while_unseen() -> None:
-    own_codes = np.arange(-1, N_ITEMS)[:, None]
-    flat = CodeScores(
-        WIDTH, own_codes, (N_ITEMS,), item_vectors=VECTORS, item_deviations=True, temperature=0.5
-    )
-    nobody, unseen = (torch.zeros(N_ITEMS + 1, dtype=torch.bool) for _ in "ab")
-    unseen[3] = True
-    with flat.leaving_out(nobody, unseen, own_codes=True):
-        found = flat(STATES)
-        found[:, 3].sum().backward()
-    by_vector = flat.vector_query(STATES) @ VECTORS[3] / 0.5
-    torch.testing.assert_close(found[:, 3], by_vector)
-    assert not flat.heads[0].weight.grad.any() and flat.vector_query.weight.grad.any()
-    seen = flat(STATES)
-    torch.testing.assert_close(found[:, [1, 2, 4]], seen[:, [1, 2, 4]])
-    assert not torch.allclose(found[:, 3], seen[:, 3])
 
 
 def test_untrained_scores_are_nearly_even() -> None:

@@ -6,9 +6,6 @@ are: one normaliser over the items that may be shown makes a distribution of the
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -17,18 +14,15 @@ from torch.nn import functional as F
 
 from hsrl_pipeline.config.agents.shared import NewItemRule
 from hsrl_pipeline.networks.catalogue_tables import CatalogueTables, WrittenRows, start_rows
-from hsrl_pipeline.networks.code_cells import centred_priors, look_up_cells
 from hsrl_pipeline.networks.code_tables import CodeTables
-from hsrl_pipeline.networks.item_effects import ItemEffects
+from hsrl_pipeline.networks.coded_items import CodedItems
 from hsrl_pipeline.networks.look_up_sums import ContextRows, sum_look_ups
-from hsrl_pipeline.semantic_ids.valid_codes import check_codes
-from hsrl_pipeline.shapes import check_shape
 
 INITIAL_SCORE_SHARE = 0.1
 """Initial weights of what scores, as a share of a linear layer's usual ones."""
 
 
-class CodeScores(CodeTables, ItemEffects):
+class CodeScores(CodeTables, CodedItems):
     """Item scores from a gated context per first code.
 
     The state scores the first code. Every first code makes a context of its own,
@@ -64,12 +58,6 @@ class CodeScores(CodeTables, ItemEffects):
         Paper, Eq. 11-14; Jégou et al. 2011, "Product Quantization for Nearest Neighbor Search".
     """
 
-    codes: torch.Tensor
-    look_ups: torch.Tensor
-    has_code: torch.Tensor
-    item_vectors: torch.Tensor | None
-    item_priors: torch.Tensor | None
-
     def __init__(
         self,
         embedding_size: int,
@@ -86,30 +74,17 @@ class CodeScores(CodeTables, ItemEffects):
         arrival_bonus: float = 0.0,
     ) -> None:
         super().__init__(embedding_size, vocab_sizes, context_size, temperature, gated=gated)
-        live = check_codes(codes, vocab_sizes)
-        n_rows = len(codes)
-        self.n_items = n_rows - 1
+        self.keep_items(codes, item_vectors, item_priors)
         self.vector_query: nn.Linear | None = None
         if item_vectors is not None:
-            check_shape("item_vectors", item_vectors, n_rows, None)
             self.vector_query = nn.Linear(embedding_size, item_vectors.shape[1])
         self._start_nearly_even()
         self.keep_effects(
-            n_rows,
+            len(codes),
             deviations=item_deviations,
             arrival_prior=arrival_prior,
             arrival_bonus=arrival_bonus,
         )
-        priors = None if item_priors is None else centred_priors(item_priors, codes, live)
-        has_code = np.zeros(n_rows, bool)
-        has_code[live] = True
-        self._columns = torch.empty(0)
-        self._columns_of: torch.Tensor | None = None
-        self.register_buffer("codes", torch.from_numpy(codes).clamp(min=0), persistent=False)
-        self.register_buffer("look_ups", look_up_cells(codes, vocab_sizes), persistent=False)
-        self.register_buffer("has_code", torch.from_numpy(has_code), persistent=False)
-        self.register_buffer("item_vectors", item_vectors, persistent=False)
-        self.register_buffer("item_priors", priors, persistent=False)
 
     @torch.no_grad()
     def set_items(
@@ -124,42 +99,12 @@ class CodeScores(CodeTables, ItemEffects):
             rows_of_items: Where every item has a code of its own, how the weights of this code
                 start for new items; None where codes are shared.
         """
-        own = rows_of_items is not None
-        codes = (tables.new - 1).unsqueeze(1) if own else tables.new_codes
-        cells = look_up_cells(codes.cpu().numpy(), self.vocab_sizes).to(self.look_ups.device)
-        self.look_ups = self.look_ups.index_copy(0, tables.new, cells)
-        self.codes = self.codes.index_copy(0, tables.new, codes)
-        self.has_code = tables.live
-        if self.item_vectors is not None:
-            self.item_vectors = tables.item_vectors
+        self.take_items(tables, own_codes=rows_of_items is not None)
         written: list[WrittenRows] = []
         if rows_of_items is not None:
             (head,) = self.heads
             written += start_rows(head, tables, rows_of_items, self.effects())  # type: ignore[arg-type]
         return written + self.start_effects(tables.new)
-
-    @contextmanager
-    def leaving_out(
-        self, absent: torch.Tensor, unseen: torch.Tensor, *, own_codes: bool = False
-    ) -> Iterator[None]:
-        """Score the catalogue without some items, and others as if nobody had seen them yet.
-
-        Args:
-            absent: (item,) bool. Items that are not there.
-            unseen: (item,) bool. Items that are scored by what is known of them before anyone has
-                seen them: by their codes and vectors, without deviation and statistics.
-            own_codes: Whether every item has a code of its own, which says nothing of an unseen
-                one: its vector alone does.
-        """
-        has_code, look_ups = self.has_code, self.look_ups
-        self.has_code = has_code & ~absent
-        self.unseen = unseen
-        if own_codes:
-            self.look_ups = look_ups.masked_fill(unseen.unsqueeze(1), 0)
-        try:
-            yield
-        finally:
-            self.has_code, self.look_ups, self.unseen = has_code, look_ups, None
 
     def forward(self, state: torch.Tensor) -> torch.Tensor:
         """Score the whole catalogue.
@@ -172,10 +117,12 @@ class CodeScores(CodeTables, ItemEffects):
         """
         if not torch.is_grad_enabled():
             return self._in_place(state)
-        numbers, contexts = self._numbers(), None
+        numbers, contexts = self.own_numbers(), None
         # a first row of zeros for items whose code says nothing of them
-        first, first_codes = F.pad(self.heads[0](state), (1, 0)), self.look_ups[:, 0].contiguous()
-        if self.expand is not None:
+        first = F.pad(self.heads[0](state), (1, 0))
+        if self.expand is None:
+            first_codes = self.look_ups[:, 0].contiguous()
+        else:
             first, first_codes = first[:, 1:], self.codes[:, 0].contiguous()
             parts = self.context_parts(state)
             pairs = self._pairs(self.look_ups)
@@ -204,14 +151,6 @@ class CodeScores(CodeTables, ItemEffects):
         """Return (..., level) int64 for levels from 2 on, cells counted from the first pair."""
         return (look_ups[..., 1:] - 1 - self.vocab_sizes[0]).clamp(min=0)
 
-    def _numbers(self) -> torch.Tensor:
-        """Return (item,) float32, what items add to their scores by themselves."""
-        effects = self.effects()
-        numbers = self.look_ups.new_zeros(len(self.look_ups), dtype=torch.float32)
-        if effects is not None:
-            numbers = effects / self.temperature
-        return numbers if self.item_priors is None else numbers + self.item_priors
-
     def _in_place(self, state: torch.Tensor) -> torch.Tensor:
         """Score the whole catalogue without gradients, equal up to rounding.
 
@@ -219,10 +158,7 @@ class CodeScores(CodeTables, ItemEffects):
         acting, nothing is quicker.
         """
         tables = self.tables(state)
-        if self._columns_of is not self.look_ups:
-            self._columns = self.look_ups.t().contiguous().int()
-            self._columns_of = self.look_ups
-        first, *others = self._columns
+        first, *others = self.look_up_columns()
         scores = tables.index_select(1, first)
         for column in others:
             scores.add_(tables.index_select(1, column))
@@ -257,7 +193,7 @@ class CodeScores(CodeTables, ItemEffects):
             products = products + parts.offsets.flatten()[pairs].sum(-1)
             scores = scores + parts.scales.t().gather(1, first) * products
             scores = scores + parts.numbers[codes].sum(-1)
-        return self._with_own(scores, self.query(state), items)
+        return self.with_own(scores, self.query(state), items)
 
     def query(self, state: torch.Tensor) -> torch.Tensor | None:
         """Return (batch, vector) float32, what item vectors are multiplied by; None without them.
@@ -282,44 +218,7 @@ class CodeScores(CodeTables, ItemEffects):
         """
         rows = self.look_ups[items].flatten(1)
         scores = tables.gather(1, rows).view(*items.shape, len(self.vocab_sizes)).sum(-1)
-        return self._with_own(scores, query, items)
-
-    def _with_own(
-        self, scores: torch.Tensor, query: torch.Tensor | None, items: torch.Tensor
-    ) -> torch.Tensor:
-        """Return (batch, any) scores of items from those of their codes, of the same shape."""
-        if query is not None and self.item_vectors is not None:
-            vectors = F.embedding(items, self.item_vectors)
-            scores = scores + (vectors @ query.unsqueeze(-1)).squeeze(-1)
-        effects = self.effects()
-        if effects is not None:
-            scores = scores + effects[items]
-        scores = scores / self.temperature
-        if self.item_priors is not None:
-            scores = scores + self.item_priors[items]
-        return scores
-
-    def own_scores(self, items: torch.Tensor) -> torch.Tensor | None:
-        """Return (any,) float32, what items add to their scores by themselves; None for nothing.
-
-        Args:
-            items: (any,) int64.
-        """
-        parts = []
-        effects = self.effects()
-        if effects is not None:
-            parts.append(effects.detach()[items] / self.temperature)
-        if self.item_priors is not None:
-            parts.append(self.item_priors[items])
-        return sum(parts[1:], parts[0]) if parts else None
-
-    def optimism(self) -> torch.Tensor | None:
-        """Return (item,) float32, what a policy adds to scores of items it knows little of.
-
-        Scores say how likely a click is; this says what it is worth to find out. None for nothing.
-        """
-        bonus = None if self.statistics is None else self.statistics.optimism()
-        return None if bonus is None else bonus / self.temperature
+        return self.with_own(scores, query, items)
 
     @torch.no_grad()
     def _start_nearly_even(self) -> None:
