@@ -64,6 +64,13 @@ LOSSES: dict[Callable[..., torch.Tensor], dict[str, Any]] = {
     slate_likelihood.slate_log_prob: {"item_log_prob": -PAIR, "excluded": ROW},
     slate_likelihood.own_click_advantage: {"clicks": PAIR},
     slate_likelihood.group_click_advantage: {"clicks": torch.full((2, 4, 3), 0.5)},
+    slate_likelihood.slate_credit_loss: {
+        "log_prob": -PAIR,
+        "clicks": PAIR,
+        "advantage": ROW,
+        "slate_credit_coef": 1.0,
+        "item_credit": True,
+    },
     supervised.click_loss: {"logits": PAIR, "clicks": PAIR, "slates": SLATES},
     supervised.sampled_negative_loss: {"logits": ROW, "slate_size": 3},
 }

@@ -116,11 +116,3 @@ def test_the_slates_shown_alone_have_the_credit_of_a_slate_in_a_group():
     # clicks of the other slate: 0.25 and 0.5 in the mean
     items = -(0.75 * -1.0 - 0.25 * -2.0 - 0.5 * -3.0 + 0.0 * -0.5) / 4
     assert loss.item() == pytest.approx(items + 3.0 / 2)
-
-
-def test_an_advantage_of_another_rank_is_refused():
-    clicks = torch.zeros(2, 2)
-    with pytest.raises(ValueError, match="advantage"):
-        slate_credit_loss(
-            LOG_PROB, clicks, torch.zeros(2, 1), slate_credit_coef=1.0, item_credit=True
-        )

@@ -125,6 +125,8 @@ def slate_credit_loss(
     Raises:
         ValueError: A shape or dtype differs from these.
     """
+    check_shape("clicks", clicks, None, None)
+    check_dtype("clicks", clicks, "float")
     check_shape("log_prob", log_prob, *clicks.shape)
     check_dtype("log_prob", log_prob, "float")
     check_shape("advantage", advantage, None)
