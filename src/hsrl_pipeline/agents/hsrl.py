@@ -27,7 +27,7 @@ from hsrl_pipeline.replay.transitions import TransitionBatch
 
 
 class HsrlAgent(HsrlPolicy):
-    """Trie policy and state-value critic on fresh transitions.
+    """Policy over semantic IDs and state-value critic, on fresh transitions.
 
     Args:
         settings: Settings of the agent.
