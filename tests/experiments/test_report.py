@@ -12,6 +12,7 @@ import pytest
 
 from hsrl_pipeline.experiments.comparison_tables import comparison_table, score_table
 from hsrl_pipeline.experiments.findings import findings
+from hsrl_pipeline.experiments.moving_results import area_table, moving_table
 from hsrl_pipeline.experiments.plots import crossed_parameter
 from hsrl_pipeline.experiments.report import report_page
 from hsrl_pipeline.experiments.store import Experiment, ExperimentStore, TrialEntry
@@ -105,7 +106,16 @@ def tables(store: ExperimentStore) -> tuple[pd.DataFrame, ...]:
 
 
 def html(store: ExperimentStore) -> str:
-    return report_page(store, *tables(store), level_weight_table(store))
+    trials, scores, comparisons = tables(store)
+    return report_page(
+        store,
+        trials=trials,
+        scores=scores,
+        comparisons=comparisons,
+        level_weights=level_weight_table(store),
+        moving=moving_table(store),
+        areas=area_table(store),
+    )
 
 
 def test_a_trial_is_a_row_with_settings_and_commit(store) -> None:

@@ -10,6 +10,8 @@ import pandas as pd
 
 from hsrl_pipeline.experiments.comparison_tables import OVERALL
 from hsrl_pipeline.experiments.findings import findings, interval
+from hsrl_pipeline.experiments.moving_pictures import plot_moving_part
+from hsrl_pipeline.experiments.moving_report import HOW_TO_READ_MOVING, moving_section
 from hsrl_pipeline.experiments.plots import plot_level_weights, plot_part
 from hsrl_pipeline.experiments.store import Experiment, ExperimentStore
 from hsrl_pipeline.html_page import bullets, element, page, picture, table
@@ -35,10 +37,13 @@ HOW_TO_READ = [
 
 def report_page(
     store: ExperimentStore,
+    *,
     trials: pd.DataFrame,
     scores: pd.DataFrame,
     comparisons: pd.DataFrame,
     level_weights: pd.DataFrame,
+    moving: pd.DataFrame,
+    areas: pd.DataFrame,
 ) -> str:
     """Return the report on all experiments as one HTML page that needs nothing beside itself.
 
@@ -48,14 +53,16 @@ def report_page(
         scores: As ``score_table`` returns them.
         comparisons: As ``comparison_table`` returns them.
         level_weights: As ``level_weight_table`` returns them.
+        moving: As ``moving_table`` returns them.
+        areas: As ``area_table`` returns them.
     """
     experiments = store.experiments()
     body = [element("h1", TITLE), _contents(experiments), element("h4", "How to read this page")]
-    body.append(bullets(HOW_TO_READ))
+    body.append(bullets(HOW_TO_READ + (HOW_TO_READ_MOVING if len(moving) else [])))
     for number, experiment in enumerate(experiments):
         frames = [
             _of_experiment(frame, experiment)
-            for frame in (trials, scores, comparisons, level_weights)
+            for frame in (trials, scores, comparisons, level_weights, moving, areas)
         ]
         body += _experiment(store, experiment, number, frames)
     return page(TITLE, body)
@@ -85,7 +92,7 @@ def _heading(experiment: Experiment) -> str:
 def _experiment(
     store: ExperimentStore, experiment: Experiment, number: int, frames: Sequence[pd.DataFrame]
 ) -> Iterator[str]:
-    trials, scores, comparisons, level_weights = frames
+    trials, scores, comparisons, level_weights, moving, areas = frames
     yield element("h2", _heading(experiment), id=f"e{number}")
     if experiment.question:
         yield element("p", experiment.question)
@@ -106,7 +113,8 @@ def _experiment(
     for name, part in experiment.parts.items():
         if part.title:
             yield element("h3", part.title)
-        yield from _part(scores[scores["part"] == name], comparisons[comparisons["part"] == name])
+        own = [frame[frame["part"] == name] for frame in (scores, comparisons, moving, areas)]
+        yield from _part(own, part.baseline)
         weights = level_weights[level_weights["part"] == name]
         if part.level_weights and len(weights):
             text = "Weights of the critic's levels during training"
@@ -173,21 +181,29 @@ def _simulators(store: ExperimentStore, trials: pd.DataFrame) -> Iterator[str]:
     )
 
 
-def _part(scores: pd.DataFrame, comparisons: pd.DataFrame) -> Iterator[str]:
+def _part(frames: Sequence[pd.DataFrame], baseline: str | None) -> Iterator[str]:
+    scores, comparisons, moving, areas = frames
     tasks = sorted(
         scores.groupby(["dataset", "regime"], sort=False), key=lambda task: task[0][0] == OVERALL
     )
     for key, own in tasks:
         dataset, regime = map(str, key)
-        if dataset == OVERALL:
-            yield element("h4", "All tasks together")
-        else:
-            yield element("h4", f"{dataset}, {_regime_in_words(regime)}")
-        place = (comparisons["dataset"] == dataset) & (comparisons["regime"] == regime)
-        yield bullets(findings(own, comparisons[place]))
-        yield _score_table(own, comparisons[place])
+        overall = dataset == OVERALL
+        title = "All tasks together" if overall else f"{dataset}, {_regime_in_words(regime)}"
+        yield element("h4", title)
+        compared, moved, missed = (
+            frame[(frame["dataset"] == dataset) & (frame["regime"] == regime)]
+            for frame in (comparisons, moving, areas)
+        )
+        yield bullets(findings(own, compared))
+        yield _score_table(own, compared)
+        yield from moving_section(title, moved, missed, baseline)
     if len(scores):
         yield picture(plot_part(scores), "Total Reward of each policy with 95 % intervals")
+    if len(moving):
+        text = "Total Reward and regret through the changes of the catalogue"
+        yield element("h4", text)
+        yield picture(plot_moving_part(moving), text)
 
 
 def _score_table(scores: pd.DataFrame, comparisons: pd.DataFrame) -> str:
@@ -213,7 +229,9 @@ def _score_table(scores: pd.DataFrame, comparisons: pd.DataFrame) -> str:
             cells += _comparison(comparisons, row, target)
         rows.append(cells)
         classes.append(str(row["kind"]))
-    return table(columns, rows, classes)
+    filled = [number for number in range(len(columns)) if any(cells[number] for cells in rows)]
+    kept = [[cells[number] for number in filled] for cells in rows]
+    return table([columns[number] for number in filled], kept, classes)
 
 
 def _comparison(comparisons: pd.DataFrame, row: dict[Any, Any], target: str) -> list[str]:

@@ -63,12 +63,12 @@ def trial_table(store: ExperimentStore) -> pd.DataFrame:
         ``settings`` are JSON, ``seconds`` are of processor time.
     """
     rows = []
-    for experiment, entry, result in _finished(store):
+    for experiment, entry, result in finished_trials(store):
         own = _rows_of(result, entry.label)
         config = result["parameters"]
         rows.append(
             {
-                **_place(experiment, entry),
+                **place_of(experiment, entry),
                 "policy": entry.label,
                 "variant": entry.variant,
                 "agent": entry.agent,
@@ -102,14 +102,14 @@ def level_weight_table(store: ExperimentStore) -> pd.DataFrame:
     columns = [*PLACE, "policy", "seed", "iteration", "level", "weight"]
     rows = [
         {
-            **_place(experiment, entry),
+            **place_of(experiment, entry),
             "policy": entry.label,
             "seed": entry.seed,
             "iteration": point["iteration"],
             "level": int(name.removeprefix(LEVEL_WEIGHT)),
             "weight": weight,
         }
-        for experiment, entry, result in _finished(store)
+        for experiment, entry, result in finished_trials(store)
         for point in result["level_weights"]
         for name, weight in point.items()
         if name != "iteration"
@@ -131,14 +131,14 @@ def reference_table(store: ExperimentStore) -> pd.DataFrame:
         ``REFERENCE_COLUMNS``.
     """
     rows = []
-    for experiment, entry, result in _finished(store):
+    for experiment, entry, result in finished_trials(store):
         for name in REFERENCE_NAMES:
             own = _rows_of(result, name)
             if not own:
                 continue  # under a moving catalogue there are other references
             rows.append(
                 {
-                    **_place(experiment, entry),
+                    **place_of(experiment, entry),
                     "policy": name,
                     **_measured(own["eval"]),
                     "train_total_reward": own["train"]["total_reward"],
@@ -150,7 +150,7 @@ def reference_table(store: ExperimentStore) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=REFERENCE_COLUMNS).drop_duplicates(ignore_index=True)
 
 
-def _finished(
+def finished_trials(
     store: ExperimentStore,
 ) -> Iterator[tuple[Experiment, TrialEntry, Mapping[str, Any]]]:
     """Yield the finished trials of each experiment; all of one experiment behave alike."""
@@ -160,7 +160,8 @@ def _finished(
                 yield experiment, entry, store.load_result(entry.key)
 
 
-def _place(experiment: Experiment, entry: TrialEntry) -> dict[str, str]:
+def place_of(experiment: Experiment, entry: TrialEntry) -> dict[str, str]:
+    """Return the table of the report that a trial stands in: ``PLACE``."""
     return {
         "experiment": experiment.name,
         "size": experiment.size,

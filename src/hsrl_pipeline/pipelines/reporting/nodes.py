@@ -30,6 +30,20 @@ def collect_trials(experiment_results: Any) -> tuple[pd.DataFrame, pd.DataFrame,
     )
 
 
+def collect_moving_results(experiment_results: Any) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Read what finished trials under a moving catalogue found.
+
+    Args:
+        experiment_results: All experiments.
+
+    Returns:
+        What policies earn under every version of the catalogue, and their areas under regret.
+    """
+    from hsrl_pipeline.experiments.moving_results import area_table, moving_table
+
+    return moving_table(experiment_results), area_table(experiment_results)
+
+
 def compare_trials(
     experiment_results: Any,
     experiment_trials: pd.DataFrame,
@@ -76,11 +90,14 @@ def plot_trials(experiment_scores: pd.DataFrame) -> Any:
 
 
 def write_report(
+    *,
     experiment_results: Any,
     experiment_trials: pd.DataFrame,
     experiment_scores: pd.DataFrame,
     experiment_comparisons: pd.DataFrame,
     experiment_level_weights: pd.DataFrame,
+    experiment_moving: pd.DataFrame,
+    experiment_areas: pd.DataFrame,
 ) -> str:
     """Write the page that tells what was compared and what came out.
 
@@ -90,6 +107,8 @@ def write_report(
         experiment_scores: Scores with intervals.
         experiment_comparisons: Comparisons.
         experiment_level_weights: The critic's level weights during training.
+        experiment_moving: What policies earn under every version of a moving catalogue.
+        experiment_areas: Their areas under regret.
 
     Returns:
         A whole HTML page.
@@ -98,8 +117,10 @@ def write_report(
 
     return report_page(
         experiment_results,
-        experiment_trials,
-        experiment_scores,
-        experiment_comparisons,
-        experiment_level_weights,
+        trials=experiment_trials,
+        scores=experiment_scores,
+        comparisons=experiment_comparisons,
+        level_weights=experiment_level_weights,
+        moving=experiment_moving,
+        areas=experiment_areas,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from kedro.pipeline import Pipeline, node, pipeline
 
 from hsrl_pipeline.pipelines.reporting.nodes import (
+    collect_moving_results,
     collect_trials,
     compare_trials,
     plot_trials,
@@ -27,6 +28,12 @@ def create_pipeline(**_: object) -> Pipeline:
                 name="collect_trials",
             ),
             node(
+                collect_moving_results,
+                inputs="experiment_results",
+                outputs=["experiment_moving", "experiment_areas"],
+                name="collect_moving_results",
+            ),
+            node(
                 compare_trials,
                 inputs=[
                     "experiment_results",
@@ -45,13 +52,15 @@ def create_pipeline(**_: object) -> Pipeline:
             ),
             node(
                 write_report,
-                inputs=[
-                    "experiment_results",
-                    "experiment_trials",
-                    "experiment_scores",
-                    "experiment_comparisons",
-                    "experiment_level_weights",
-                ],
+                inputs={
+                    "experiment_results": "experiment_results",
+                    "experiment_trials": "experiment_trials",
+                    "experiment_scores": "experiment_scores",
+                    "experiment_comparisons": "experiment_comparisons",
+                    "experiment_level_weights": "experiment_level_weights",
+                    "experiment_moving": "experiment_moving",
+                    "experiment_areas": "experiment_areas",
+                },
                 outputs="experiment_report",
                 name="write_report",
             ),
