@@ -29,6 +29,8 @@ SHOWN = {
     "summary": "TablePreview",
     "policy_differences": "TablePreview",
     "policy_differences_plot": "ImagePreview",
+    "experiment_moving": "TablePreview",
+    "experiment_areas": "TablePreview",
     "experiment_scores": "TablePreview",
     "experiment_comparisons": "TablePreview",
     "experiment_scores_plot": "ImagePreview",
