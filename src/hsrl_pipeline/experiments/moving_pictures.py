@@ -41,7 +41,7 @@ def plot_moving_part(moving: pd.DataFrame) -> Figure:
     """
     from matplotlib.figure import Figure
 
-    tasks = list(moving.groupby(["dataset", "regime"], sort=False))
+    tasks = list(moving.groupby(["dataset", "regime"]))
     size = (PANEL_WIDTH * len(tasks) + LEGEND_WIDTH, REWARD_HEIGHT + REGRET_HEIGHT)
     figure = Figure(figsize=size, layout="constrained")
     panels = figure.subplots(
@@ -124,13 +124,14 @@ def _draw_measure(
 def _draw_course(panel: Axes, line: pd.DataFrame, colour: str, dashes: Dashes) -> None:
     if line.empty:
         return
-    filled = colour if dashes == "-" else "white"
+    frozen = dashes == "-"
+    filled = colour if frozen else "white"
     panel.plot(
         line["change"], line["mean"], color=colour, linestyle=dashes, marker="o", ms=5, mfc=filled
     )
-    panel.fill_between(
-        line["change"], line["ci_low"], line["ci_high"], color=colour, alpha=0.1, linewidth=0
-    )
+    band = (line["ci_low"], line["ci_high"])
+    alpha = 0.14 if frozen else 0.06
+    panel.fill_between(line["change"], *band, color=colour, alpha=alpha, linewidth=0)
 
 
 def _far(values: pd.Series[float], other: pd.Series[float]) -> bool:
@@ -150,6 +151,7 @@ def _write_range(panel: Axes, rows: pd.DataFrame, measure: str) -> None:
         va="bottom" if where == "below" else "top",
         fontsize="small",
         color="0.35",
+        bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.5},
     )
 
 
@@ -173,4 +175,4 @@ def _draw_legend(figure: Figure, colours: dict[str, str]) -> None:
             [], [], color="black", linestyle="--", marker="o", ms=5, mfc="white", label="updated"
         ),
     ]
-    figure.legend(handles=handles, loc="outside right upper", fontsize="small")
+    figure.legend(handles=handles, loc="outside right upper", fontsize="small", handlelength=3.5)

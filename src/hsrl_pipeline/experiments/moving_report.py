@@ -15,9 +15,10 @@ HOW_TO_READ_MOVING = [
     "Where the catalogue moves, regret is what greedy_full_knowledge, the greedy policy that knows"
     " all items, earns more in the same sessions. The area under regret adds it up over the changes"
     " of the catalogue: smaller is better. Frozen means that a policy has no update after the"
-    " launch; updated, that it is trained on after each change. Total Reward in the first table of"
-    " such a part is the mean over all versions after a change, frozen, on the evaluation"
-    " simulator.",
+    " launch; updated, that it is trained on after each change; a policy named @retraining starts"
+    " from scratch after each change, one named @training learns while the changes come. Total"
+    " Reward in the first table of such a part is the mean over all versions after a change,"
+    " frozen, on the evaluation simulator.",
     "Areas are means over the seeds with a 95 % t interval; references have no seeds and no"
     " interval. A difference is the area of a policy minus that of the baseline, in pairs of the"
     " same seed: below 0 the policy misses less. Whether an interval is clear of 0 is decided"
@@ -98,7 +99,7 @@ def _released_slots(moving: pd.DataFrame) -> str:
     slots = moving.groupby("policy", sort=False)["released_item_slots"].sum()
     total = int(slots.sum())
     if total == 0:
-        text = f"No slot of these {len(moving):,} rows went to an item that had been released."
+        text = f"Slots on items that had been released: 0, in {len(moving):,} rows of moving.csv."
         return element("p", text, class_="small")
     named = ", ".join(f"{policy} ({int(count)})" for policy, count in slots[slots > 0].items())
     return element(

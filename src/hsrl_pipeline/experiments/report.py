@@ -58,7 +58,7 @@ def report_page(
     """
     experiments = store.experiments()
     body = [element("h1", TITLE), _contents(experiments), element("h4", "How to read this page")]
-    body.append(bullets(HOW_TO_READ + (HOW_TO_READ_MOVING if len(moving) else [])))
+    body.append(bullets(HOW_TO_READ + (HOW_TO_READ_MOVING if len(moving) or len(areas) else [])))
     for number, experiment in enumerate(experiments):
         frames = [
             _of_experiment(frame, experiment)
