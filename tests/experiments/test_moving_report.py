@@ -144,12 +144,13 @@ def test_sentences_name_who_misses_less_and_who_more() -> None:
         ("b", "frozen", -0.6, -0.001),
         ("c", "frozen", 0.1, 0.2),
         ("d", "frozen", -0.1, 0.2),
+        ("e", "frozen", -0.4, 0.1),
         ("a", "updated", -0.1, 0.2),
         ("b", "updated", -0.1, 0.2),
     )
     assert difference_sentences(found, "hsrl", "eval") == [
         "Without updates, judged by the evaluation simulator: a and b miss less than hsrl;"
-        " c misses more than hsrl; d is not told apart from hsrl.",
+        " c misses more than hsrl; d and e are not told apart from hsrl.",
         "With updates after each change, judged by the evaluation simulator: a and b are not told"
         " apart from hsrl.",
     ]

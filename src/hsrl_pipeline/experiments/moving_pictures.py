@@ -20,7 +20,7 @@ PANEL_WIDTH, LEGEND_WIDTH = 5.0, 2.6
 REWARD_HEIGHT, REGRET_HEIGHT = 5.0, 3.4
 GREYS: dict[str, tuple[str, Dashes]] = {
     "greedy_full_knowledge": ("0.35", "-."),
-    "static_slate": ("0.55", ":"),
+    "static_slate": ("0.45", ":"),
 }
 FAR = 0.5
 """A launch order that lies further from all others than this share of their range is written beside
@@ -107,7 +107,7 @@ def _draw_measure(
         if reference:
             colour, dashes = GREYS[reference]
             line = course(own, measure, updated=False)
-            panel.plot(line["change"], line["mean"], color=colour, linestyle=dashes)
+            panel.plot(line["change"], line["mean"], color=colour, linestyle=dashes, zorder=3)
             continue
         colour = colours[str(policy)]
         if "@" not in str(policy):
