@@ -232,6 +232,6 @@ def test_the_ready_grids_name_what_exists(size) -> None:
         Planner(CONF.parent, CONF, grid).check(path)
         least = 3 if size == "quick" else 5
         # a schedule of its own is as good as a seed of its own: what is said holds over both
-        draws = {(trial.seed, trial.overrides.get("catalogue.draw")) for trial in grid.trials}
+        draws = {(trial.seed, trial.parameters.get("catalogue.draw")) for trial in grid.trials}
         assert len(draws) >= least
     assert "experiments" not in environments(CONF)
