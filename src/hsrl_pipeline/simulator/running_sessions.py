@@ -44,22 +44,20 @@ class RunningSessions(NamedTuple):
             finished: (finished,) int64. Which sessions have ended.
             fresh: As many new ones.
         """
-        old, new = self.state, fresh.state
-        observation = Observation(
-            *(
-                field.index_copy(0, finished, added) if field.numel() else field
-                for field, added in zip(old.observation, new.observation, strict=True)
-            )
-        )
-        showings, clicked = (
-            field.index_copy(0, finished, added) if field.numel() else field
-            for field, added in ((old.showings, new.showings), (old.clicked, new.clicked))
-        )
-        patience = old.patience.index_copy(0, finished, new.patience)
+
+        def replaced(field: torch.Tensor, new: torch.Tensor) -> torch.Tensor:
+            return field.index_copy(0, finished, new) if field.numel() else field
+
+        state, new = self.state, fresh.state
         return RunningSessions(
-            SessionState(observation, patience, showings, clicked),
-            self.users.index_copy(0, finished, fresh.users),
-            self.numbers.index_copy(0, finished, fresh.numbers),
+            SessionState(
+                Observation(*map(replaced, state.observation, new.observation)),
+                replaced(state.patience, new.patience),
+                replaced(state.showings, new.showings),
+                replaced(state.clicked, new.clicked),
+            ),
+            replaced(self.users, fresh.users),
+            replaced(self.numbers, fresh.numbers),
         )
 
     def to_dict(self) -> dict[str, Any]:
