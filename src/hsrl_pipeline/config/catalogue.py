@@ -12,6 +12,9 @@ from hsrl_pipeline.config.base import FrozenConfig
 ChangeAt = Annotated[float, Field(gt=0.0, lt=1.0)]
 Updates = Annotated[int, Field(ge=0, le=10_000_000)]
 
+UPPER_REFERENCE = "greedy_full_knowledge"
+"""The policy that regret is counted from: it knows all items."""
+
 OF_A_RUN = (
     "schedule",
     "modes",

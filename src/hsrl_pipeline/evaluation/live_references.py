@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from hsrl_pipeline.agents.base import Policy
 from hsrl_pipeline.agents.slate_selection import SlateSelector
 from hsrl_pipeline.catalogue.live_catalogue import LiveCatalogue
+from hsrl_pipeline.config.catalogue import UPPER_REFERENCE
 from hsrl_pipeline.evaluation.references import (
     GreedyPolicy,
     ItemScorePolicy,
@@ -107,5 +108,5 @@ def live_references(
     if same_knowledge is not None:
         name = "greedy_same_knowledge"
         policies.append(GreedyPolicy(name, selector, same_knowledge, published_only=True))
-    policies.append(GreedyPolicy("greedy_full_knowledge", selector, full_knowledge))
+    policies.append(GreedyPolicy(UPPER_REFERENCE, selector, full_knowledge))
     return policies

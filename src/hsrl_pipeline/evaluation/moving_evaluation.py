@@ -11,6 +11,7 @@ from hsrl_pipeline.agents.base import Policy
 from hsrl_pipeline.agents.policy_snapshots import PolicySnapshots
 from hsrl_pipeline.catalogue.live_catalogue import LiveCatalogue
 from hsrl_pipeline.catalogue.timetable import Mode, Point, Timetable
+from hsrl_pipeline.config.catalogue import UPPER_REFERENCE
 from hsrl_pipeline.config.evaluation import EvaluationConfig
 from hsrl_pipeline.data.synthetic_truth import SyntheticTruth
 from hsrl_pipeline.evaluation.kept_rollouts import (
@@ -45,10 +46,7 @@ from hsrl_pipeline.simulator.user_pool import UserPool
 SAME = "same_knowledge"
 """The response model of what is known at launch, among the simulators."""
 
-UPPER = "greedy_full_knowledge"
-"""The reference that regret is counted from."""
-
-FEW_REFERENCES = ("random", "popular", "static_slate", UPPER)
+FEW_REFERENCES = ("random", "popular", "static_slate", UPPER_REFERENCE)
 
 ALL_REFERENCES = (*FEW_REFERENCES, "static_slate_full_knowledge", "greedy_same_knowledge")
 

@@ -11,10 +11,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from hsrl_pipeline.catalogue.timetable import Mode, Path, Point, Timetable
+from hsrl_pipeline.config.catalogue import UPPER_REFERENCE
 from hsrl_pipeline.config.evaluation import EvaluationConfig
 from hsrl_pipeline.evaluation.bootstrap import bootstrap_intervals
 from hsrl_pipeline.evaluation.catalogue_metrics import catalogue_metrics
-from hsrl_pipeline.evaluation.moving_evaluation import UPPER, Judged
+from hsrl_pipeline.evaluation.moving_evaluation import Judged
 from hsrl_pipeline.evaluation.regret import area_under_regret, recovery
 from hsrl_pipeline.evaluation.session_records import SessionRecords
 from hsrl_pipeline.simulator.moving_world import MovingWorld
@@ -185,7 +186,7 @@ class MovingTabulator:
     def _take(
         self, judged: Judged, policy: str, simulator: str, point: Point, records: SessionRecords
     ) -> dict[str, Any]:
-        upper = judged.references[UPPER, simulator].total_reward
+        upper = judged.references[UPPER_REFERENCE, simulator].total_reward
         regret = upper - records.total_reward
         earned = records.total_reward[:, None]
         low, high = bootstrap_intervals(earned, *self._resampling)[0]

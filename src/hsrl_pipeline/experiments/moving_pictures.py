@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 import pandas as pd
 
+from hsrl_pipeline.config.catalogue import UPPER_REFERENCE
 from hsrl_pipeline.experiments.area_comparisons import t_interval
 from hsrl_pipeline.experiments.moving_report import SIMULATORS
 from hsrl_pipeline.experiments.moving_results import LAUNCH_ORDER, base_reference, judge_of
@@ -19,8 +20,8 @@ Dashes = Literal["-", "--", "-.", ":"]
 PANEL_WIDTH, LEGEND_WIDTH = 5.0, 2.6
 REWARD_HEIGHT, REGRET_HEIGHT = 5.0, 3.4
 GREYS: dict[str, tuple[str, Dashes]] = {
-    "greedy_full_knowledge": ("0.35", "-."),
-    "static_slate": ("0.45", ":"),
+    UPPER_REFERENCE: ("0.35", "-."),
+    LAUNCH_ORDER: ("0.45", ":"),
 }
 FAR = 0.5
 """A launch order that lies further from all others than this share of their range is written beside

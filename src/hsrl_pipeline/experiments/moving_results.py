@@ -8,11 +8,12 @@ from typing import Any
 
 import pandas as pd
 
+from hsrl_pipeline.config.catalogue import UPPER_REFERENCE
 from hsrl_pipeline.experiments.store import ExperimentStore
 from hsrl_pipeline.experiments.trial_tables import PLACE, finished_trials, place_of
 
-UPPER_REFERENCE, LAUNCH_ORDER = "greedy_full_knowledge", "static_slate"
-"""The references of the report: what regret is measured against, and an order that stays."""
+LAUNCH_ORDER = "static_slate"
+"""The other reference of the report: an order that stays."""
 
 MOVING_COLUMNS = [
     *PLACE,

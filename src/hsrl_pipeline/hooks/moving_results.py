@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from hsrl_pipeline.config.catalogue import UPPER_REFERENCE
+
 if TYPE_CHECKING:
     import pandas as pd
     from rich.table import Table
 
-UPPER = "greedy_full_knowledge"
 LONGEST_NAME = len("static_slate_full_knowledge")
 
 
@@ -45,8 +46,8 @@ def moving_table(
         rewards = [f"{value:.2f}" for value in earned.loc[policy]]
         table.add_row(str(policy), *rewards, _area(area, str(policy)))
     table.caption = (
-        f"On the evaluation simulator. Regret is counted from {UPPER}, which knows\nall items, "
-        "and added over the changes; in brackets its 95 % interval over sessions."
+        f"On the evaluation simulator. Regret is counted from {UPPER_REFERENCE}, which knows\n"
+        "all items, and added over the changes; in brackets its 95 % interval over sessions."
     )
     table.caption_justify = "left"
     return table
@@ -60,7 +61,7 @@ def _of_run(table: pd.DataFrame, run: dict[str, Any]) -> pd.DataFrame:
 
 
 def _area(areas: pd.DataFrame, policy: str) -> str:
-    if policy == UPPER or policy not in areas.index:
+    if policy == UPPER_REFERENCE or policy not in areas.index:
         return "0"
     row = areas.loc[policy]
     low, high = row["area_under_regret_ci_low"], row["area_under_regret_ci_high"]
