@@ -26,6 +26,16 @@ def entry(
     return TrialEntry(key, "both", label, variant or label, "hsrl", seed, dataset, regime)
 
 
+def judged(policy: str, simulator: str, seed: int) -> dict[str, Any]:
+    return {
+        "policy": policy,
+        "seed": seed,
+        "simulator": simulator,
+        "regime": "repeats",
+        "arm": "both",
+    }
+
+
 def point(
     policy: str,
     simulator: str,
@@ -38,11 +48,7 @@ def point(
 ) -> dict[str, Any]:
     """Return a row as ``moving_summary.csv`` has it."""
     return {
-        "policy": policy,
-        "seed": seed,
-        "simulator": simulator,
-        "regime": "repeats",
-        "arm": "both",
+        **judged(policy, simulator, seed),
         "change": change,
         "updates": updates,
         "total_reward": reward,
@@ -59,11 +65,7 @@ def point(
 def area(policy: str, simulator: str, path: str, value: float, *, seed: int = 0) -> dict[str, Any]:
     """Return a row as ``moving_regret.csv`` has it."""
     return {
-        "policy": policy,
-        "seed": seed,
-        "simulator": simulator,
-        "regime": "repeats",
-        "arm": "both",
+        **judged(policy, simulator, seed),
         "path": path,
         "area_under_regret": value,
         "area_under_regret_ci_low": value - 0.1,

@@ -22,11 +22,6 @@ from hsrl_pipeline.experiments.trial_tables import (
 from .moving_inputs import area, entry, result, save_grid, save_two_policies
 
 
-@pytest.fixture
-def store(tmp_path) -> ExperimentStore:
-    return ExperimentStore(tmp_path)
-
-
 def section(store: ExperimentStore, baseline: str | None = "hsrl") -> str:
     return "\n".join(moving_section("toy task", moving_table(store), area_table(store), baseline))
 

@@ -13,14 +13,8 @@ from hsrl_pipeline.experiments.moving_results import (
     judge_of,
     moving_table,
 )
-from hsrl_pipeline.experiments.store import ExperimentStore
 
 from .moving_inputs import area, entry, point, result, save_grid, save_two_policies
-
-
-@pytest.fixture
-def store(tmp_path) -> ExperimentStore:
-    return ExperimentStore(tmp_path)
 
 
 def test_own_policies_have_a_row_per_seed_and_references_one(store) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -45,11 +44,7 @@ def mean_areas(areas: pd.DataFrame) -> pd.DataFrame:
     Returns:
         ``MEAN_COLUMNS``. References have no seeds: 0 of them, and no interval.
     """
-    rows: list[dict[str, Any]] = []
-    for cell, own in areas.groupby(CELL, sort=False):
-        values = own["area_under_regret"].to_numpy(float)
-        rows.append(_cell(cell) | {"n_seeds": int(own["seed"].notna().sum())} | _mean(values))
-    return pd.DataFrame(rows, columns=MEAN_COLUMNS)
+    return _over_seeds(areas, "area_under_regret", MEAN_COLUMNS)
 
 
 def area_differences(areas: pd.DataFrame, baseline: str) -> pd.DataFrame:
@@ -72,17 +67,14 @@ def area_differences(areas: pd.DataFrame, baseline: str) -> pd.DataFrame:
         suffixes=("", "_baseline"),
     )
     pairs["difference"] = pairs["area_under_regret"] - pairs["area_under_regret_baseline"]
-    rows: list[dict[str, Any]] = []
-    for cell, own in pairs.groupby(CELL, sort=False):
-        values = own["difference"].to_numpy(float)
-        rows.append(_cell(cell) | {"n_pairs": len(values)} | _mean(values))
-    return pd.DataFrame(rows, columns=DIFFERENCE_COLUMNS)
+    return _over_seeds(pairs, "difference", DIFFERENCE_COLUMNS)
 
 
-def _cell(key: Any) -> dict[str, Any]:
-    return dict(zip(CELL, key, strict=True))
-
-
-def _mean(values: NDArray[np.float64]) -> dict[str, float]:
-    low, high = t_interval(values)
-    return {"mean": float(np.mean(values)), "ci_low": low, "ci_high": high}
+def _over_seeds(rows: pd.DataFrame, measure: str, columns: list[str]) -> pd.DataFrame:
+    """Return the number of seeds, the mean of a column and its interval in each cell."""
+    found = []
+    for cell, own in rows.groupby(CELL, sort=False):
+        values = own[measure].to_numpy(float)
+        n_seeds = int(own["seed"].notna().sum())
+        found.append((*cell, n_seeds, float(np.mean(values)), *t_interval(values)))
+    return pd.DataFrame(found, columns=columns)

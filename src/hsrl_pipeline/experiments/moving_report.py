@@ -56,12 +56,12 @@ def moving_section(
         judge = judge_of(areas)
         cells = _cells(areas, judge)
         yield element("h4", f"Area under regret: {title}")
-        yield _mean_table(mean_areas(areas), cells)
+        yield _area_table(mean_areas(areas), cells, "n_seeds", "seeds")
         found = area_differences(areas, baseline) if baseline else pd.DataFrame()
         if len(found):
             yield element("h5", f"Area under regret minus that of {baseline}, paired by seed")
             yield bullets(difference_sentences(found, str(baseline), judge))
-            yield _difference_table(found, cells)
+            yield _area_table(found, cells, "n_pairs", "pairs of seeds")
     if len(moving):
         yield _released_slots(moving)
 
@@ -118,26 +118,22 @@ def _cells(areas: pd.DataFrame, judge: str) -> Cells:
     return [cell for cell in wanted if cell in there]
 
 
-def _mean_table(means: pd.DataFrame, cells: Cells) -> str:
+def _area_table(figures: pd.DataFrame, cells: Cells, counted: str, counts: str) -> str:
+    """Return a table of means with their intervals.
+
+    Args:
+        figures: As ``mean_areas`` or ``area_differences`` returns them.
+        cells: The columns.
+        counted: The column of ``figures`` with the number of seeds; references have none.
+        counts: Its heading.
+    """
     rows, classes = [], []
-    for policy, found in _by_cell(means, cells):
+    for policy, found in _by_cell(figures, cells):
         reference = base_reference(policy) is not None
-        seeds = "" if reference else _counts([row["n_seeds"] for row in found.values()])
+        seeds = "" if reference else _counts([row[counted] for row in found.values()])
         rows.append([policy, seeds, *(_with_interval(found.get(cell)) for cell in cells)])
         classes.append("reference" if reference else "")
-    return table(["policy", "seeds", *_headings(cells)], rows, classes)
-
-
-def _difference_table(differences: pd.DataFrame, cells: Cells) -> str:
-    rows = [
-        [
-            policy,
-            _counts([row["n_pairs"] for row in found.values()]),
-            *(_with_interval(found.get(cell)) for cell in cells),
-        ]
-        for policy, found in _by_cell(differences, cells)
-    ]
-    return table(["policy", "pairs of seeds", *_headings(cells)], rows)
+    return table(["policy", counts, *_headings(cells)], rows, classes)
 
 
 def _by_cell(
